@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the control API shows of a node.  `main` implements it; the server only reads through it, from several threads at once.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/model/dns_lookup.h"
+
+namespace cortexflow::control {
+
+// One thing that the agent does, and which kernel hook does it here.
+struct FunctionStatus {
+  std::string name;    // "dns packets", "process attribution"
+  std::string hook;    // "cgroup_skb", "kprobe", "cgroup sock_addr + tracepoint"; empty where none could be attached
+  bool degraded = false;
+  std::string detail;  // why degraded and what is lost, in words
+};
+
+struct MapFill {
+  std::string name;
+  std::uint64_t entries = 0;
+  std::uint64_t max_entries = 0;
+};
+
+struct Status {
+  std::string version;
+  std::string node;
+  std::uint32_t pid = 0;
+  std::string kernel;
+  std::chrono::system_clock::time_point started;
+  std::string config_file;  // empty: defaults
+  std::vector<std::uint16_t> dns_ports;
+  std::vector<FunctionStatus> functions;
+  std::vector<MapFill> maps;
+  // Closed accounting: emitted = delivered + sum(lost by cause) once the ring is drained.
+  std::uint64_t emitted = 0;
+  std::uint64_t delivered = 0;
+  std::map<std::string, std::uint64_t> lost;
+  // DNS messages that were seen and not understood, by cause.
+  std::map<std::string, std::uint64_t> parse_errors;
+  std::uint64_t queries = 0;
+  std::uint64_t answers = 0;
+};
+
+struct BpfProgram {
+  std::uint32_t id = 0;
+  std::string name;
+  std::string type;
+  std::string attached_to;
+  std::string pin;
+  std::uint64_t run_count = 0;    // with kernel.bpf_stats_enabled, else 0
+  std::uint64_t run_time_ns = 0;
+  std::uint32_t verified_instructions = 0;
+};
+
+struct WorkloadRow {
+  model::Workload workload;
+  std::uint64_t cgroup_id = 0;
+  std::uint64_t lookups = 0;
+  std::uint64_t failed = 0;  // timeouts and rcodes other than NOERROR and NXDOMAIN
+  std::chrono::system_clock::time_point last_seen;
+};
+
+// Lookups in the order in which they ended, from a bounded log.
+struct LookupBatch {
+  std::vector<std::shared_ptr<const model::DnsLookup>> lookups;
+  std::uint64_t next = 0;  // cursor for the next read
+  std::uint64_t lost = 0;  // overwritten before this reader came to them
+};
+
+class NodeView {
+ public:
+  virtual ~NodeView() = default;
+  virtual Status status() const = 0;
+  virtual std::vector<BpfProgram> bpf_programs() const = 0;
+  virtual std::vector<WorkloadRow> workloads() const = 0;
+  virtual std::vector<std::string> log_lines(std::size_t max) const = 0;  // the agent's own latest, oldest first
+  // Cursor of the first kept lookup that ended at or after `since`; of the log's end for a time in the future.
+  virtual std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const = 0;
+  // Up to `max` lookups from `cursor` on; waits up to `wait` for one.  Returns at once, empty, when the agent drains.
+  virtual LookupBatch read_lookups(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds wait) const = 0;
+  virtual bool draining() const = 0;
+};
+
+}  // namespace cortexflow::control

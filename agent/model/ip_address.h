@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <string>
+
+namespace cortexflow::model {
+
+// 16 octets in network order; IPv4 is ::ffff:a.b.c.d (RFC 4291 2.5.5.2).
+struct IpAddress {
+  std::array<std::uint8_t, 16> octets{};
+
+  [[nodiscard]] bool is_v4() const;
+  // "192.0.2.1" or RFC 5952 text.
+  [[nodiscard]] std::string to_string() const;
+
+  auto operator<=>(const IpAddress&) const = default;
+};
+
+}  // namespace cortexflow::model
