@@ -9,7 +9,9 @@
 #ifndef CORTEXFLOW_ABI_DNS_H
 #define CORTEXFLOW_ABI_DNS_H
 
-#ifndef __VMLINUX_H__
+#ifdef __bpf__
+#include <vmlinux.h>
+#else
 #include <linux/types.h>
 #endif
 
@@ -152,6 +154,7 @@ enum cf_dns_counter {
 	CF_DNS_C_ANSWERS,           /* DNS answers read */
 	CF_DNS_C_EMITTED,           /* records offered to the ring */
 	CF_DNS_C_LOST_RING_FULL,    /* of these: the ring had no room */
+	CF_DNS_C_LOST_NOT_PARSED,   /* of these: no question could be read from the message */
 	CF_DNS_C_PENDING_FULL,      /* queries that the pending table had no room for */
 	CF_DNS_C_HELPER_FAILED,     /* a kernel helper failed where it should not */
 	CF_DNS_C_ERR_SHORT,         /* message or packet ends too soon */

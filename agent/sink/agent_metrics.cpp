@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/sink/agent_metrics.h"
+
+#include <utility>
+
+#include "agent/sink/process_figures.h"
+
+namespace cortexflow::sink {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+class Families {
+ public:
+  // One series of the family begun latest.
+  Families& add(double value, std::vector<ClientMetric::Label> labels = {}) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    if (families_.back().type == MetricType::Counter) {
+      metric.counter.value = value;
+    } else {
+      metric.gauge.value = value;
+    }
+    families_.back().metric.push_back(std::move(metric));
+    return *this;
+  }
+  Families& add(std::uint64_t value, std::vector<ClientMetric::Label> labels = {}) {
+    return add(static_cast<double>(value), std::move(labels));
+  }
+  Families& add_each(const std::map<std::string, std::uint64_t>& values, const std::string& label) {
+    for (const auto& [text, value] : values) add(value, {{label, text}});
+    return *this;
+  }
+
+  Families& counter(std::string name, std::string help) {
+    return begin(MetricType::Counter, std::move(name), std::move(help));
+  }
+  Families& gauge(std::string name, std::string help) { return begin(MetricType::Gauge, std::move(name), std::move(help)); }
+
+  std::vector<MetricFamily> take() { return std::move(families_); }
+
+ private:
+  Families& begin(MetricType type, std::string name, std::string help) {
+    MetricFamily family;
+    family.name = std::move(name);
+    family.help = std::move(help);
+    family.type = type;
+    families_.push_back(std::move(family));
+    return *this;
+  }
+
+  std::vector<MetricFamily> families_;
+};
+
+void add_events(Families& to, const AgentFigures& figures) {
+  to.counter("cortexflow_events_emitted_total", "Records that the kernel programs and the agent's sweep wrote for the agent.")
+      .add(figures.emitted);
+  to.counter("cortexflow_events_delivered_total", "Records that came through to the metrics and the log of lookups.")
+      .add(figures.delivered);
+  to.counter("cortexflow_events_lost_total", "Records that were lost on the way, by cause.").add_each(figures.lost, "cause");
+}
+
+void add_dns(Families& to, const AgentFigures& figures) {
+  to.counter("cortexflow_dns_packets_total", "Packets to or from a watched DNS port.").add(figures.packets);
+  to.counter("cortexflow_dns_messages_total", "DNS messages read, by kind.")
+      .add(figures.queries, {{"kind", "query"}})
+      .add(figures.answers, {{"kind", "answer"}});
+  to.counter("cortexflow_dns_retransmits_total", "DNS queries that were the same query sent again.").add(figures.retransmits);
+  to.counter("cortexflow_dns_parse_errors_total", "DNS messages and packets that were not understood, by cause.")
+      .add_each(figures.parse_errors, "cause");
+  to.counter("cortexflow_dns_pending_full_total", "DNS queries that were not followed as too many waited for an answer.")
+      .add(figures.pending_full);
+}
+
+void add_bpf(Families& to, const AgentFigures& figures) {
+  to.counter("cortexflow_bpf_helper_failures_total", "Calls of a kernel helper that failed where they should not.")
+      .add(figures.helper_failed);
+  to.gauge("cortexflow_bpf_map_entries", "Entries in use of a BPF map.");
+  for (const auto& map : figures.maps) to.add(map.entries, {{"map", map.name}});
+  to.gauge("cortexflow_bpf_map_max_entries", "Entries that a BPF map has room for.");
+  for (const auto& map : figures.maps) to.add(map.max_entries, {{"map", map.name}});
+  to.counter("cortexflow_bpf_program_runs_total", "Runs of a BPF program; counted with sysctl kernel.bpf_stats_enabled.");
+  for (const auto& program : figures.programs) to.add(program.run_count, {{"program", program.name}});
+  to.counter("cortexflow_bpf_program_run_seconds_total",
+             "Time spent in a BPF program; counted with sysctl kernel.bpf_stats_enabled.");
+  for (const auto& program : figures.programs) {
+    to.add(static_cast<double>(program.run_time_ns) * 1e-9, {{"program", program.name}});
+  }
+}
+
+void add_process(Families& to) {
+  const ProcessFigures process = read_process_figures();
+  to.gauge("process_resident_memory_bytes", "Resident memory of the agent.").add(process.resident_bytes);
+  to.counter("process_cpu_seconds_total", "User and system CPU time of the agent.").add(process.cpu_seconds);
+  to.gauge("process_start_time_seconds", "Start of the agent, in seconds since the epoch.").add(process.start_time_seconds);
+  to.gauge("process_open_fds", "Open file descriptors of the agent.").add(process.open_fds);
+}
+
+}  // namespace
+
+AgentMetrics::AgentMetrics(std::function<AgentFigures()> figures, std::string version, std::string revision)
+    : figures_(std::move(figures)), version_(std::move(version)), revision_(std::move(revision)) {}
+
+std::vector<MetricFamily> AgentMetrics::Collect() const {
+  const AgentFigures figures = figures_();
+  Families families;
+  families.gauge("cortexflow_build_info", "1, with the agent's version and revision.")
+      .add(1.0, {{"version", version_}, {"revision", revision_}});
+  add_events(families, figures);
+  add_dns(families, figures);
+  add_bpf(families, figures);
+  add_process(families);
+  return families.take();
+}
+
+}  // namespace cortexflow::sink

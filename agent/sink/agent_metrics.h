@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace cortexflow::sink {
+
+// What the agent counts of itself.  emitted = delivered + sum(lost) once the ring is drained.
+struct AgentFigures {
+  struct Map {
+    std::string name;
+    std::uint64_t entries = 0;
+    std::uint64_t max_entries = 0;
+  };
+  struct Program {
+    std::string name;
+    std::uint64_t run_count = 0;
+    std::uint64_t run_time_ns = 0;
+  };
+
+  std::uint64_t emitted = 0;
+  std::uint64_t delivered = 0;
+  std::map<std::string, std::uint64_t> lost;          // by cause
+  std::map<std::string, std::uint64_t> parse_errors;  // by cause
+  std::uint64_t queries = 0;
+  std::uint64_t answers = 0;
+  std::uint64_t retransmits = 0;
+  std::uint64_t packets = 0;
+  std::uint64_t pending_full = 0;
+  std::uint64_t helper_failed = 0;
+  std::vector<Map> maps;          // names have to differ
+  std::vector<Program> programs;  // likewise
+};
+
+// Asks for the figures at each scrape, from the scraping thread.
+class AgentMetrics : public prometheus::Collectable {
+ public:
+  AgentMetrics(std::function<AgentFigures()> figures, std::string version, std::string revision);
+
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  std::function<AgentFigures()> figures_;
+  std::string version_;
+  std::string revision_;
+};
+
+}  // namespace cortexflow::sink

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* Reading a DNS message where it lies: in a packet, or in a TCP stream's collected head. */
+#ifndef CORTEXFLOW_LIB_DNS_MESSAGE_H
+#define CORTEXFLOW_LIB_DNS_MESSAGE_H
+
+#include "bpf/abi/dns.h"
+#include "bpf/lib/bpf.h"
+#include "bpf/lib/dns_maps.h"
+
+/* RFC 1035 4.1.1 */
+struct dns_header {
+	__be16 id;
+	__be16 flags;
+	__be16 questions;
+	__be16 answers;
+	__be16 authority;
+	__be16 additional;
+};
+
+/* Where a message is.  `head` for TCP, else the packet from `offset`; `size` octets, of which `readable` can be read. */
+struct dns_message {
+	struct __sk_buff *skb;
+	struct dns_stream *stream; /* NULL: in the packet */
+	__u32 offset;
+	__u32 size;
+	__u32 readable;
+};
+
+static __always_inline int message_read(const struct dns_message *m, __u32 at, void *to, const __u32 n)
+{
+	if (at + n > m->readable)
+		return -1;
+	if (m->stream) {
+		/* Octet by octet: the place is not known to the verifier but for this mask. */
+		for (__u32 i = 0; i < n; i++)
+			((__u8 *)to)[i] = m->stream->head[(at + i) & (STREAM_HEAD - 1)];
+		return 0;
+	}
+	return bpf_skb_load_bytes(m->skb, m->offset + at, to, n);
+}
+
+/* Octets from `at`, at most CF_DNS_NAME_MAX: how many were copied to `name`, 0 for none. */
+static __always_inline __u32 message_read_name(const struct dns_message *m, __u8 *name)
+{
+	__u32 n;
+
+	if (m->readable <= sizeof(struct dns_header))
+		return 0;
+	n = m->readable - sizeof(struct dns_header);
+	if (n > CF_DNS_NAME_MAX)
+		n = CF_DNS_NAME_MAX;
+	if (m->stream) {
+		__builtin_memcpy(name, m->stream->head + sizeof(struct dns_header), CF_DNS_NAME_ROOM);
+		return n;
+	}
+	asm volatile("" : "+r"(n)); /* or the compiler drops the bound that the verifier wants to see */
+	n &= 0xff;
+	if (!n || bpf_skb_load_bytes(m->skb, m->offset + sizeof(struct dns_header), name, n))
+		return 0;
+	return n;
+}
+
+/* Length of the uncompressed name at the start of `name`, its root included, or 0 if it isn't one within `n` octets. */
+static __always_inline __u32 name_length(const __u8 *name, __u32 n)
+{
+	__u32 at = 0;
+
+	for (int i = 0; i < 128; i++) { /* 127 labels fit in 255 octets */
+		__u32 label;
+
+		if (at >= n || at >= CF_DNS_NAME_MAX)
+			return 0;
+		label = name[at & 0xff];
+		at++;
+		if (!label)
+			return at;
+		if (label > 63)
+			return 0;
+		at += label;
+	}
+	return 0;
+}
+
+/* The OPT record (RFC 6891 6.1.2) if it stands right at `at`: its class and TTL fields.  Returns 0 if it was there. */
+static __always_inline int message_read_opt(const struct dns_message *m, __u32 at, __u16 *size, __u8 *extended_rcode)
+{
+	__u8 opt[6];
+
+	if (message_read(m, at, opt, sizeof(opt)))
+		return -1;
+	if (opt[0] || opt[1] || opt[2] != 41)
+		return -1;
+	*size = (__u16)opt[3] << 8 | opt[4];
+	*extended_rcode = opt[5];
+	return 0;
+}
+
+/* Reads the question into `q` (name, name_len, qtype, qclass, EDNS).  Returns 0, or the counter of what is wrong. */
+static __always_inline __u32 message_read_question(const struct dns_message *m, const struct dns_header *h,
+						    struct cf_dns_query *q)
+{
+	__u8 type_class[4];
+	__u8 ignored;
+	__u32 n = message_read_name(m, q->name);
+	__u32 length = name_length(q->name, n);
+
+	if (!length)
+		return n < CF_DNS_NAME_MAX && m->readable < m->size ? CF_DNS_C_ERR_SHORT : CF_DNS_C_ERR_NAME;
+	if (message_read(m, sizeof(*h) + length, type_class, sizeof(type_class)))
+		return CF_DNS_C_ERR_SHORT;
+	q->name_len = length;
+	q->qtype = (__u16)type_class[0] << 8 | type_class[1];
+	q->qclass = (__u16)type_class[2] << 8 | type_class[3];
+	q->edns_size = 0;
+	if (!h->answers && !h->authority && h->additional)
+		message_read_opt(m, sizeof(*h) + length + 4, &q->edns_size, &ignored);
+	return 0;
+}
+
+/* Is the message's question the one in `q`, to the octet? */
+static __always_inline bool message_asks(const struct dns_message *m, const struct cf_dns_query *q)
+{
+	__u32 length = q->name_len;
+	__u8 type_class[4];
+
+	if (message_read(m, sizeof(struct dns_header) + length, type_class, 4) ||
+	    q->qtype != ((__u16)type_class[0] << 8 | type_class[1]) ||
+	    q->qclass != ((__u16)type_class[2] << 8 | type_class[3]))
+		return false;
+	for (__u32 at = 0; at < CF_DNS_NAME_ROOM; at += 4) {
+		__u8 ours[4];
+
+		if (at >= length)
+			return true;
+		/* Type and class stand behind the name, so that four octets can always be read. */
+		if (message_read(m, sizeof(struct dns_header) + at, ours, 4))
+			return false;
+		for (__u32 i = 0; i < 4; i++)
+			if (at + i < length && ours[i] != q->name[(at + i) & 0xff])
+				return false;
+	}
+	return true;
+}
+
+#endif

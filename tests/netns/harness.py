@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry of tests and the way they are run.
+
+A test file has tests, each a function under @test("one sentence"), and may have `setup(stack)`, whose value every test
+of the file gets as its argument; what setup enters into the stack is left when the file's tests are done.
+"""
+
+import contextlib
+import faulthandler
+import glob
+import importlib
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+
+SETUP_SECONDS = 40
+TOOLS = ("ip", "nsenter", "setpriv", "mount", "umount", "cc", "clang", "dig", "dnsperf", "unbound", "unbound-control", "tshark",
+         "tc", "bpftool", "curl", "jq", "prometheus", "promtool", "bash")
+
+_registry = []
+
+
+class TestTimeout(BaseException):
+    """Not an Exception, so that no test's own handler swallows it."""
+
+
+def test(sentence, seconds=20):
+    def register(function):
+        _registry.append((function.__module__, sentence, seconds, function))
+        return function
+
+    return register
+
+
+@contextlib.contextmanager
+def bounded(seconds, what):
+    def expire(*_):
+        raise TestTimeout(f"{what}: not done within {seconds} s")
+
+    signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def missing():
+    """What this machine lacks, one sentence each."""
+    from agent import CFAGENT, CFCLI
+
+    wants = [f"{tool} is not installed" for tool in TOOLS if not shutil.which(tool)]
+    wants += [f"{path} is not built" for path in (CFAGENT, CFCLI) if not os.access(path, os.X_OK)]
+    if os.geteuid() != 0:
+        wants.append("not root: namespaces and BPF programs need it")
+    if not os.path.exists("/usr/include/liburing.h"):
+        wants.append("liburing.h is not installed (liburing-dev)")
+    return wants
+
+
+def report(good, sentence, seconds, why=""):
+    print(f"{'PASS' if good else 'FAIL'}  {sentence}  ({seconds:.1f} s)", flush=True)
+    if why:
+        print("      " + why.rstrip().replace("\n", "\n      "), flush=True)
+
+
+def describe(error):
+    """The message, and the lines of the test files that lead to it."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(here + "/test_")]
+    where = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno}" for f in reversed(frames))
+    return f"{type(error).__name__}: {error}" + (f"\nat {where}" if where else "")
+
+
+def run_file(module, tests):
+    """Answers (passed, failed)."""
+    passed = failed = 0
+    print(f"# {module}", flush=True)
+    with contextlib.ExitStack() as stack:
+        began = time.monotonic()
+        try:
+            prepare = getattr(sys.modules[module], "setup", None)
+            with bounded(SETUP_SECONDS, "setup"):
+                value = prepare(stack) if prepare else None
+        except (Exception, TestTimeout) as error:  # pylint: disable=broad-except
+            for _, sentence, _, _ in tests:
+                report(False, sentence, time.monotonic() - began, f"setup of {module}: {describe(error)}")
+            return 0, len(tests)
+        for _, sentence, seconds, function in tests:
+            began = time.monotonic()
+            try:
+                with bounded(seconds, sentence):
+                    function(value) if prepare else function()
+                passed += 1
+                report(True, sentence, time.monotonic() - began)
+            except (Exception, TestTimeout) as error:  # pylint: disable=broad-except
+                failed += 1
+                report(False, sentence, time.monotonic() - began, describe(error))
+    return passed, failed
+
+
+def stop(number, _):
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def main(argv):
+    faulthandler.enable()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    lacks = missing()
+    if lacks:
+        print("tests/netns can't run:\n  " + "\n  ".join(lacks), file=sys.stderr)
+        print("0 passed, 1 failed")
+        return 1
+    here = os.path.dirname(os.path.abspath(__file__))
+    for path in sorted(glob.glob(os.path.join(here, "test_*.py"))):
+        importlib.import_module(os.path.basename(path)[:-3])
+    patterns = [pattern.lower() for pattern in argv]
+    chosen = [entry for entry in _registry
+              if not patterns or any(p in f"{entry[0]}: {entry[1]}".lower() for p in patterns)]
+    if not chosen:
+        print(f"no test matches {' '.join(argv)}", file=sys.stderr)
+        print("0 passed, 1 failed")
+        return 1
+    passed = failed = 0
+    for module in dict.fromkeys(entry[0] for entry in chosen):
+        good, bad = run_file(module, [entry for entry in chosen if entry[0] == module])
+        passed, failed = passed + good, failed + bad
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
