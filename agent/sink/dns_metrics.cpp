@@ -28,14 +28,6 @@ std::string_view octets_of(const Value& value) {
   return {reinterpret_cast<const char*>(&value), sizeof(value)};
 }
 
-// prometheus-cpp rejects nothing here, but a scrape with a label that isn't UTF-8 fails as a whole.
-std::string label_text(std::string text) {
-  for (char& c : text) {
-    if (c < 0x20 || c > 0x7e) c = '?';
-  }
-  return text;
-}
-
 }  // namespace
 
 std::size_t DnsMetrics::SeriesHash::operator()(const Series& series) const {
@@ -122,11 +114,11 @@ DnsMetrics::Series DnsMetrics::series_of(const model::DnsLookup& lookup) {
                      : qtypes_.refuse();
   series.server = servers_.index(octets_of(lookup.server.octets), [&] { return lookup.server.to_string(); });
   series.workload = workloads_.index(lookup.workload.name, [&] {
-    return lookup.workload.name.empty() ? "unknown" : label_text(lookup.workload.name);
+    return lookup.workload.name.empty() ? "unknown" : lookup.workload.name;
   });
   if (limits_.names > 0) {
     const std::string name = protocol::dns::fold_case(lookup.name);
-    series.name = names_.index(name, [&] { return label_text(name); });
+    series.name = names_.index(name, [&] { return name; });
   }
   return series;
 }

@@ -27,7 +27,8 @@ struct DnsMetricsLimits {
   std::size_t series = 10000;
 };
 
-// Lookups as metrics.  record() is for one thread; the registry may be read meanwhile by others.
+// Lookups as metrics.  record() is for one thread; the registry may be read meanwhile by others.  Names in a lookup are
+// printable ASCII, as the flow stage makes them: a label that isn't UTF-8 would fail the whole scrape.
 class DnsMetrics {
  public:
   DnsMetrics(prometheus::Registry& registry, DnsMetricsLimits limits);

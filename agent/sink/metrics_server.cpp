@@ -15,8 +15,12 @@
 namespace cortexflow::sink {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::size_t kThreads = 4;
 constexpr time_t kTimeoutSeconds = 5;  // of a client that stops reading or writing
+constexpr time_t kKeepAliveSeconds = 1;  // an idle connection holds a thread, and stop() waits for it
+constexpr std::chrono::milliseconds kStartMax = 5s;
 
 // httplib's default sets SO_REUSEPORT, with which a second agent would silently get half of the scrapes.
 void socket_options(socket_t socket) {
@@ -56,6 +60,7 @@ Result<void> MetricsServer::start() {
   server_->set_socket_options(socket_options);
   server_->set_read_timeout(kTimeoutSeconds);
   server_->set_write_timeout(kTimeoutSeconds);
+  server_->set_keep_alive_timeout(kKeepAliveSeconds);
   add_routes();
 
   errno = 0;
@@ -68,7 +73,7 @@ Result<void> MetricsServer::start() {
   port_ = static_cast<std::uint16_t>(bound);
   thread_ = std::thread([this] { server_->listen_after_bind(); });
   // stop() does nothing before the thread has come to accept.
-  while (!server_->is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (auto waited = 0ms; !server_->is_running() && waited < kStartMax; waited += 1ms) std::this_thread::sleep_for(1ms);
   return {};
 }
 

@@ -41,7 +41,7 @@ Result<std::string> to_text(std::span<const std::uint8_t> wire) {
     at += length;
   }
   if (at != wire.size()) return fail("{} octets behind the root of the name", wire.size() - at);
-  if (text.empty()) text = ".";
+  if (text.empty()) text += '.';  // the root
   return text;
 }
 

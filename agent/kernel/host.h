@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this machine's kernel offers, asked once before anything is loaded.
+#pragma once
+
+#include <string>
+
+#include "agent/base/result.h"
+
+namespace cortexflow::kernel {
+
+// Checks what every program needs (BTF, the right to load); the error names the cause and the next step.
+[[nodiscard]] Result<void> check_host();
+
+// The cgroup v2 mount that covers the whole machine: `configured` if given, else from /proc/self/mountinfo.
+[[nodiscard]] Result<std::string> find_cgroup_root(const std::string& configured);
+
+// Makes `pin_path` a directory of a BPF file system, mounting one at /sys/fs/bpf if there is none.
+[[nodiscard]] Result<void> prepare_pin_path(const std::string& pin_path);
+
+// "6.1.0-21-amd64"
+[[nodiscard]] std::string kernel_release();
+
+}  // namespace cortexflow::kernel

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// cfagent: settings, wiring, run, drain.
+#include <fcntl.h>
+#include <signal.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+
+#include "agent/control/server.h"
+#include "agent/kernel/host.h"
+#include "agent/node.h"
+#include "agent/sink/metrics_server.h"
+#include "agent/source/settings.h"
+
+using namespace cortexflow;
+
+namespace {
+
+constexpr int kExitFailure = 1;
+constexpr int kExitUsage = 2;
+constexpr std::size_t kLogLinesKept = 1000;
+
+using LogRing = spdlog::sinks::ringbuffer_sink_mt;
+
+struct Flags {
+  std::string config_file;
+  bool dry_run = false;
+  std::map<std::string, std::vector<std::string>> values;  // by setting key
+};
+
+// "dns.metrics.names" -> "--dns-metrics-names"; the list of ports is given a port at a time.
+std::string flag_name(const std::string& key) {
+  if (key == "dns.ports") return "--dns-port";
+  std::string name = "--" + key;
+  std::replace_if(name.begin(), name.end(), [](char c) { return c == '.' || c == '_'; }, '-');
+  return name;
+}
+
+void add_flags(CLI::App& app, Flags& flags) {
+  app.add_option("--config", flags.config_file, fmt::format("settings file (default {}, if it is there)", source::kDefaultConfigFile));
+  app.add_flag("--dry-run", flags.dry_run, "say what would be loaded, load nothing");
+  app.set_version_flag("--version", std::string("cfagent ") + CORTEXFLOW_VERSION);
+  for (const auto& key : source::setting_keys()) {
+    app.add_option(flag_name(key), flags.values[key],
+                   fmt::format("{} in the settings file, {} in the environment", key, source::environment_name(key)));
+  }
+}
+
+Result<source::Settings> read_settings(const Flags& flags) {
+  source::Settings settings;
+  if (!flags.config_file.empty() || access(source::kDefaultConfigFile, F_OK) == 0) {
+    const auto& path = flags.config_file.empty() ? std::string(source::kDefaultConfigFile) : flags.config_file;
+    if (auto done = source::read_file(path, settings); !done) return tl::make_unexpected(std::move(done.error()));
+  }
+  for (const auto& key : source::setting_keys()) {
+    const auto& given = flags.values.at(key);
+    if (given.empty()) continue;
+    if (auto done = source::apply({key, fmt::format("{}", fmt::join(given, ",")), flag_name(key)}, settings); !done) {
+      return tl::make_unexpected(std::move(done.error()));
+    }
+  }
+  for (const auto& key : source::setting_keys()) {
+    const auto name = source::environment_name(key);
+    const char* value = std::getenv(name.c_str());
+    if (!value) continue;
+    if (auto done = source::apply({key, value, name}, settings); !done) return tl::make_unexpected(std::move(done.error()));
+  }
+  if (settings.node_name.empty()) {
+    char name[256] = "";
+    gethostname(name, sizeof name - 1);
+    settings.node_name = name;
+  }
+  return settings;
+}
+
+void set_up_log(const source::Settings& settings, const std::shared_ptr<LogRing>& ring) {
+  auto console = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+  auto logger = std::make_shared<spdlog::logger>("cfagent", spdlog::sinks_init_list{console, ring});
+  logger->set_level(spdlog::level::from_str(settings.log_level));
+  if (settings.log_format == "json") {
+    logger->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":"%v"})");
+  } else {
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  }
+  spdlog::set_default_logger(std::move(logger));
+}
+
+// One agent a pin path: held as long as the process lives, whatever ends it.
+Result<Fd> lock_pin_path(const std::string& pin_path) {
+  Fd directory(open(pin_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return fail_errno(fmt::format("cannot open {}", pin_path), errno);
+  if (flock(directory.get(), LOCK_EX | LOCK_NB) != 0) {
+    return tl::make_unexpected(Error{fmt::format("another agent is running: it holds {}", pin_path),
+                                     "stop it first (systemctl stop cfagent), or give this one its own --pin-path, "
+                                     "--control-socket and --metrics-listen"});
+  }
+  return directory;
+}
+
+int complain(const Error& error, int status) {
+  fmt::print(stderr, "cfagent: {}\n", error.to_string());
+  return status;
+}
+
+int dry_run(const source::Settings& settings) {
+  if (auto ok = kernel::check_host(); !ok) return complain(ok.error(), kExitFailure);
+  const auto root = kernel::find_cgroup_root(settings.cgroup_root);
+  if (!root) return complain(root.error(), kExitFailure);
+  if (auto ok = kernel::DnsTracer::try_load(); !ok) return complain(ok.error(), kExitFailure);
+  fmt::print("kernel {}: takes the DNS programs\n", kernel::kernel_release());
+  fmt::print("would attach dns_egress and dns_ingress (cgroup_skb) to {}\n", *root);
+  fmt::print("would name processes by kprobes, or by cgroup connect and sendmsg hooks where kprobes are refused\n");
+  fmt::print("would watch DNS ports {}, time limit {} ms\n", fmt::join(settings.dns_ports, ", "), settings.dns_timeout.count());
+  fmt::print("would pin below {}, listen on {} and {}\n", settings.pin_path, settings.control_socket, settings.metrics_listen);
+  return 0;
+}
+
+int run(const Flags& flags, const source::Settings& settings, const std::shared_ptr<LogRing>& log_ring) {
+  // Blocked before any thread starts: only the event loop hears them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  if (auto ok = kernel::check_host(); !ok) return complain(ok.error(), kExitFailure);
+  if (auto ok = kernel::prepare_pin_path(settings.pin_path); !ok) return complain(ok.error(), kExitFailure);
+  auto lock = lock_pin_path(settings.pin_path);
+  if (!lock) return complain(lock.error(), kExitFailure);
+
+  prometheus::Registry registry;
+  Node node(settings, registry, [log_ring](std::size_t max) { return log_ring->last_formatted(max); });
+  if (auto ok = node.open(); !ok) return complain(ok.error(), kExitFailure);
+  const sink::AgentMetrics agent_metrics([&node] { return node.figures(); }, CORTEXFLOW_VERSION, CORTEXFLOW_REVISION);
+
+  const auto colon = settings.metrics_listen.rfind(':');
+  std::string address = settings.metrics_listen.substr(0, colon);
+  if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
+  sink::MetricsServer metrics(address, static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
+                              {&registry, &agent_metrics}, [&node] { return !node.draining(); });
+  if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
+  control::Server control(node, settings.control_socket, "cortexflow");
+  if (auto ok = control.start(); !ok) return complain(ok.error(), kExitFailure);
+
+  for (const auto& function : node.status().functions) {
+    spdlog::info("{}: {}{}", function.name, function.hook.empty() ? "none" : function.hook,
+                 function.detail.empty() ? "" : " (" + function.detail + ")");
+  }
+  spdlog::info("cfagent {} watches DNS on {}; metrics on {}, control on {}", CORTEXFLOW_VERSION, settings.node_name,
+               settings.metrics_listen, settings.control_socket);
+  sd_notify(0, "READY=1");
+  auto ran = node.run(signals, [&] {
+    sd_notify(0, "RELOADING=1");
+    auto fresh = read_settings(flags);
+    auto applied = fresh ? node.apply(*fresh) : Result<void>(tl::make_unexpected(fresh.error()));
+    if (applied) {
+      spdlog::set_level(spdlog::level::from_str(fresh->log_level));
+      spdlog::info("settings read again: DNS ports {}, time limit {} ms, log level {}; other changes need a restart",
+                   fmt::join(fresh->dns_ports, ", "), fresh->dns_timeout.count(), fresh->log_level);
+    } else {
+      spdlog::error("settings not changed: {}", applied.error().to_string());
+    }
+    sd_notify(0, "READY=1");
+  });
+  sd_notify(0, "STOPPING=1");
+  node.drain();
+  control.stop();
+  metrics.stop();
+  const auto figures = node.figures();
+  std::uint64_t lost = 0;
+  for (const auto& [cause, n] : figures.lost) lost += n;
+  spdlog::info("stopped: {} records emitted, {} delivered, {} lost", figures.emitted, figures.delivered, lost);
+  return ran ? 0 : complain(ran.error(), kExitFailure);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("cfagent observes DNS on the machine it runs on.");
+  Flags flags;
+  add_flags(app, flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  auto settings = read_settings(flags);
+  if (!settings) return complain(settings.error(), kExitUsage);
+  if (flags.dry_run) return dry_run(*settings);
+  auto log_ring = std::make_shared<LogRing>(kLogLinesKept);
+  set_up_log(*settings, log_ring);
+  return run(flags, *settings, log_ring);
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/node.h"
+
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+
+#include <array>
+
+#include "agent/flow/lookup_builder.h"
+#include "agent/kernel/host.h"
+
+namespace cortexflow {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Small amounts of records are not announced by the kernel (a wake-up each would cost the lookups); they wait for this.
+constexpr milliseconds kConsumeEvery{20};
+constexpr int kConsumesPerSweep = 10;
+
+// From CLOCK_MONOTONIC to the system's clock.  Asked anew for each record: the system's clock may be set.
+std::chrono::nanoseconds clock_offset() {
+  timespec mono{};
+  timespec real{};
+  clock_gettime(CLOCK_MONOTONIC, &mono);
+  clock_gettime(CLOCK_REALTIME, &real);
+  return std::chrono::seconds(real.tv_sec - mono.tv_sec) + std::chrono::nanoseconds(real.tv_nsec - mono.tv_nsec);
+}
+
+std::map<std::string, std::uint64_t> parse_errors(const std::array<std::uint64_t, CF_DNS_C_MAX>& c) {
+  return {{"short", c[CF_DNS_C_ERR_SHORT]},         {"name", c[CF_DNS_C_ERR_NAME]},
+          {"question_count", c[CF_DNS_C_ERR_QDCOUNT]}, {"opcode", c[CF_DNS_C_ERR_OPCODE]},
+          {"ip_header", c[CF_DNS_C_ERR_IPHEADER]},  {"fragment", c[CF_DNS_C_ERR_FRAGMENT]},
+          {"tcp_gap", c[CF_DNS_C_ERR_TCP_GAP]},     {"tcp_many", c[CF_DNS_C_ERR_TCP_MANY]}};
+}
+
+}  // namespace
+
+Node::Node(const source::Settings& settings, prometheus::Registry& registry, LogLines log_lines)
+    : settings_(settings),
+      log_lines_(std::move(log_lines)),
+      started_(std::chrono::system_clock::now()),
+      resolver_(flow::WorkloadResolver::of_this_host()),
+      metrics_(registry, sink::DnsMetricsLimits{.names = settings.dns_metric_names}) {}
+
+Result<void> Node::open() {
+  auto cgroup_root = kernel::find_cgroup_root(settings_.cgroup_root);
+  if (!cgroup_root) return tl::make_unexpected(std::move(cgroup_root.error()));
+  cgroup_root_ = *cgroup_root;
+  if (settings_.program_stats) {
+    auto stats = kernel::enable_program_stats();
+    if (!stats) return tl::make_unexpected(std::move(stats.error()));
+    stats_ = std::move(*stats);
+  }
+  auto tracer = kernel::DnsTracer::open({cgroup_root_, settings_.pin_path, settings_.dns_ports},
+                                        [this](std::span<const std::byte> record) { on_record(record); });
+  if (!tracer) return tl::make_unexpected(std::move(tracer.error()));
+  tracer_ = std::move(*tracer);
+  return {};
+}
+
+Result<void> Node::run(const sigset_t& signals, const std::function<void()>& reload) {
+  const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
+  const Fd signal_fd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  const Fd timer(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!epoll || !signal_fd || !timer) return fail_errno("cannot make the event loop", errno);
+  itimerspec every{};
+  every.it_interval.tv_nsec = every.it_value.tv_nsec = std::chrono::nanoseconds(kConsumeEvery).count();
+  timerfd_settime(timer.get(), 0, &every, nullptr);
+  for (const int fd : {signal_fd.get(), timer.get(), tracer_->ring_fd()}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0) return fail_errno("cannot watch the event loop's fds", errno);
+  }
+  for (int ticks = 0;;) {
+    std::array<epoll_event, 4> ready{};
+    const int n = epoll_wait(epoll.get(), ready.data(), static_cast<int>(ready.size()), -1);
+    if (n < 0 && errno != EINTR) return fail_errno("the event loop failed", errno);
+    for (int i = 0; i < n; ++i) {
+      const int fd = ready[static_cast<std::size_t>(i)].data.fd;
+      if (fd == signal_fd.get()) {
+        signalfd_siginfo info{};
+        if (read(fd, &info, sizeof info) != sizeof info) continue;
+        if (info.ssi_signo != SIGHUP) return {};
+        reload();
+      } else if (fd == timer.get()) {
+        std::uint64_t expirations = 0;
+        if (read(fd, &expirations, sizeof expirations) == sizeof expirations) ++ticks;
+      }
+    }
+    tracer_->consume();
+    if (ticks >= kConsumesPerSweep) {
+      ticks = 0;
+      sweep();
+    }
+  }
+}
+
+void Node::drain() {
+  if (tracer_) tracer_->consume();
+  draining_ = true;
+  log_.close();
+}
+
+Result<void> Node::apply(const source::Settings& settings) {
+  if (auto set = tracer_->set_ports(settings.dns_ports); !set) return set;
+  const std::lock_guard lock(settings_mutex_);
+  settings_.dns_ports = settings.dns_ports;
+  settings_.dns_timeout = settings.dns_timeout;
+  return {};
+}
+
+void Node::on_record(std::span<const std::byte> record) {
+  const auto lookup = events::decode_dns_lookup(record);
+  if (lookup) {
+    deliver(*lookup);
+  } else {
+    ++decode_errors_[static_cast<std::size_t>(lookup.error())];
+  }
+}
+
+void Node::deliver(const cf_dns_lookup& record) {
+  auto built = flow::build(record, clock_offset(), resolver_);
+  if (!built) {
+    ++name_errors_;
+    return;
+  }
+  auto lookup = std::make_shared<const model::DnsLookup>(std::move(*built));
+  metrics_.record(*lookup);
+  workloads_.record(*lookup);
+  log_.push(std::move(lookup));
+  ++delivered_;
+}
+
+void Node::sweep() {
+  const auto limit = [this] {
+    const std::lock_guard lock(settings_mutex_);
+    return settings_.dns_timeout;
+  }();
+  for (const auto& lookup : tracer_->take_timed_out(limit)) {
+    ++timed_out_;
+    deliver(lookup);
+  }
+}
+
+sink::AgentFigures Node::figures() const {
+  sink::AgentFigures out;
+  // Delivered is read before emitted, so that emitted is never the smaller one.
+  out.delivered = delivered_;
+  for (std::size_t i = 0; i < decode_errors_.size(); ++i) {
+    out.lost[std::string(events::cause(static_cast<events::DecodeError>(i)))] = decode_errors_[i];
+  }
+  out.lost["record_name"] = name_errors_;
+  const std::uint64_t timeouts = timed_out_;
+  const auto c = tracer_->counters();
+  out.emitted = c[CF_DNS_C_EMITTED] + timeouts;
+  out.lost["ring_full"] = c[CF_DNS_C_LOST_RING_FULL];
+  out.lost["not_parsed"] = c[CF_DNS_C_LOST_NOT_PARSED];
+  out.parse_errors = parse_errors(c);
+  out.queries = c[CF_DNS_C_QUERIES];
+  out.answers = c[CF_DNS_C_ANSWERS];
+  out.retransmits = c[CF_DNS_C_RETRANSMITS];
+  out.packets = c[CF_DNS_C_PACKETS];
+  out.pending_full = c[CF_DNS_C_PENDING_FULL];
+  out.helper_failed = c[CF_DNS_C_HELPER_FAILED];
+  for (const auto& map : tracer_->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
+  for (const auto& program : tracer_->programs()) {
+    out.programs.push_back({program.name, program.run_count, program.run_time_ns});
+  }
+  return out;
+}
+
+control::Status Node::status() const {
+  control::Status out;
+  const auto now = figures();
+  {
+    const std::lock_guard lock(settings_mutex_);
+    out.node = settings_.node_name;
+    out.config_file = settings_.config_file;
+    out.dns_ports = settings_.dns_ports;
+  }
+  out.version = CORTEXFLOW_VERSION;
+  out.pid = static_cast<std::uint32_t>(getpid());
+  out.kernel = kernel::kernel_release();
+  out.started = started_;
+  const auto& owner = tracer_->owner();
+  out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
+  out.functions.push_back({"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});
+  for (const auto& map : now.maps) out.maps.push_back({map.name, map.entries, map.max_entries});
+  out.emitted = now.emitted;
+  out.delivered = now.delivered;
+  out.lost = now.lost;
+  out.parse_errors = now.parse_errors;
+  out.queries = now.queries;
+  out.answers = now.answers;
+  return out;
+}
+
+std::vector<control::BpfProgram> Node::bpf_programs() const {
+  std::vector<control::BpfProgram> out;
+  for (auto& program : tracer_->programs()) {
+    out.push_back({program.id, program.name, program.type, program.attached_to, program.pin, program.run_count,
+                   program.run_time_ns, program.verified_instructions});
+  }
+  return out;
+}
+
+std::vector<control::WorkloadRow> Node::workloads() const {
+  std::vector<control::WorkloadRow> out;
+  for (auto& row : workloads_.rows()) out.push_back({row.workload, row.cgroup_id, row.lookups, row.failed, row.last_seen});
+  return out;
+}
+
+std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }
+
+std::uint64_t Node::cursor_since(std::chrono::system_clock::time_point since) const { return log_.cursor_since(since); }
+
+control::LookupBatch Node::read_lookups(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds wait) const {
+  auto batch = log_.read(cursor, max, wait);
+  return {std::move(batch.lookups), batch.next, batch.lost};
+}
+
+}  // namespace cortexflow

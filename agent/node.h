@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// One node: kernel -> events -> flow -> sinks, and what the control API shows of it.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+
+#include "agent/control/node_view.h"
+#include "agent/events/dns_event.h"
+#include "agent/flow/lookup_log.h"
+#include "agent/flow/workload_resolver.h"
+#include "agent/flow/workload_table.h"
+#include "agent/kernel/dns_tracer.h"
+#include "agent/sink/agent_metrics.h"
+#include "agent/sink/dns_metrics.h"
+#include "agent/source/settings.h"
+
+namespace cortexflow {
+
+class Node : public control::NodeView {
+ public:
+  using LogLines = std::function<std::vector<std::string>(std::size_t)>;
+
+  Node(const source::Settings& settings, prometheus::Registry& registry, LogLines log_lines);
+
+  // Loads and attaches.  Before run().
+  [[nodiscard]] Result<void> open();
+  // One thread: reads records, sweeps, until a signal says stop.  `reload` is called on SIGHUP.
+  [[nodiscard]] Result<void> run(const sigset_t& signals, const std::function<void()>& reload);
+  // Reads what is left and wakes every watcher.
+  void drain();
+  // On SIGHUP: what can change while running.
+  [[nodiscard]] Result<void> apply(const source::Settings& settings);
+
+  [[nodiscard]] sink::AgentFigures figures() const;
+
+  [[nodiscard]] control::Status status() const override;
+  [[nodiscard]] std::vector<control::BpfProgram> bpf_programs() const override;
+  [[nodiscard]] std::vector<control::WorkloadRow> workloads() const override;
+  [[nodiscard]] std::vector<std::string> log_lines(std::size_t max) const override;
+  [[nodiscard]] std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const override;
+  [[nodiscard]] control::LookupBatch read_lookups(std::uint64_t cursor, std::size_t max,
+                                                  std::chrono::milliseconds wait) const override;
+  [[nodiscard]] bool draining() const override { return draining_; }
+
+ private:
+  void on_record(std::span<const std::byte> record);
+  void deliver(const cf_dns_lookup& record);
+  void sweep();
+
+  mutable std::mutex settings_mutex_;
+  source::Settings settings_;
+  LogLines log_lines_;
+  std::chrono::system_clock::time_point started_;
+  flow::WorkloadResolver resolver_;
+  flow::LookupLog log_;
+  flow::WorkloadTable workloads_;
+  sink::DnsMetrics metrics_;
+  std::atomic<std::uint64_t> delivered_{0};
+  std::atomic<std::uint64_t> timed_out_{0};
+  std::atomic<std::uint64_t> name_errors_{0};
+  std::array<std::atomic<std::uint64_t>, events::kDecodeErrors> decode_errors_{};
+  std::atomic<bool> draining_{false};
+  std::string cgroup_root_;
+  Fd stats_;
+  std::unique_ptr<kernel::DnsTracer> tracer_;
+};
+
+}  // namespace cortexflow

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/source/settings.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+namespace cortexflow::source {
+namespace {
+
+constexpr std::size_t kPortsMax = 8;  // CF_DNS_PORTS_MAX; the kernel side refuses more too
+
+template <typename Number>
+std::optional<Number> parse_number(const std::string& text, Number min, Number max) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < min || value > max) return std::nullopt;
+  return value;
+}
+
+// Sets the value and returns true, or returns false for a text that isn't one.
+struct Setting {
+  std::string key;
+  std::string expected;
+  std::function<bool(const std::string&, Settings&)> set;
+};
+
+Setting text_setting(std::string key, std::string expected, std::string Settings::* field, bool may_be_empty = false) {
+  return {std::move(key), std::move(expected), [field, may_be_empty](const std::string& text, Settings& settings) {
+            settings.*field = text;
+            return may_be_empty || !text.empty();
+          }};
+}
+
+Setting choice_setting(std::string key, std::vector<std::string> choices, std::string Settings::* field) {
+  std::string expected = fmt::format("one of {}", fmt::join(choices, ", "));
+  return {std::move(key), std::move(expected), [field, choices = std::move(choices)](const std::string& text, Settings& settings) {
+            settings.*field = text;
+            return std::find(choices.begin(), choices.end(), text) != choices.end();
+          }};
+}
+
+bool set_ports(const std::string& text, Settings& settings) {
+  std::vector<std::uint16_t> ports;
+  std::istringstream list(text);
+  for (std::string item; std::getline(list, item, ',');) {
+    const auto port = parse_number<std::uint16_t>(item, 1, 65535);
+    if (!port) return false;
+    if (std::find(ports.begin(), ports.end(), *port) == ports.end()) ports.push_back(*port);
+  }
+  if (ports.empty() || ports.size() > kPortsMax) return false;
+  settings.dns_ports = std::move(ports);
+  return true;
+}
+
+bool set_timeout(const std::string& text, Settings& settings) {
+  const auto timeout = parse_duration(text);
+  if (!timeout || *timeout < std::chrono::milliseconds(100) || *timeout > std::chrono::minutes(5)) return false;
+  settings.dns_timeout = *timeout;
+  return true;
+}
+
+bool set_metric_names(const std::string& text, Settings& settings) {
+  const auto names = parse_number<std::size_t>(text, 0, 10000);
+  if (names) settings.dns_metric_names = *names;
+  return names.has_value();
+}
+
+bool set_program_stats(const std::string& text, Settings& settings) {
+  settings.program_stats = text == "true";
+  return text == "true" || text == "false";
+}
+
+bool set_listen(const std::string& text, Settings& settings) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0) return false;
+  settings.metrics_listen = text;
+  return parse_number<std::uint16_t>(text.substr(colon + 1), 0, 65535).has_value();
+}
+
+const std::vector<Setting>& all_settings() {
+  static const std::vector<Setting> kSettings{
+      text_setting("node_name", "a name", &Settings::node_name),
+      text_setting("control_socket", "a path", &Settings::control_socket),
+      {"metrics_listen", "ADDRESS:PORT", set_listen},
+      text_setting("pin_path", "a path below /sys/fs/bpf", &Settings::pin_path),
+      text_setting("cgroup_root", "the path of a cgroup v2 mount", &Settings::cgroup_root, true),
+      choice_setting("log_level", {"debug", "info", "warn", "error"}, &Settings::log_level),
+      choice_setting("log_format", {"text", "json"}, &Settings::log_format),
+      {"program_stats", "true or false", set_program_stats},
+      {"dns.ports", "1 to 8 ports from 1 to 65535", set_ports},
+      {"dns.timeout", "a duration from 100ms to 5m, such as 5s", set_timeout},
+      {"dns.metrics.names", "a number from 0 (no name label) to 10000", set_metric_names},
+  };
+  return kSettings;
+}
+
+std::string scalar_text(const YAML::Node& node) {
+  if (!node.IsSequence()) return node.Scalar();
+  std::string joined;
+  for (const auto& item : node) joined += (joined.empty() ? "" : ",") + item.Scalar();
+  return joined;
+}
+
+Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const std::string& path, Settings& settings) {
+  for (const auto& item : node) {
+    const std::string key = prefix + item.first.Scalar();
+    const std::string where = fmt::format("{}:{}", path, item.first.Mark().line + 1);
+    if (item.second.IsMap()) {
+      if (auto done = apply_tree(item.second, key + ".", path, settings); !done) return done;
+    } else if (auto done = apply({key, scalar_text(item.second), where}, settings); !done) {
+      return done;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> read_file(const std::string& path, Settings& settings) {
+  Settings changed = settings;
+  try {
+    const YAML::Node root = YAML::LoadFile(path);
+    if (!root.IsMap() && !root.IsNull()) return fail("{}:1: expected a mapping of keys to values", path);
+    if (auto done = apply_tree(root, "", path, changed); !done) return done;
+  } catch (const YAML::BadFile&) {
+    return fail_errno(fmt::format("cannot read {}", path), errno ? errno : EIO, "check --config");
+  } catch (const YAML::Exception& error) {
+    return fail("{}:{}: not YAML: {}", path, error.mark.line + 1, error.msg);
+  }
+  settings = std::move(changed);
+  settings.config_file = path;
+  return {};
+}
+
+Result<void> apply(const SettingText& text, Settings& settings) {
+  for (const auto& setting : all_settings()) {
+    if (setting.key != text.key) continue;
+    Settings changed = settings;
+    if (!setting.set(text.value, changed)) {
+      return fail("{}: {}: \"{}\" won't do; expected {}", text.where, text.key, text.value, setting.expected);
+    }
+    settings = std::move(changed);
+    return {};
+  }
+  return fail("{}: unknown key {}; expected one of {}", text.where, text.key, fmt::join(setting_keys(), ", "));
+}
+
+std::optional<std::chrono::milliseconds> parse_duration(const std::string& text) {
+  const auto unit = text.find_first_not_of("0123456789");
+  if (unit == std::string::npos || unit == 0) return std::nullopt;
+  const auto number = parse_number<std::int64_t>(text.substr(0, unit), 0, 1'000'000'000);
+  const std::string suffix = text.substr(unit);
+  if (!number) return std::nullopt;
+  if (suffix == "ms") return std::chrono::milliseconds(*number);
+  if (suffix == "s") return std::chrono::seconds(*number);
+  if (suffix == "m") return std::chrono::minutes(*number);
+  return std::nullopt;
+}
+
+const std::vector<std::string>& setting_keys() {
+  static const std::vector<std::string> kKeys = [] {
+    std::vector<std::string> keys;
+    for (const auto& setting : all_settings()) keys.push_back(setting.key);
+    return keys;
+  }();
+  return kKeys;
+}
+
+std::string environment_name(const std::string& key) {
+  std::string name = "CORTEXFLOW_";
+  for (const char c : key) name += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name;
+}
+
+}  // namespace cortexflow::source

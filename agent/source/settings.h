@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's own settings: defaults, then agent.yaml, then flags, then CORTEXFLOW_* (each overrides the one before).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+
+namespace cortexflow::source {
+
+struct Settings {
+  std::string config_file;  // empty: none was read
+  std::string node_name;    // empty: the host's name
+  std::string control_socket = "/run/cortexflow/agent.sock";
+  std::string metrics_listen = "0.0.0.0:9464";
+  std::string pin_path = "/sys/fs/bpf/cortexflow";
+  std::string cgroup_root;  // empty: found in /proc/self/mountinfo
+  std::string log_level = "info";
+  std::string log_format = "text";
+  bool program_stats = false;  // kernel.bpf_stats_enabled while the agent runs
+  std::vector<std::uint16_t> dns_ports{53};
+  std::chrono::milliseconds dns_timeout{5000};
+  std::size_t dns_metric_names = 0;
+};
+
+// Values as a user writes them; flags and environment hold the same texts.
+struct SettingText {
+  std::string key;    // as in agent.yaml, nested keys joined by dots: "dns.timeout"
+  std::string value;  // lists joined by commas
+  std::string where;  // "agent.yaml:3", "--dns-timeout", "CORTEXFLOW_DNS_TIMEOUT"
+};
+
+inline constexpr const char* kDefaultConfigFile = "/etc/cortexflow/agent.yaml";
+
+// Reads a file into `settings`.  The error has key, line, and what was expected; nothing is half applied.
+[[nodiscard]] Result<void> read_file(const std::string& path, Settings& settings);
+
+// Applies one value.
+[[nodiscard]] Result<void> apply(const SettingText& text, Settings& settings);
+
+// "250ms", "5s", "1m"
+[[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(const std::string& text);
+
+// All keys, in the order of the documentation.
+[[nodiscard]] const std::vector<std::string>& setting_keys();
+
+// "dns.timeout" -> "CORTEXFLOW_DNS_TIMEOUT"
+[[nodiscard]] std::string environment_name(const std::string& key);
+
+}  // namespace cortexflow::source
