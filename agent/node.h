@@ -2,6 +2,8 @@
 // One node: kernel -> events -> flow -> sinks, and what the control API shows of it.
 #pragma once
 
+#include <signal.h>
+
 #include <atomic>
 #include <memory>
 #include <mutex>

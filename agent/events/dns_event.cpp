@@ -30,7 +30,7 @@ tl::expected<cf_dns_lookup, DecodeError> decode_dns_lookup(std::span<const std::
 
   cf_dns_lookup lookup{};
   std::memcpy(&lookup, record.data(), std::min<std::size_t>(head.len, sizeof lookup));
-  if (lookup.query.name_len > CF_DNS_NAME_MAX || CF_DNS_LOOKUP_FIXED + lookup.query.name_len > head.len) {
+  if (lookup.query.name_len > CF_DNS_NAME_MAX || std::size_t{CF_DNS_LOOKUP_FIXED} + lookup.query.name_len > head.len) {
     return tl::make_unexpected(DecodeError::kShort);
   }
   const bool known_transport = lookup.key.transport == CF_TRANSPORT_UDP || lookup.key.transport == CF_TRANSPORT_TCP;

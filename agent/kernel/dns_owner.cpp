@@ -63,7 +63,7 @@ std::string DnsOwner::name() const {
 std::vector<ProgramInfo> DnsOwner::programs() const {
   std::vector<ProgramInfo> out;
   const auto add = [&out](const bpf_object* object) {
-    const bpf_program* program = nullptr;
+    bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object) {
       out.push_back(describe_program(bpf_program__fd(program)));
       out.back().attached_to = bpf_program__section_name(program);
