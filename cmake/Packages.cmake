@@ -34,8 +34,12 @@ if(HTTPLIB_INCLUDE AND HTTPLIB_LIBRARY)
   set(HTTPLIB_FOUND TRUE)
 endif()
 require_found("cpp-httplib" "libcpp-httplib-dev" "${HTTPLIB_FOUND}")
+find_package(OpenSSL QUIET)
+require_found("OpenSSL" "libssl-dev" "${OPENSSL_FOUND}")
 add_library(httplib INTERFACE)
-target_link_libraries(httplib INTERFACE ${HTTPLIB_LIBRARY} Threads::Threads)
+# As Debian built the library: the macro changes the layout of its types.
+target_compile_definitions(httplib INTERFACE CPPHTTPLIB_OPENSSL_SUPPORT)
+target_link_libraries(httplib INTERFACE ${HTTPLIB_LIBRARY} OpenSSL::SSL Threads::Threads)
 
 find_program(BPF_CLANG NAMES clang-19 clang-20 clang)
 require_found("clang" "clang-19" "${BPF_CLANG}")
