@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/control/json.h"
+
+#include <fmt/chrono.h>
+
+#include <array>
+
+#include "agent/protocol/dns/names.h"
+
+namespace cortexflow::control {
+namespace {
+
+using nlohmann::ordered_json;
+namespace dns = protocol::dns;
+
+constexpr std::array<std::string_view, 7> kOutcomes{"answered",  "timeout",    "duplicate", "late",
+                                                    "unmatched", "superseded", "untracked"};
+constexpr std::array<std::string_view, 4> kOwnerSources{"unknown", "kprobe", "cgroup", "tracepoint"};
+
+ordered_json workload_json(const model::Workload& workload) {
+  return {{"name", workload.name},
+          {"cgroup_path", workload.cgroup_path},
+          {"container_id", workload.container_id},
+          {"pod_uid", workload.pod_uid}};
+}
+
+}  // namespace
+
+std::string time_text(std::chrono::system_clock::time_point time) {
+  const auto since_epoch = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch());
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:09}Z", fmt::gmtime(static_cast<std::time_t>(seconds.count())),
+                     (since_epoch - seconds).count());
+}
+
+std::string_view outcome_name(model::DnsOutcome outcome) { return kOutcomes.at(static_cast<std::size_t>(outcome)); }
+
+ordered_json to_json(const model::DnsLookup& lookup) {
+  ordered_json out{{"start", time_text(lookup.start)},
+                   {"latency_ns", lookup.latency.count()},
+                   {"outcome", outcome_name(lookup.outcome)},
+                   {"transmissions", lookup.transmissions},
+                   {"name", lookup.name},
+                   {"qtype", dns::type_name(lookup.qtype)},
+                   {"qclass", dns::class_name(lookup.qclass)},
+                   {"id", lookup.id},
+                   {"has_answer", lookup.has_answer}};
+  out["rcode"] = lookup.has_answer ? ordered_json(dns::rcode_name(lookup.rcode)) : ordered_json(nullptr);
+  out.update(ordered_json{{"answers", lookup.answers},
+                          {"truncated", lookup.truncated},
+                          {"authoritative", lookup.authoritative},
+                          {"authenticated", lookup.authenticated},
+                          {"recursion_desired", lookup.recursion_desired},
+                          {"recursion_available", lookup.recursion_available},
+                          {"edns_size", lookup.edns_size},
+                          {"query_size", lookup.query_size},
+                          {"answer_size", lookup.answer_size},
+                          {"transport", lookup.transport == model::Transport::kUdp ? "udp" : "tcp"},
+                          {"client", lookup.client.to_string()},
+                          {"client_port", lookup.client_port},
+                          {"server", lookup.server.to_string()},
+                          {"server_port", lookup.server_port},
+                          {"pid", lookup.pid},
+                          {"comm", lookup.comm},
+                          {"owner_source", kOwnerSources.at(static_cast<std::size_t>(lookup.owner_source))},
+                          {"cgroup_id", lookup.cgroup_id},
+                          {"netns", lookup.netns},
+                          {"workload", workload_json(lookup.workload)}});
+  return out;
+}
+
+ordered_json to_json(const Status& status) {
+  ordered_json functions = ordered_json::array();
+  for (const auto& f : status.functions) {
+    functions.push_back({{"name", f.name}, {"hook", f.hook}, {"degraded", f.degraded}, {"detail", f.detail}});
+  }
+  ordered_json maps = ordered_json::array();
+  for (const auto& m : status.maps) {
+    maps.push_back({{"name", m.name}, {"entries", m.entries}, {"max_entries", m.max_entries}});
+  }
+  return {{"version", status.version},
+          {"node", status.node},
+          {"pid", status.pid},
+          {"kernel", status.kernel},
+          {"started", time_text(status.started)},
+          {"config_file", status.config_file},
+          {"dns_ports", status.dns_ports},
+          {"functions", functions},
+          {"maps", maps},
+          {"queries", status.queries},
+          {"answers", status.answers},
+          {"emitted", status.emitted},
+          {"delivered", status.delivered},
+          {"lost", status.lost},
+          {"parse_errors", status.parse_errors}};
+}
+
+ordered_json to_json(const BpfProgram& program) {
+  return {{"id", program.id},
+          {"name", program.name},
+          {"type", program.type},
+          {"attached_to", program.attached_to},
+          {"pin", program.pin},
+          {"run_count", program.run_count},
+          {"run_time_ns", program.run_time_ns},
+          {"verified_instructions", program.verified_instructions}};
+}
+
+ordered_json to_json(const WorkloadRow& row) {
+  return {{"workload", workload_json(row.workload)},
+          {"cgroup_id", row.cgroup_id},
+          {"lookups", row.lookups},
+          {"failed", row.failed},
+          {"last_seen", time_text(row.last_seen)}};
+}
+
+}  // namespace cortexflow::control

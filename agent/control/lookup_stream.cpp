@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/control/lookup_stream.h"
+
+#include "agent/control/json.h"
+
+namespace cortexflow::control {
+namespace {
+
+constexpr std::size_t kBatch = 256;
+constexpr std::chrono::milliseconds kKeepAlive{1000};
+
+// Names are ASCII by construction; a comm may hold anything, and must not break the line.
+std::string line(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string LookupStream::next() {
+  const bool draining = node_.draining();  // before the read: what is left when it drains is still given
+  auto batch = node_.read_lookups(options_.cursor, kBatch, options_.follow ? kKeepAlive : std::chrono::milliseconds(0));
+  options_.cursor = batch.next;
+  lost_ += batch.lost;
+  std::string out;
+  bool full = false;
+  for (const auto& lookup : batch.lookups) {
+    ++seen_;
+    if (!options_.filter.matches(*lookup)) continue;
+    ++shown_;
+    out += line({{"lookup", to_json(*lookup)}});
+    full = options_.limit != 0 && shown_ >= options_.limit;
+    if (full) break;
+  }
+  if (full || (batch.lookups.empty() && (!options_.follow || draining))) {
+    out += line({{"summary", {{"seen", seen_}, {"shown", shown_}, {"lost", lost_}}}});
+    done_ = true;
+  }
+  return out.empty() ? "\n" : out;
+}
+
+}  // namespace cortexflow::control
