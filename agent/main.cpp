@@ -44,7 +44,8 @@ std::string flag_name(const std::string& key) {
 }
 
 void add_flags(CLI::App& app, Flags& flags) {
-  app.add_option("--config", flags.config_file, fmt::format("settings file (default {}, if it is there)", source::kDefaultConfigFile));
+  app.add_option("--config", flags.config_file,
+                 fmt::format("settings file (default {}, if it is there)", source::kDefaultConfigFile));
   app.add_flag("--dry-run", flags.dry_run, "say what would be loaded, load nothing");
   app.set_version_flag("--version", std::string("cfagent ") + CORTEXFLOW_VERSION);
   for (const auto& key : source::setting_keys()) {
@@ -70,7 +71,8 @@ Result<source::Settings> read_settings(const Flags& flags) {
     const auto name = source::environment_name(key);
     const char* value = std::getenv(name.c_str());
     if (!value) continue;
-    if (auto done = source::apply({key, value, name}, settings); !done) return tl::make_unexpected(std::move(done.error()));
+    if (auto done = source::apply({key, value, name}, settings); !done)
+      return tl::make_unexpected(std::move(done.error()));
   }
   if (settings.node_name.empty()) {
     char name[256] = "";
@@ -117,8 +119,10 @@ int dry_run(const source::Settings& settings) {
   fmt::print("kernel {}: takes the DNS programs\n", kernel::kernel_release());
   fmt::print("would attach dns_egress and dns_ingress (cgroup_skb) to {}\n", *root);
   fmt::print("would name processes by kprobes, or by cgroup connect and sendmsg hooks where kprobes are refused\n");
-  fmt::print("would watch DNS ports {}, time limit {} ms\n", fmt::join(settings.dns_ports, ", "), settings.dns_timeout.count());
-  fmt::print("would pin below {}, listen on {} and {}\n", settings.pin_path, settings.control_socket, settings.metrics_listen);
+  fmt::print("would watch DNS ports {}, time limit {} ms\n", fmt::join(settings.dns_ports, ", "),
+             settings.dns_timeout.count());
+  fmt::print("would pin below {}, listen on {} and {}\n", settings.pin_path, settings.control_socket,
+             settings.metrics_listen);
   return 0;
 }
 
@@ -143,7 +147,8 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
   const auto colon = settings.metrics_listen.rfind(':');
   std::string address = settings.metrics_listen.substr(0, colon);
   if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
-  sink::MetricsServer metrics(address, static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
+  sink::MetricsServer metrics(address,
+                              static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
                               {&registry, &agent_metrics}, [&node] { return !node.draining(); });
   if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
   control::Server control(node, settings.control_socket, "cortexflow");

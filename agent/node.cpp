@@ -31,10 +31,14 @@ std::chrono::nanoseconds clock_offset() {
 }
 
 std::map<std::string, std::uint64_t> parse_errors(const std::array<std::uint64_t, CF_DNS_C_MAX>& c) {
-  return {{"short", c[CF_DNS_C_ERR_SHORT]},         {"name", c[CF_DNS_C_ERR_NAME]},
-          {"question_count", c[CF_DNS_C_ERR_QDCOUNT]}, {"opcode", c[CF_DNS_C_ERR_OPCODE]},
-          {"ip_header", c[CF_DNS_C_ERR_IPHEADER]},  {"fragment", c[CF_DNS_C_ERR_FRAGMENT]},
-          {"tcp_gap", c[CF_DNS_C_ERR_TCP_GAP]},     {"tcp_many", c[CF_DNS_C_ERR_TCP_MANY]}};
+  return {{"short", c[CF_DNS_C_ERR_SHORT]},
+          {"name", c[CF_DNS_C_ERR_NAME]},
+          {"question_count", c[CF_DNS_C_ERR_QDCOUNT]},
+          {"opcode", c[CF_DNS_C_ERR_OPCODE]},
+          {"ip_header", c[CF_DNS_C_ERR_IPHEADER]},
+          {"fragment", c[CF_DNS_C_ERR_FRAGMENT]},
+          {"tcp_gap", c[CF_DNS_C_ERR_TCP_GAP]},
+          {"tcp_many", c[CF_DNS_C_ERR_TCP_MANY]}};
 }
 
 }  // namespace
@@ -74,7 +78,8 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.fd = fd;
-    if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0) return fail_errno("cannot watch the event loop's fds", errno);
+    if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+      return fail_errno("cannot watch the event loop's fds", errno);
   }
   for (int ticks = 0;;) {
     std::array<epoll_event, 4> ready{};
@@ -189,7 +194,8 @@ control::Status Node::status() const {
   out.started = started_;
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
-  out.functions.push_back({"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});
+  out.functions.push_back(
+      {"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});
   for (const auto& map : now.maps) out.maps.push_back({map.name, map.entries, map.max_entries});
   out.emitted = now.emitted;
   out.delivered = now.delivered;
@@ -211,7 +217,8 @@ std::vector<control::BpfProgram> Node::bpf_programs() const {
 
 std::vector<control::WorkloadRow> Node::workloads() const {
   std::vector<control::WorkloadRow> out;
-  for (auto& row : workloads_.rows()) out.push_back({row.workload, row.cgroup_id, row.lookups, row.failed, row.last_seen});
+  for (auto& row : workloads_.rows())
+    out.push_back({row.workload, row.cgroup_id, row.lookups, row.failed, row.last_seen});
   return out;
 }
 

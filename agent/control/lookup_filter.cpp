@@ -24,11 +24,13 @@ bool failed(const DnsLookup& lookup) {
 std::string server_text(const DnsLookup& lookup, bool with_port) {
   const auto address = lookup.server.to_string();
   if (!with_port) return address;
-  return fmt::format(lookup.server.is_v4() ? "{}:{}" : "[{}]:{}", address, lookup.server_port);
+  return lookup.server.is_v4() ? fmt::format("{}:{}", address, lookup.server_port)
+                               : fmt::format("[{}]:{}", address, lookup.server_port);
 }
 
 std::string upper(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   return text;
 }
 
@@ -44,7 +46,8 @@ std::optional<std::chrono::nanoseconds> parse_duration(const std::string& text) 
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
-  if (error != std::errc{} || number < 0 || unit == kUnits.end() || number > INT64_MAX / unit->second) return std::nullopt;
+  if (error != std::errc{} || number < 0 || unit == kUnits.end() || number > INT64_MAX / unit->second)
+    return std::nullopt;
   return std::chrono::nanoseconds(number * unit->second);
 }
 
@@ -58,7 +61,9 @@ Result<LookupFilter::Test> LookupFilter::make_test(const std::string& field, con
   const auto refuse = [&](std::string_view expected) { return fail("{}={}: expected {}", field, value, expected); };
   if (value.empty()) return refuse("a value");
   if (field == "name") {
-    return [value](const DnsLookup& l) { return fnmatch(value.c_str(), l.name.c_str(), FNM_CASEFOLD | FNM_NOESCAPE) == 0; };
+    return [value](const DnsLookup& l) {
+      return fnmatch(value.c_str(), l.name.c_str(), FNM_CASEFOLD | FNM_NOESCAPE) == 0;
+    };
   }
   if (field == "type") {
     const auto type = protocol::dns::parse_type(value);
@@ -123,9 +128,8 @@ Result<LookupFilter> LookupFilter::parse(const Parameters& parameters) {
 bool LookupFilter::matches(const DnsLookup& lookup) const {
   const auto passes = [&lookup](const Test& test) { return test(lookup); };
   if (std::any_of(unwanted_.begin(), unwanted_.end(), passes)) return false;
-  return std::all_of(wanted_.begin(), wanted_.end(), [&](const auto& field) {
-    return std::any_of(field.second.begin(), field.second.end(), passes);
-  });
+  return std::all_of(wanted_.begin(), wanted_.end(),
+                     [&](const auto& field) { return std::any_of(field.second.begin(), field.second.end(), passes); });
 }
 
 }  // namespace cortexflow::control

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the control API shows of a node.  `main` implements it; the server only reads through it, from several threads at once.
+// What the control API shows of a node.  `main` implements it; the server only reads through it, from several threads
+// at once.
 #pragma once
 
 #include <chrono>
@@ -15,8 +16,8 @@ namespace cortexflow::control {
 
 // One thing that the agent does, and which kernel hook does it here.
 struct FunctionStatus {
-  std::string name;    // "dns packets", "process attribution"
-  std::string hook;    // "cgroup_skb", "kprobe", "cgroup sock_addr + tracepoint"; empty where none could be attached
+  std::string name;  // "dns packets", "process attribution"
+  std::string hook;  // "cgroup_skb", "kprobe", "cgroup sock_addr + tracepoint"; empty where none could be attached
   bool degraded = false;
   std::string detail;  // why degraded and what is lost, in words
 };
@@ -53,7 +54,7 @@ struct BpfProgram {
   std::string type;
   std::string attached_to;
   std::string pin;
-  std::uint64_t run_count = 0;    // with kernel.bpf_stats_enabled, else 0
+  std::uint64_t run_count = 0;  // with kernel.bpf_stats_enabled, else 0
   std::uint64_t run_time_ns = 0;
   std::uint32_t verified_instructions = 0;
 };

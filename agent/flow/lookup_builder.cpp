@@ -15,14 +15,22 @@ namespace {
 
 std::optional<model::DnsOutcome> outcome_of(std::uint8_t outcome) {
   switch (outcome) {
-    case CF_DNS_ANSWERED: return model::DnsOutcome::kAnswered;
-    case CF_DNS_TIMED_OUT: return model::DnsOutcome::kTimeout;
-    case CF_DNS_ANSWERED_TWICE: return model::DnsOutcome::kDuplicate;
-    case CF_DNS_LATE: return model::DnsOutcome::kLate;
-    case CF_DNS_UNMATCHED: return model::DnsOutcome::kUnmatched;
-    case CF_DNS_SUPERSEDED: return model::DnsOutcome::kSuperseded;
-    case CF_DNS_UNTRACKED: return model::DnsOutcome::kUntracked;
-    default: return std::nullopt;
+    case CF_DNS_ANSWERED:
+      return model::DnsOutcome::kAnswered;
+    case CF_DNS_TIMED_OUT:
+      return model::DnsOutcome::kTimeout;
+    case CF_DNS_ANSWERED_TWICE:
+      return model::DnsOutcome::kDuplicate;
+    case CF_DNS_LATE:
+      return model::DnsOutcome::kLate;
+    case CF_DNS_UNMATCHED:
+      return model::DnsOutcome::kUnmatched;
+    case CF_DNS_SUPERSEDED:
+      return model::DnsOutcome::kSuperseded;
+    case CF_DNS_UNTRACKED:
+      return model::DnsOutcome::kUntracked;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -33,19 +41,26 @@ bool outcome_has_answer(model::DnsOutcome outcome) {
 
 std::optional<model::Transport> transport_of(std::uint8_t transport) {
   switch (transport) {
-    case CF_TRANSPORT_UDP: return model::Transport::kUdp;
-    case CF_TRANSPORT_TCP: return model::Transport::kTcp;
-    default: return std::nullopt;
+    case CF_TRANSPORT_UDP:
+      return model::Transport::kUdp;
+    case CF_TRANSPORT_TCP:
+      return model::Transport::kTcp;
+    default:
+      return std::nullopt;
   }
 }
 
 // A hook that this agent doesn't know is one that it can't name; the process is still right.
 model::OwnerSource owner_source_of(std::uint32_t source) {
   switch (source) {
-    case CF_OWNER_KPROBE: return model::OwnerSource::kKprobe;
-    case CF_OWNER_CGROUP: return model::OwnerSource::kCgroup;
-    case CF_OWNER_TRACEPOINT: return model::OwnerSource::kTracepoint;
-    default: return model::OwnerSource::kUnknown;
+    case CF_OWNER_KPROBE:
+      return model::OwnerSource::kKprobe;
+    case CF_OWNER_CGROUP:
+      return model::OwnerSource::kCgroup;
+    case CF_OWNER_TRACEPOINT:
+      return model::OwnerSource::kTracepoint;
+    default:
+      return model::OwnerSource::kUnknown;
   }
 }
 

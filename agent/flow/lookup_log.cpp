@@ -49,7 +49,8 @@ LookupLog::Batch LookupLog::read(std::uint64_t cursor, std::size_t max, std::chr
   batch.lost = from - cursor;
   batch.next = from + std::min<std::uint64_t>(max, end_ - from);
   batch.lookups.reserve(static_cast<std::size_t>(batch.next - from));
-  for (std::uint64_t number = from; number < batch.next; ++number) batch.lookups.push_back(ring_[number % ring_.size()]);
+  for (std::uint64_t number = from; number < batch.next; ++number)
+    batch.lookups.push_back(ring_[number % ring_.size()]);
   return batch;
 }
 

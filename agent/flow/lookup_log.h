@@ -13,7 +13,7 @@
 
 namespace cortexflow::flow {
 
-// The latest lookups, in the order in which they ended.  A cursor is a lookup's number since the agent started.  Writers
+// The latest lookups, in the order in which they ended.  A cursor is a lookup's number since the agent started. Writers
 // never wait for readers: what a reader was too slow for is overwritten, and it is told how much.
 // Thread-safe.
 class LookupLog {

@@ -30,8 +30,8 @@ void WorkloadTable::record(const model::DnsLookup& lookup) {
   Row& row = row_of(lookup);
   ++row.lookups;
   if (has_failed(lookup)) ++row.failed;
-  row.last_seen = std::max(row.last_seen, std::chrono::time_point_cast<std::chrono::system_clock::duration>(
-                                              lookup.start + lookup.latency));
+  row.last_seen = std::max(
+      row.last_seen, std::chrono::time_point_cast<std::chrono::system_clock::duration>(lookup.start + lookup.latency));
 }
 
 std::vector<WorkloadTable::Row> WorkloadTable::rows() const {

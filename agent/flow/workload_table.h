@@ -13,9 +13,8 @@
 
 namespace cortexflow::flow {
 
-// Counts of each workload.  When the table is full, the workload that was silent for longest is added to the row "other"
-// and its place given to the new one.
-// Thread-safe.
+// Counts of each workload.  When the table is full, the workload that was silent for longest is added to the row
+// "other" and its place given to the new one. Thread-safe.
 class WorkloadTable {
  public:
   static constexpr std::size_t kDefaultMax = 1024;

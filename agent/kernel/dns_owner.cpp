@@ -33,7 +33,8 @@ DnsOwner::DnsOwner(int cgroup_fd, int settings_fd, int owners_fd) {
   }
   if (try_tracepoint(settings_fd, owners_fd)) {
     hook_ = OwnerHook::kCgroupAndTracepoint;
-    detail_ = refused + ": a socket that was handed to another process counts for who connected it until it is answered";
+    detail_ =
+        refused + ": a socket that was handed to another process counts for who connected it until it is answered";
   } else {
     hook_ = OwnerHook::kCgroup;
     detail_ = refused + ", no tracepoint sock_send_length: sockets connected before the agent started have no process";
@@ -107,8 +108,8 @@ bool DnsOwner::try_cgroup(int cgroup_fd, int settings_fd, int owners_fd) {
 
 bool DnsOwner::try_tracepoint(int settings_fd, int owners_fd) {
   tracepoint_ = dns_owner_tracepoint_bpf__open();
-  if (tracepoint_ && share_maps(tracepoint_, settings_fd, owners_fd) && dns_owner_tracepoint_bpf__load(tracepoint_) == 0 &&
-      dns_owner_tracepoint_bpf__attach(tracepoint_) == 0) {
+  if (tracepoint_ && share_maps(tracepoint_, settings_fd, owners_fd) &&
+      dns_owner_tracepoint_bpf__load(tracepoint_) == 0 && dns_owner_tracepoint_bpf__attach(tracepoint_) == 0) {
     return true;
   }
   dns_owner_tracepoint_bpf__destroy(tracepoint_);

@@ -69,7 +69,8 @@ Result<void> DnsTracer::attach() {
   skeleton_ = dns_bpf__open();
   if (!skeleton_) return fail_errno("cannot open the DNS programs", errno);
   if (const int error = dns_bpf__load(skeleton_); error != 0) {
-    return fail_errno("the kernel refused the DNS programs", -error, "run with --log-level debug for the verifier's words");
+    return fail_errno("the kernel refused the DNS programs", -error,
+                      "run with --log-level debug for the verifier's words");
   }
   if (auto set = set_ports(options_.ports); !set) return set;
   owner_ = std::make_unique<DnsOwner>(cgroup_.get(), bpf_map__fd(skeleton_->maps.dns_settings),
@@ -89,7 +90,8 @@ Result<void> DnsTracer::pin() {
     const std::string path = options_.pin_path + "/" + name;
     std::error_code ignored;
     std::filesystem::remove(path, ignored);  // of an agent that was killed; a living one holds the control socket
-    if (const int error = pin_to(path.c_str()); error != 0) return fail_errno(fmt::format("cannot pin {}", path), -error);
+    if (const int error = pin_to(path.c_str()); error != 0)
+      return fail_errno(fmt::format("cannot pin {}", path), -error);
     pins_.push_back(path);
     return {};
   };
@@ -101,7 +103,8 @@ Result<void> DnsTracer::pin() {
   }
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, skeleton_->obj) {
-    auto pinned = pin_at(bpf_program__name(program), [program](const char* path) { return bpf_program__pin(program, path); });
+    auto pinned =
+        pin_at(bpf_program__name(program), [program](const char* path) { return bpf_program__pin(program, path); });
     if (!pinned) return pinned;
   }
   return {};
@@ -142,7 +145,8 @@ std::vector<cf_dns_lookup> DnsTracer::take_timed_out(std::chrono::nanoseconds li
   const cf_dns_key* previous = nullptr;
   cf_dns_key next{};
   // First the keys: a walk that deletes under itself starts again.
-  for (std::size_t steps = 0; steps < CF_DNS_PENDING_MAX && bpf_map_get_next_key(pending, previous, &next) == 0; ++steps) {
+  for (std::size_t steps = 0; steps < CF_DNS_PENDING_MAX && bpf_map_get_next_key(pending, previous, &next) == 0;
+       ++steps) {
     key = next;
     previous = &key;
     if (bpf_map_lookup_elem(pending, &key, &query) != 0 || query.first_ns == 0) continue;

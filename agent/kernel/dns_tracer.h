@@ -33,7 +33,8 @@ class DnsTracer {
   using RecordHandler = std::function<void(std::span<const std::byte>)>;
 
   // Loads, attaches and pins.  Whatever fails leaves nothing behind.
-  [[nodiscard]] static Result<std::unique_ptr<DnsTracer>> open(const DnsTracerOptions& options, RecordHandler on_record);
+  [[nodiscard]] static Result<std::unique_ptr<DnsTracer>> open(const DnsTracerOptions& options,
+                                                               RecordHandler on_record);
   // Loads the programs and lets them go again: does this kernel take them?
   [[nodiscard]] static Result<void> try_load();
   ~DnsTracer();

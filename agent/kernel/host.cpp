@@ -18,7 +18,7 @@ namespace {
 constexpr const char* kBpfFs = "/sys/fs/bpf";
 
 bool is_file_system(const std::string& path, long magic) {
-  struct statfs info {};
+  struct statfs info{};
   return statfs(path.c_str(), &info) == 0 && static_cast<long>(info.f_type) == magic;
 }
 
@@ -75,8 +75,8 @@ Result<void> prepare_pin_path(const std::string& pin_path) {
   std::filesystem::create_directories(pin_path, error);
   if (error) return fail("cannot make {}: {}", pin_path, error.message());
   if (!is_file_system(pin_path, BPF_FS_MAGIC)) {
-    return tl::make_unexpected(Error{fmt::format("{} is not in a BPF file system", pin_path),
-                                     "choose a --pin-path below /sys/fs/bpf"});
+    return tl::make_unexpected(
+        Error{fmt::format("{} is not in a BPF file system", pin_path), "choose a --pin-path below /sys/fs/bpf"});
   }
   return {};
 }

@@ -16,7 +16,7 @@ struct ProgramInfo {
   std::string type;
   std::string attached_to;
   std::string pin;
-  std::uint64_t run_count = 0;    // 0 unless the kernel keeps statistics
+  std::uint64_t run_count = 0;  // 0 unless the kernel keeps statistics
   std::uint64_t run_time_ns = 0;
   std::uint32_t verified_instructions = 0;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A DNS lookup of this node, as every stage behind the kernel sees it: one query (with its retransmissions) and how it ended.
+// A DNS lookup of this node, as every stage behind the kernel sees it: one query (with its retransmissions) and how it
+// ended.
 #pragma once
 
 #include <chrono>
@@ -12,7 +13,8 @@ namespace cortexflow::model {
 
 enum class Transport : std::uint8_t { kUdp, kTcp };
 
-// How a lookup ended.  The values' names in JSON and metrics: answered, timeout, duplicate, late, unmatched, superseded, untracked.
+// How a lookup ended.  The values' names in JSON and metrics: answered, timeout, duplicate, late, unmatched,
+// superseded, untracked.
 enum class DnsOutcome : std::uint8_t {
   kAnswered,    // the first answer
   kTimeout,     // no answer in time
@@ -31,7 +33,7 @@ struct Workload {
   std::string cgroup_path;   // below the cgroup v2 mount, "/" for the root; empty where the id could not be resolved
   std::string container_id;  // 64 hex digits, or empty
   std::string pod_uid;       // or empty
-  std::string name;          // shortest telling name: systemd unit, container id's first 12 digits, or the last path part
+  std::string name;  // shortest telling name: systemd unit, container id's first 12 digits, or the last path part
 };
 
 struct DnsLookup {
@@ -52,7 +54,7 @@ struct DnsLookup {
   bool authenticated = false;  // AD
   bool recursion_desired = false;
   bool recursion_available = false;
-  std::uint16_t edns_size = 0;  // of the query, octets; 0 without EDNS
+  std::uint16_t edns_size = 0;   // of the query, octets; 0 without EDNS
   std::uint16_t query_size = 0;  // octets of the DNS message
   std::uint16_t answer_size = 0;
 

@@ -37,7 +37,9 @@ class Families {
   Families& counter(std::string name, std::string help) {
     return begin(MetricType::Counter, std::move(name), std::move(help));
   }
-  Families& gauge(std::string name, std::string help) { return begin(MetricType::Gauge, std::move(name), std::move(help)); }
+  Families& gauge(std::string name, std::string help) {
+    return begin(MetricType::Gauge, std::move(name), std::move(help));
+  }
 
   std::vector<MetricFamily> take() { return std::move(families_); }
 
@@ -55,11 +57,13 @@ class Families {
 };
 
 void add_events(Families& to, const AgentFigures& figures) {
-  to.counter("cortexflow_events_emitted_total", "Records that the kernel programs and the agent's sweep wrote for the agent.")
+  to.counter("cortexflow_events_emitted_total",
+             "Records that the kernel programs and the agent's sweep wrote for the agent.")
       .add(figures.emitted);
   to.counter("cortexflow_events_delivered_total", "Records that came through to the metrics and the log of lookups.")
       .add(figures.delivered);
-  to.counter("cortexflow_events_lost_total", "Records that were lost on the way, by cause.").add_each(figures.lost, "cause");
+  to.counter("cortexflow_events_lost_total", "Records that were lost on the way, by cause.")
+      .add_each(figures.lost, "cause");
 }
 
 void add_dns(Families& to, const AgentFigures& figures) {
@@ -67,10 +71,12 @@ void add_dns(Families& to, const AgentFigures& figures) {
   to.counter("cortexflow_dns_messages_total", "DNS messages read, by kind.")
       .add(figures.queries, {{"kind", "query"}})
       .add(figures.answers, {{"kind", "answer"}});
-  to.counter("cortexflow_dns_retransmits_total", "DNS queries that were the same query sent again.").add(figures.retransmits);
+  to.counter("cortexflow_dns_retransmits_total", "DNS queries that were the same query sent again.")
+      .add(figures.retransmits);
   to.counter("cortexflow_dns_parse_errors_total", "DNS messages and packets that were not understood, by cause.")
       .add_each(figures.parse_errors, "cause");
-  to.counter("cortexflow_dns_pending_full_total", "DNS queries that were not followed as too many waited for an answer.")
+  to.counter("cortexflow_dns_pending_full_total",
+             "DNS queries that were not followed as too many waited for an answer.")
       .add(figures.pending_full);
 }
 
@@ -81,7 +87,8 @@ void add_bpf(Families& to, const AgentFigures& figures) {
   for (const auto& map : figures.maps) to.add(map.entries, {{"map", map.name}});
   to.gauge("cortexflow_bpf_map_max_entries", "Entries that a BPF map has room for.");
   for (const auto& map : figures.maps) to.add(map.max_entries, {{"map", map.name}});
-  to.counter("cortexflow_bpf_program_runs_total", "Runs of a BPF program; counted with sysctl kernel.bpf_stats_enabled.");
+  to.counter("cortexflow_bpf_program_runs_total",
+             "Runs of a BPF program; counted with sysctl kernel.bpf_stats_enabled.");
   for (const auto& program : figures.programs) to.add(program.run_count, {{"program", program.name}});
   to.counter("cortexflow_bpf_program_run_seconds_total",
              "Time spent in a BPF program; counted with sysctl kernel.bpf_stats_enabled.");
@@ -94,7 +101,8 @@ void add_process(Families& to) {
   const ProcessFigures process = read_process_figures();
   to.gauge("process_resident_memory_bytes", "Resident memory of the agent.").add(process.resident_bytes);
   to.counter("process_cpu_seconds_total", "User and system CPU time of the agent.").add(process.cpu_seconds);
-  to.gauge("process_start_time_seconds", "Start of the agent, in seconds since the epoch.").add(process.start_time_seconds);
+  to.gauge("process_start_time_seconds", "Start of the agent, in seconds since the epoch.")
+      .add(process.start_time_seconds);
   to.gauge("process_open_fds", "Open file descriptors of the agent.").add(process.open_fds);
 }
 

@@ -18,7 +18,7 @@ using prometheus::BuildHistogram;
 const prometheus::Histogram::BucketBoundaries kBuckets = {50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3,
                                                           50e-3, 0.1,    0.2,    0.5,    1,    2,    5,    10};
 
-constexpr std::size_t kRcodes = 32;  // more than have a name
+constexpr std::size_t kRcodes = 32;                                      // more than have a name
 constexpr std::array<std::string_view, 2> kTransports = {"udp", "tcp"};  // by model::Transport
 constexpr std::array<std::string_view, 7> kOutcomeNames = {"answered",  "timeout",    "duplicate", "late",
                                                            "unmatched", "superseded", "untracked"};
@@ -32,8 +32,9 @@ std::string_view octets_of(const Value& value) {
 
 std::size_t DnsMetrics::SeriesHash::operator()(const Series& series) const {
   std::uint64_t mixed = series.qtype;
-  for (const std::uint64_t part : {std::uint64_t{series.server}, std::uint64_t{series.workload}, std::uint64_t{series.name},
-                                   std::uint64_t{series.rcode}, std::uint64_t{series.transport}}) {
+  for (const std::uint64_t part :
+       {std::uint64_t{series.server}, std::uint64_t{series.workload}, std::uint64_t{series.name},
+        std::uint64_t{series.rcode}, std::uint64_t{series.transport}}) {
     mixed = (mixed ^ part) * 0x9e3779b97f4a7c15U;  // Fibonacci hashing, Knuth TAOCP 3, 6.4
     mixed ^= mixed >> 29U;
   }
@@ -84,7 +85,8 @@ DnsMetrics::DnsMetrics(prometheus::Registry& registry, DnsMetricsLimits limits)
                        .Name("cortexflow_dns_outcomes_total")
                        .Help("DNS lookups by how they ended, and answers that belong to no pending lookup.")
                        .Register(registry);
-  for (std::size_t i = 0; i < kOutcomes; ++i) outcomes_[i] = &outcomes.Add({{"outcome", std::string(kOutcomeNames[i])}});
+  for (std::size_t i = 0; i < kOutcomes; ++i)
+    outcomes_[i] = &outcomes.Add({{"outcome", std::string(kOutcomeNames[i])}});
 }
 
 void DnsMetrics::record(const model::DnsLookup& lookup) {
@@ -113,9 +115,8 @@ DnsMetrics::Series DnsMetrics::series_of(const model::DnsLookup& lookup) {
                      ? qtypes_.index(octets_of(lookup.qtype), [&] { return protocol::dns::type_name(lookup.qtype); })
                      : qtypes_.refuse();
   series.server = servers_.index(octets_of(lookup.server.octets), [&] { return lookup.server.to_string(); });
-  series.workload = workloads_.index(lookup.workload.name, [&] {
-    return lookup.workload.name.empty() ? "unknown" : lookup.workload.name;
-  });
+  series.workload = workloads_.index(lookup.workload.name,
+                                     [&] { return lookup.workload.name.empty() ? "unknown" : lookup.workload.name; });
   if (limits_.names > 0) {
     const std::string name = protocol::dns::fold_case(lookup.name);
     series.name = names_.index(name, [&] { return name; });

@@ -14,9 +14,8 @@
 
 namespace cortexflow::sink {
 
-// The values that one label may have: the first `max` that come, and "other" for all that come later.  A value is known by
-// a key (cheap to make) and has an index (cheap to compare); its text is made once.
-// Not thread-safe.
+// The values that one label may have: the first `max` that come, and "other" for all that come later.  A value is known
+// by a key (cheap to make) and has an index (cheap to compare); its text is made once. Not thread-safe.
 class LabelLimit {
  public:
   static constexpr std::uint16_t kOther = 0;

@@ -18,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kThreads = 4;
-constexpr time_t kTimeoutSeconds = 5;  // of a client that stops reading or writing
+constexpr time_t kTimeoutSeconds = 5;    // of a client that stops reading or writing
 constexpr time_t kKeepAliveSeconds = 1;  // an idle connection holds a thread, and stop() waits for it
 constexpr std::chrono::milliseconds kStartMax = 5s;
 
@@ -33,8 +33,8 @@ tl::unexpected<Error> cannot_listen(const std::string& address, std::uint16_t po
   const std::string what = fmt::format("cannot listen on {}{}{}:{}", v6 ? "[" : "", address, v6 ? "]" : "", port);
   switch (errno_value) {
     case EADDRINUSE:
-      return tl::make_unexpected(Error{what + ": address in use",
-                                       "another agent or exporter has it: stop that, or set --metrics-listen"});
+      return tl::make_unexpected(
+          Error{what + ": address in use", "another agent or exporter has it: stop that, or set --metrics-listen"});
     case EADDRNOTAVAIL:
       return fail_errno(what, errno_value, "no interface of this host has that address: set --metrics-listen");
     case EACCES:
@@ -64,7 +64,8 @@ Result<void> MetricsServer::start() {
   add_routes();
 
   errno = 0;
-  const int bound = port_ == 0 ? server_->bind_to_any_port(address_) : (server_->bind_to_port(address_, port_) ? port_ : -1);
+  const int bound =
+      port_ == 0 ? server_->bind_to_any_port(address_) : (server_->bind_to_port(address_, port_) ? port_ : -1);
   if (bound < 0) {
     const int errno_value = errno;
     server_.reset();

@@ -24,8 +24,8 @@ namespace cortexflow::sink {
 //   /readyz   200 or 503, by `ready`
 class MetricsServer {
  public:
-  // `address` is one to bind to, without brackets; port 0 takes a free one.  The collectables have to outlive the server
-  // and, like `ready`, are asked from several threads.
+  // `address` is one to bind to, without brackets; port 0 takes a free one.  The collectables have to outlive the
+  // server and, like `ready`, are asked from several threads.
   MetricsServer(std::string address, std::uint16_t port, std::vector<const prometheus::Collectable*> collectables,
                 std::function<bool()> ready);
   MetricsServer(const MetricsServer&) = delete;

@@ -27,7 +27,8 @@ double boot_time_seconds() {
 double count_open_fds() {
   std::error_code error;
   double count = 0;
-  for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end; at.increment(error)) ++count;
+  for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end; at.increment(error))
+    ++count;
   return count > 0 ? count - 1 : 0;  // without the one that lists them
 }
 

@@ -38,7 +38,8 @@ Setting text_setting(std::string key, std::string expected, std::string Settings
 
 Setting choice_setting(std::string key, std::vector<std::string> choices, std::string Settings::* field) {
   std::string expected = fmt::format("one of {}", fmt::join(choices, ", "));
-  return {std::move(key), std::move(expected), [field, choices = std::move(choices)](const std::string& text, Settings& settings) {
+  return {std::move(key), std::move(expected),
+          [field, choices = std::move(choices)](const std::string& text, Settings& settings) {
             settings.*field = text;
             return std::find(choices.begin(), choices.end(), text) != choices.end();
           }};
@@ -106,7 +107,8 @@ std::string scalar_text(const YAML::Node& node) {
   return joined;
 }
 
-Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const std::string& path, Settings& settings) {
+Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const std::string& path,
+                        Settings& settings) {
   for (const auto& item : node) {
     const std::string key = prefix + item.first.Scalar();
     const std::string where = fmt::format("{}:{}", path, item.first.Mark().line + 1);

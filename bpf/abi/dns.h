@@ -22,10 +22,10 @@
 #endif
 
 enum {
-	CF_DNS_NAME_MAX = 255,     /* RFC 1035 2.3.4: octets of a name on the wire, length octets and root included */
-	CF_DNS_NAME_ROOM = 256,    /* the same, rounded up */
-	CF_DNS_PORTS_MAX = 8,      /* server ports watched at once */
-	CF_COMM_LEN = 16,          /* TASK_COMM_LEN */
+	CF_DNS_NAME_MAX = 255,	    /* RFC 1035 2.3.4: octets of a name on the wire, length octets and root included */
+	CF_DNS_NAME_ROOM = 256,	    /* the same, rounded up */
+	CF_DNS_PORTS_MAX = 8,	    /* server ports watched at once */
+	CF_COMM_LEN = 16,	    /* TASK_COMM_LEN */
 	CF_DNS_PENDING_MAX = 65536, /* queries waiting for an answer; when full, the query is counted and not matched */
 	CF_DNS_RECENT_MAX = 16384, /* ended lookups remembered to tell late and second answers from unasked ones; LRU */
 	CF_DNS_OWNERS_MAX = 16384, /* sockets whose process is known; LRU */
@@ -53,13 +53,13 @@ enum cf_transport {
 
 /* How a lookup ended.  One record a lookup, written when it ends. */
 enum cf_dns_outcome {
-	CF_DNS_ANSWERED = 1,       /* the first answer to a pending query */
-	CF_DNS_TIMED_OUT = 2,      /* nobody answered in time; written by the agent's sweep, never by the kernel */
+	CF_DNS_ANSWERED = 1,	   /* the first answer to a pending query */
+	CF_DNS_TIMED_OUT = 2,	   /* nobody answered in time; written by the agent's sweep, never by the kernel */
 	CF_DNS_ANSWERED_TWICE = 3, /* a further answer to a query that was answered */
-	CF_DNS_LATE = 4,           /* an answer to a query that had timed out */
-	CF_DNS_UNMATCHED = 5,      /* an answer to a query that was never seen */
-	CF_DNS_SUPERSEDED = 6,     /* the socket sent another question under the same id before an answer came */
-	CF_DNS_UNTRACKED = 7,      /* a query that found the pending table full: its end is not known */
+	CF_DNS_LATE = 4,	   /* an answer to a query that had timed out */
+	CF_DNS_UNMATCHED = 5,	   /* an answer to a query that was never seen */
+	CF_DNS_SUPERSEDED = 6,	   /* the socket sent another question under the same id before an answer came */
+	CF_DNS_UNTRACKED = 7,	   /* a query that found the pending table full: its end is not known */
 };
 
 /* Which hook named the process. */
@@ -105,18 +105,18 @@ CF_STATIC_ASSERT(sizeof(struct cf_dns_key) == 48, "cf_dns_key");
 
 /* What a query's message says, and who sent it. */
 struct cf_dns_query {
-	__u64 first_ns;      /* first transmission */
-	__u64 last_ns;       /* latest transmission */
-	__u64 cgroup_id;     /* of the client's socket, cgroup v2 */
+	__u64 first_ns;	 /* first transmission */
+	__u64 last_ns;	 /* latest transmission */
+	__u64 cgroup_id; /* of the client's socket, cgroup v2 */
 	struct cf_owner owner;
-	__u32 netns;         /* inode number of the client's network namespace, 0 where the kernel won't tell */
+	__u32 netns;	     /* inode number of the client's network namespace, 0 where the kernel won't tell */
 	__u32 transmissions; /* 1, and one for each time the same query was sent again */
-	__u16 flags;         /* second word of the DNS header */
+	__u16 flags;	     /* second word of the DNS header */
 	__u16 qtype;
 	__u16 qclass;
-	__u16 edns_size;     /* the requestor's UDP payload size (RFC 6891 6.2.3), 0 without EDNS */
-	__u16 name_len;      /* octets in name, the root's 0 included */
-	__u16 size;          /* octets of the DNS message */
+	__u16 edns_size; /* the requestor's UDP payload size (RFC 6891 6.2.3), 0 without EDNS */
+	__u16 name_len;	 /* octets in name, the root's 0 included */
+	__u16 size;	 /* octets of the DNS message */
 	__u32 pad;
 	__u8 name[CF_DNS_NAME_ROOM]; /* as on the wire: length octet and label, ended by 0 */
 };
@@ -125,14 +125,14 @@ CF_STATIC_ASSERT(sizeof(struct cf_dns_query) == 328, "cf_dns_query");
 /* The record of an ended lookup.  In the ring it is cut after query.name_len octets of the name. */
 struct cf_dns_lookup {
 	struct cf_event_head head;
-	__u64 end_ns;       /* when it ended */
+	__u64 end_ns; /* when it ended */
 	struct cf_dns_key key;
 	__u16 answer_flags; /* second word of the answer's header, 0 where there was none */
-	__u16 rcode;        /* with the extended bits of an OPT record right behind the question (RFC 6891 6.1.3) */
-	__u16 answers;      /* ANCOUNT */
+	__u16 rcode;	    /* with the extended bits of an OPT record right behind the question (RFC 6891 6.1.3) */
+	__u16 answers;	    /* ANCOUNT */
 	__u16 answer_size;  /* octets of the answer's DNS message */
-	__u8 outcome;       /* enum cf_dns_outcome */
-	__u8 has_query;     /* 0 where only the answer was seen: then query.first_ns, last_ns, transmissions are 0 */
+	__u8 outcome;	    /* enum cf_dns_outcome */
+	__u8 has_query;	    /* 0 where only the answer was seen: then query.first_ns, last_ns, transmissions are 0 */
 	__u8 pad[6];
 	struct cf_dns_query query; /* last: its name is the record's tail */
 };
@@ -148,23 +148,23 @@ struct cf_dns_ended {
 
 /* Per-CPU counters, index into the dns_counters map. */
 enum cf_dns_counter {
-	CF_DNS_C_PACKETS = 0,       /* packets to or from a watched port that reached the parser */
-	CF_DNS_C_QUERIES,           /* DNS queries read */
-	CF_DNS_C_RETRANSMITS,       /* of these: the same query sent again */
-	CF_DNS_C_ANSWERS,           /* DNS answers read */
-	CF_DNS_C_EMITTED,           /* records offered to the ring */
-	CF_DNS_C_LOST_RING_FULL,    /* of these: the ring had no room */
-	CF_DNS_C_LOST_NOT_PARSED,   /* of these: no question could be read from the message */
-	CF_DNS_C_PENDING_FULL,      /* queries that the pending table had no room for */
-	CF_DNS_C_HELPER_FAILED,     /* a kernel helper failed where it should not */
-	CF_DNS_C_ERR_SHORT,         /* message or packet ends too soon */
-	CF_DNS_C_ERR_NAME,          /* name too long, label type not 00, or runs past the message */
-	CF_DNS_C_ERR_QDCOUNT,       /* not exactly one question */
-	CF_DNS_C_ERR_OPCODE,        /* not a QUERY (NOTIFY, UPDATE...): not followed */
-	CF_DNS_C_ERR_IPHEADER,      /* IP header can't be followed (bad length, too many extension headers) */
-	CF_DNS_C_ERR_FRAGMENT,      /* a later fragment: has no ports */
-	CF_DNS_C_ERR_TCP_GAP,       /* a TCP stream was lost: segment missing, out of order, or seen from the middle */
-	CF_DNS_C_ERR_TCP_MANY,      /* more messages in one segment than are followed */
+	CF_DNS_C_PACKETS = 0,	  /* packets to or from a watched port that reached the parser */
+	CF_DNS_C_QUERIES,	  /* DNS queries read */
+	CF_DNS_C_RETRANSMITS,	  /* of these: the same query sent again */
+	CF_DNS_C_ANSWERS,	  /* DNS answers read */
+	CF_DNS_C_EMITTED,	  /* records offered to the ring */
+	CF_DNS_C_LOST_RING_FULL,  /* of these: the ring had no room */
+	CF_DNS_C_LOST_NOT_PARSED, /* of these: no question could be read from the message */
+	CF_DNS_C_PENDING_FULL,	  /* queries that the pending table had no room for */
+	CF_DNS_C_HELPER_FAILED,	  /* a kernel helper failed where it should not */
+	CF_DNS_C_ERR_SHORT,	  /* message or packet ends too soon */
+	CF_DNS_C_ERR_NAME,	  /* name too long, label type not 00, or runs past the message */
+	CF_DNS_C_ERR_QDCOUNT,	  /* not exactly one question */
+	CF_DNS_C_ERR_OPCODE,	  /* not a QUERY (NOTIFY, UPDATE...): not followed */
+	CF_DNS_C_ERR_IPHEADER,	  /* IP header can't be followed (bad length, too many extension headers) */
+	CF_DNS_C_ERR_FRAGMENT,	  /* a later fragment: has no ports */
+	CF_DNS_C_ERR_TCP_GAP,	  /* a TCP stream was lost: segment missing, out of order, or seen from the middle */
+	CF_DNS_C_ERR_TCP_MANY,	  /* more messages in one segment than are followed */
 	CF_DNS_C_MAX,
 };
 

@@ -33,7 +33,7 @@ struct {
 } dns_recent SEC(".maps");
 
 enum {
-	STREAM_HEAD = 512, /* octets kept of each message: header, longest question, an OPT record behind it */
+	STREAM_HEAD = 512,	  /* octets kept of each message: header, longest question, an OPT record behind it */
 	STREAM_MESSAGES_MAX = 32, /* messages followed in one segment */
 };
 
@@ -41,8 +41,8 @@ enum {
 struct dns_stream {
 	struct cf_dns_key key; /* of its messages, but for the id */
 	__u32 next_seq;
-	__u32 have;     /* octets of the message so far, the two of its length included */
-	__u32 length;   /* of the message, from those two */
+	__u32 have;	/* octets of the message so far, the two of its length included */
+	__u32 length;	/* of the message, from those two */
 	__u8 prefix[4]; /* the length field */
 	/* Twice the size: the verifier bounds place and length of a copy each on its own, not their sum. */
 	__u8 head[2 * STREAM_HEAD];

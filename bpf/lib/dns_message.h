@@ -17,7 +17,8 @@ struct dns_header {
 	__be16 additional;
 };
 
-/* Where a message is.  `head` for TCP, else the packet from `offset`; `size` octets, of which `readable` can be read. */
+/* Where a message is.  `head` for TCP, else the packet from `offset`; `size` octets, of which `readable` can be read.
+ */
 struct dns_message {
 	struct __sk_buff *skb;
 	struct dns_stream *stream; /* NULL: in the packet */
@@ -97,7 +98,7 @@ static __always_inline int message_read_opt(const struct dns_message *m, __u32 a
 
 /* Reads the question into `q` (name, name_len, qtype, qclass, EDNS).  Returns 0, or the counter of what is wrong. */
 static __always_inline __u32 message_read_question(const struct dns_message *m, const struct dns_header *h,
-						    struct cf_dns_query *q)
+						   struct cf_dns_query *q)
 {
 	__u8 type_class[4];
 	__u8 ignored;

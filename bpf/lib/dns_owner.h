@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Who sends on a socket: the maps that the DNS programs and the attribution programs share, and the one way to write them. */
+/* Who sends on a socket: the maps that the DNS programs and the attribution programs share, and the one way to write
+ * them. */
 #ifndef CORTEXFLOW_LIB_DNS_OWNER_H
 #define CORTEXFLOW_LIB_DNS_OWNER_H
 

@@ -7,16 +7,16 @@
 
 enum packet_result {
 	PACKET_OK = 0,
-	PACKET_OTHER,    /* neither UDP nor TCP over IP */
-	PACKET_BAD,      /* headers can't be followed */
+	PACKET_OTHER,	 /* neither UDP nor TCP over IP */
+	PACKET_BAD,	 /* headers can't be followed */
 	PACKET_FRAGMENT, /* a later fragment: has no ports */
 };
 
 struct packet {
-	__u32 l4;         /* offset of the UDP or TCP header */
+	__u32 l4; /* offset of the UDP or TCP header */
 	__u16 source_be;
 	__u16 dest_be;
-	__u8 protocol;    /* IPPROTO_UDP or IPPROTO_TCP */
+	__u8 protocol; /* IPPROTO_UDP or IPPROTO_TCP */
 	__u8 is_v6;
 };
 

@@ -103,7 +103,8 @@ static __always_inline void describe_socket(struct __sk_buff *skb, struct cf_dns
 	q->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
-static __always_inline void start_lookup(const struct dns_message *m, struct cf_dns_query *q, const struct dns_header *h)
+static __always_inline void start_lookup(const struct dns_message *m, struct cf_dns_query *q,
+					 const struct dns_header *h)
 {
 	__u64 now = bpf_ktime_get_ns();
 
@@ -314,7 +315,8 @@ __noinline int stream_step(struct __sk_buff *skb, __u64 id, __u32 at)
 		n = keep - to;
 		if (n > left)
 			n = left;
-		asm volatile("" : "+r"(n), "+r"(to)); /* the checks below are for the verifier: don't optimise them away */
+		asm volatile(""
+			     : "+r"(n), "+r"(to)); /* the checks below are for the verifier: don't optimise them away */
 		if (to >= STREAM_HEAD || !n || n > STREAM_HEAD)
 			return 0;
 		if (bpf_skb_load_bytes(skb, at, s->head + to, n))
@@ -367,7 +369,8 @@ static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p
 		return;
 	s = bpf_map_lookup_elem(&dns_streams, &id);
 	if (!s) {
-		/* The first octets of a connection, or of one that was there before us: take it as a message's start. */
+		/* The first octets of a connection, or of one that was there before us: take it as a message's start.
+		 */
 		struct dns_stream *fresh;
 
 		if (bpf_map_update_elem(&dns_streams, &id, &empty_stream, BPF_ANY)) {
@@ -385,7 +388,8 @@ static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p
 		__s32 ahead = (__s32)(seq - s->next_seq);
 
 		if (ahead > 0) {
-			/* A segment is missing; what we keep is no use without it.  The next one is taken as a start. */
+			/* A segment is missing; what we keep is no use without it.  The next one is taken as a start.
+			 */
 			count(CF_DNS_C_ERR_TCP_GAP);
 			bpf_map_delete_elem(&dns_streams, &id);
 			return;
@@ -407,7 +411,8 @@ static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p
 	}
 }
 
-static __always_inline void on_udp(struct __sk_buff *skb, const struct packet *p, struct cf_dns_key *key, bool to_server)
+static __always_inline void on_udp(struct __sk_buff *skb, const struct packet *p, struct cf_dns_key *key,
+				   bool to_server)
 {
 	struct dns_message m = {.skb = skb, .offset = p->l4 + sizeof(struct udphdr)};
 

@@ -18,9 +18,10 @@ void require_printable(const std::string& text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace cortexflow;
-  static flow::WorkloadResolver workloads({[](std::uint64_t id) { return std::optional<std::string>(std::to_string(id)); },
-                                           [](std::uint32_t) { return std::optional<std::string>(); },
-                                           [] { return std::chrono::steady_clock::time_point{}; }});
+  static flow::WorkloadResolver workloads(
+      {[](std::uint64_t id) { return std::optional<std::string>(std::to_string(id)); },
+       [](std::uint32_t) { return std::optional<std::string>(); },
+       [] { return std::chrono::steady_clock::time_point{}; }});
   cf_dns_lookup record{};
   std::memcpy(&record, data, std::min(size, sizeof(record)));
   const auto lookup = flow::build(record, std::chrono::seconds(1'700'000'000), workloads);

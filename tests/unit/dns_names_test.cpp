@@ -27,13 +27,13 @@ TEST_CASE("types and rcodes are read from text") {
     const char* text;
     std::optional<std::uint16_t> number;
   };
-  for (const Row& row : {Row{"a name", "AAAA", 28}, Row{"case does not matter", "https", 65},
-                         Row{"a name with a dash", "nsap-ptr", 23}, Row{"the form of RFC 3597", "TYPE65", 65},
-                         Row{"the same in lower case", "type65280", 65280}, Row{"a number", "257", 257},
-                         Row{"a star is ANY", "*", 255}, Row{"nothing is no type", "", std::nullopt},
-                         Row{"a prefix without number", "TYPE", std::nullopt}, Row{"too large", "TYPE65536", std::nullopt},
-                         Row{"a sign is no digit", "-1", std::nullopt}, Row{"something behind", "1x", std::nullopt},
-                         Row{"an unknown word", "AAAAA", std::nullopt}}) {
+  for (const Row& row :
+       {Row{"a name", "AAAA", 28}, Row{"case does not matter", "https", 65}, Row{"a name with a dash", "nsap-ptr", 23},
+        Row{"the form of RFC 3597", "TYPE65", 65}, Row{"the same in lower case", "type65280", 65280},
+        Row{"a number", "257", 257}, Row{"a star is ANY", "*", 255}, Row{"nothing is no type", "", std::nullopt},
+        Row{"a prefix without number", "TYPE", std::nullopt}, Row{"too large", "TYPE65536", std::nullopt},
+        Row{"a sign is no digit", "-1", std::nullopt}, Row{"something behind", "1x", std::nullopt},
+        Row{"an unknown word", "AAAAA", std::nullopt}}) {
     INFO(row.sentence);
     CHECK(dns::parse_type(row.text) == row.number);
   }

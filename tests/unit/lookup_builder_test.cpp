@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/flow/lookup_builder.h"
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <string_view>
-
-#include "agent/flow/lookup_builder.h"
 
 using namespace cortexflow;
 using namespace std::chrono_literals;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/flow/lookup_log.h"
+
 #include <catch2/catch.hpp>
 #include <future>
-
-#include "agent/flow/lookup_log.h"
 
 using namespace cortexflow;
 using namespace std::chrono_literals;

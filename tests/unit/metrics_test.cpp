@@ -53,7 +53,8 @@ std::string http_get(std::uint16_t port, const std::string& path) {
   REQUIRE(::send(fd, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size()));
   std::string answer;
   char room[4096];
-  for (ssize_t got = 0; (got = ::recv(fd, room, sizeof(room), 0)) > 0;) answer.append(room, static_cast<std::size_t>(got));
+  for (ssize_t got = 0; (got = ::recv(fd, room, sizeof(room), 0)) > 0;)
+    answer.append(room, static_cast<std::size_t>(got));
   ::close(fd);
   return answer;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/protocol/dns/wire_name.h"
+
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "agent/protocol/dns/wire_name.h"
 
 using cortexflow::protocol::dns::fold_case;
 using cortexflow::protocol::dns::to_text;

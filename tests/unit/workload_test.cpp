@@ -34,7 +34,8 @@ TEST_CASE("a cgroup's path tells its workload") {
            Row{"the root is the host", "/", "", "", "host"},
            Row{"a systemd unit", "/system.slice/foo.service", "", "", "foo.service"},
            Row{"a unit with cgroups below", "/system.slice/foo.service/worker", "", "", "foo.service"},
-           Row{"the innermost unit of a user", "/user.slice/user-1.slice/user@1.service/app.slice/a.scope", "", "", "a.scope"},
+           Row{"the innermost unit of a user", "/user.slice/user-1.slice/user@1.service/app.slice/a.scope", "", "",
+               "a.scope"},
            Row{"a slice alone", "/system.slice", "", "", "system.slice"},
            Row{"a cgroup of no manager", "/my/group", "", "", "group"},
            Row{"Docker with cgroupfs", "/docker/" + kId, kId, "", "0123456789ab"},
@@ -45,14 +46,14 @@ TEST_CASE("a cgroup's path tells its workload") {
            Row{"kubelet with systemd and containerd", pod_slice + "cri-containerd-" + kId + ".scope", kId, kUid,
                "0123456789ab"},
            Row{"kubelet with systemd and CRI-O", pod_slice + "crio-" + kId + ".scope", kId, kUid, "0123456789ab"},
-           Row{"a guaranteed pod", "/kubepods.slice/kubepods-pod" + kSystemdUid + ".slice/docker-" + kId + ".scope", kId,
-               kUid, "0123456789ab"},
+           Row{"a guaranteed pod", "/kubepods.slice/kubepods-pod" + kSystemdUid + ".slice/docker-" + kId + ".scope",
+               kId, kUid, "0123456789ab"},
            Row{"kubelet with cgroupfs", "/kubepods/burstable/pod" + kUid + "/" + kId, kId, kUid, "0123456789ab"},
            Row{"a static pod's hash", "/kubepods/pod" + std::string(32, 'a') + "/" + kId, kId, std::string(32, 'a'),
                "0123456789ab"},
            Row{"containerd with its drivers mixed up",
-               "/system.slice/containerd.service/kubepods-burstable-pod" + kSystemdUid + ".slice:cri-containerd:" + kId, kId,
-               kUid, "0123456789ab"},
+               "/system.slice/containerd.service/kubepods-burstable-pod" + kSystemdUid + ".slice:cri-containerd:" + kId,
+               kId, kUid, "0123456789ab"},
            Row{"the inner container of two", "/docker/" + kId + "/docker/" + kInnerId, kInnerId, "", "ffffffffffff"},
            Row{"a unit within a container", "/docker/" + kId + "/system.slice/x.service", kId, "", "0123456789ab"},
            Row{"a directory named pod that is no pod", "/podcasts", "", "", "podcasts"},
@@ -99,9 +100,9 @@ TEST_CASE("the resolver asks the kernel no more than it has to") {
   int asked_processes = 0;
   std::optional<std::string> path = "/system.slice/a.service";
   std::chrono::steady_clock::time_point now{};
-  flow::WorkloadResolver resolver({[&](std::uint64_t) { return ++asked_cgroups, path; },
-                                   [&](std::uint32_t) { return ++asked_processes, std::optional<std::string>("/docker/x"); },
-                                   [&] { return now; }});
+  flow::WorkloadResolver resolver(
+      {[&](std::uint64_t) { return ++asked_cgroups, path; },
+       [&](std::uint32_t) { return ++asked_processes, std::optional<std::string>("/docker/x"); }, [&] { return now; }});
 
   SECTION("a path that was found is kept") {
     CHECK(resolver.resolve(7, 1).name == "a.service");

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control API: HTTP and JSON on a Unix socket, described by openapi.json.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/control/node_view.h"
+
+namespace httplib {
+class Server;
+struct Request;
+struct Response;
+}  // namespace httplib
+
+namespace cortexflow::control {
+
+class Server {
+ public:
+  static constexpr int kWatchersMax = 32;
+
+  // `node` has to outlive the server.  The socket is readable and writable by `group`, if there is such a group.
+  Server(const NodeView& node, std::string socket_path, std::string group);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  // Refused where something answers on the socket, or where the path is no socket; a socket left over is replaced.
+  [[nodiscard]] Result<void> start();
+  // After node.draining(): watchers get their last line.  Removes the socket.
+  void stop();
+
+  // Every path that is served, as in openapi.json.
+  [[nodiscard]] static const std::vector<std::string>& paths();
+
+ private:
+  void add_routes();
+  void serve_lookups(const httplib::Request& request, httplib::Response& response);
+  [[nodiscard]] Result<void> claim_socket() const;
+  void open_to_group() const;
+
+  const NodeView& node_;
+  std::string socket_path_;
+  std::string group_;
+  std::atomic<int> watchers_{0};
+  std::unique_ptr<httplib::Server> http_;
+  std::thread thread_;
+  bool listening_ = false;
+};
+
+}  // namespace cortexflow::control

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/client.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "agent/base/fd.h"
+
+namespace cortexflow::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string target(const std::string& path, const Client::Parameters& parameters) {
+  if (parameters.empty()) return path;
+  return path + "?" + httplib::detail::params_to_query_str({parameters.begin(), parameters.end()});
+}
+
+httplib::Client connect_to(const std::string& socket_path) {
+  httplib::Client http(socket_path, 80);
+  http.set_address_family(AF_UNIX);
+  http.set_read_timeout(std::chrono::seconds(10));  // a followed stream has a line each second
+  return http;
+}
+
+Error refused(const std::string& body) {
+  const auto json = ordered_json::parse(body, nullptr, false);
+  if (json.is_object() && json.contains("error")) {
+    return {json["error"].value("message", ""), json["error"].value("next_step", "")};
+  }
+  return {"the agent's answer was not understood", "is cfcli of the agent's version?"};
+}
+
+}  // namespace
+
+// Why the socket can't be reached, asked again without HTTP in between.
+Error Client::unreachable() const {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socket_path_.copy(address.sun_path, sizeof address.sun_path - 1);
+  const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    return {fmt::format("the agent at {} closed the connection", socket_path_), "see its log"};
+  }
+  if (errno == EACCES) return {fmt::format("no right to use {}", socket_path_), "use sudo, or join group cortexflow"};
+  return {fmt::format("no agent is listening on {}", socket_path_),
+          "start it (sudo systemctl start cfagent), or name its socket with --socket"};
+}
+
+Result<ordered_json> Client::get(const std::string& path, const Parameters& parameters) const {
+  auto http = connect_to(socket_path_);
+  const auto response = http.Get(target(path, parameters));
+  if (!response) return tl::make_unexpected(unreachable());
+  if (response->status != 200) return tl::make_unexpected(refused(response->body));
+  auto json = ordered_json::parse(response->body, nullptr, false);
+  if (json.is_discarded()) return tl::make_unexpected(refused({}));
+  return json;
+}
+
+Result<void> Client::stream(const std::string& path, const Parameters& parameters,
+                            const std::function<bool(const ordered_json&)>& on_line) const {
+  auto http = connect_to(socket_path_);
+  std::string kept;
+  bool ended = false;
+  int status = 0;
+  const auto response = http.Get(
+      target(path, parameters), httplib::Headers{},
+      [&status](const httplib::Response& r) {
+        status = r.status;
+        return true;
+      },
+      [&](const char* data, std::size_t size) {
+        kept.append(data, size);
+        if (status != 200) return true;
+        std::size_t begin = 0;
+        for (auto end = kept.find('\n'); end != std::string::npos && !ended; end = kept.find('\n', begin)) {
+          const auto json = ordered_json::parse(kept.begin() + static_cast<std::ptrdiff_t>(begin),
+                                                kept.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+          begin = end + 1;
+          ended = json.is_discarded() ? !on_line(nullptr) : !on_line(json);
+        }
+        kept.erase(0, begin);
+        return !ended;
+      });
+  if (ended) return {};
+  if (!response) return tl::make_unexpected(unreachable());
+  if (response->status != 200) return tl::make_unexpected(refused(kept));
+  return {};
+}
+
+}  // namespace cortexflow::cli

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's control API, called over its Unix socket.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "agent/base/result.h"
+
+namespace cortexflow::cli {
+
+class Client {
+ public:
+  using Parameters = std::multimap<std::string, std::string>;
+
+  explicit Client(std::string socket_path) : socket_path_(std::move(socket_path)) {}
+
+  [[nodiscard]] Result<nlohmann::ordered_json> get(const std::string& path, const Parameters& parameters = {}) const;
+  // Calls `on_line` with each line of the answer that isn't empty; it returns false to end.
+  [[nodiscard]] Result<void> stream(const std::string& path, const Parameters& parameters,
+                                    const std::function<bool(const nlohmann::ordered_json&)>& on_line) const;
+
+ private:
+  [[nodiscard]] Error unreachable() const;
+
+  std::string socket_path_;
+};
+
+}  // namespace cortexflow::cli
