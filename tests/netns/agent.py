@@ -93,12 +93,12 @@ class Place:
 class Agent:
     """A running agent.  The constructor returns when its control API answers."""
 
-    def __init__(self, *flags, place=None):
+    def __init__(self, *flags, place=None, env=None):
         self.place = place or Place()
         self._own_place = place is None
         self._log = open(self.place.path("agent.log"), "a+", encoding="utf-8")
         self.process = subprocess.Popen(bound_to_us(self.place.argv(*flags)), stdout=self._log, stderr=self._log,
-                                        stdin=subprocess.DEVNULL)
+                                        stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
         try:
             self._wait_ready()
         except BaseException:
@@ -291,6 +291,6 @@ def parse_metrics(text):
 
 
 def total(samples, name, **labels):
-    """Sum over the samples of that name whose labels start with the given values."""
+    """Sum over the samples of that name that have the given labels."""
     return sum(value for sample, have, value in samples
-               if sample == name and all(have.get(key, "").startswith(want) for key, want in labels.items()))
+               if sample == name and all(have.get(key) == want for key, want in labels.items()))

@@ -29,13 +29,14 @@ class Server:
     """UDP and TCP on one address of a namespace.
 
     `on(name, script)`: script(query) answers a list of messages; (seconds, message) sends that one later.  A name
-    without a script gets NOERROR with one record.  `tcp`, if set, is called with each accepted connection instead.
+    without a script gets what `default` says: NOERROR with one record.  `tcp`, if set, is called with each accepted connection instead.
     """
 
     def __init__(self, ns, address="127.0.0.1", port=53, options=()):
         self.address, self.port = address, port
         self.received = []  # Query or octets that were none, in order
         self.tcp = None
+        self.default = lambda query: [query.answer()]
         self._scripts = {}
         self._open = []
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -63,8 +64,7 @@ class Server:
             self.received.append(raw)
             return []
         self.received.append(query)
-        script = self._scripts.get(query.name.lower())
-        return script(query) if script else [query.answer()]
+        return self._scripts.get(query.name.lower(), self.default)(query)
 
     def _send(self, reply, send):
         delay, message = reply if isinstance(reply, tuple) else (0, reply)

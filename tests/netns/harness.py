@@ -75,31 +75,33 @@ def describe(error):
     return f"{type(error).__name__}: {error}" + (f"\nat {where}" if where else "")
 
 
+def attempt(sentence, seconds, action):
+    """Runs one bounded action and reports it; answers whether it passed."""
+    began = time.monotonic()
+    try:
+        with bounded(seconds, sentence):
+            action()
+    except (Exception, TestTimeout) as error:  # pylint: disable=broad-except
+        report(False, sentence, time.monotonic() - began, describe(error))
+        return False
+    report(True, sentence, time.monotonic() - began)
+    return True
+
+
 def run_file(module, tests):
     """Answers (passed, failed)."""
-    passed = failed = 0
     print(f"# {module}", flush=True)
-    with contextlib.ExitStack() as stack:
-        began = time.monotonic()
-        try:
-            prepare = getattr(sys.modules[module], "setup", None)
-            with bounded(SETUP_SECONDS, "setup"):
-                value = prepare(stack) if prepare else None
-        except (Exception, TestTimeout) as error:  # pylint: disable=broad-except
-            for _, sentence, _, _ in tests:
-                report(False, sentence, time.monotonic() - began, f"setup of {module}: {describe(error)}")
+    prepare = getattr(sys.modules[module], "setup", None)
+    arguments, results = [], []
+    with contextlib.ExitStack() as last:
+        stack = contextlib.ExitStack()
+        last.callback(stack.close)  # should this run be ended here
+        if prepare and not attempt(f"{module} is set up", SETUP_SECONDS, lambda: arguments.append(prepare(stack))):
             return 0, len(tests)
         for _, sentence, seconds, function in tests:
-            began = time.monotonic()
-            try:
-                with bounded(seconds, sentence):
-                    function(value) if prepare else function()
-                passed += 1
-                report(True, sentence, time.monotonic() - began)
-            except (Exception, TestTimeout) as error:  # pylint: disable=broad-except
-                failed += 1
-                report(False, sentence, time.monotonic() - began, describe(error))
-    return passed, failed
+            results.append(attempt(sentence, seconds, lambda f=function: f(*arguments)))
+        results.append(attempt(f"{module} ends cleanly", SETUP_SECONDS, stack.close))
+    return results.count(True), results.count(False)
 
 
 def stop(number, _):

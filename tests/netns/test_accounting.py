@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Emitted = delivered + lost by cause, also when the agent can't keep up; each cause is made to happen."""
+
+import signal
+import socket
+import time
+from collections import Counter
+from types import SimpleNamespace
+
+import dnsmsg
+from agent import Agent, total, wait_until
+from dnsserver import Server
+from harness import test
+from netns import Namespace
+from resolver import Unbound, dnsperf
+
+PENDING_MAX = 65536  # CF_DNS_PENDING_MAX, bpf/abi/dns.h
+TIMEOUT = 4
+
+
+def setup(stack):
+    agent = stack.enter_context(Agent("--dns-timeout", f"{TIMEOUT}s"))
+    ns = stack.enter_context(Namespace("acc"))
+    stack.enter_context(Unbound(ns))
+    return SimpleNamespace(agent=agent, ns=ns)
+
+
+def outcomes(agent):
+    return {labels["outcome"]: value for name, labels, value in agent.metrics() if name == "cortexflow_dns_outcomes_total"}
+
+
+@test("a ring that is full loses records, and each one is counted: the agent stands still under 60,000 lookups", seconds=40)
+def ring_full(env):
+    env.agent.balance()
+    before = env.agent.status()
+    answered = outcomes(env.agent)["answered"]
+    env.agent.signal(signal.SIGSTOP)
+    try:
+        figures = dnsperf(env.ns, [("a.test", "A"), ("a.test", "AAAA")], "-n", "30000", "-l", "8", "-c", "2", "-T", "1")
+    finally:
+        env.agent.signal(signal.SIGCONT)
+    status = env.agent.balance()
+    emitted = status["emitted"] - before["emitted"]
+    delivered = status["delivered"] - before["delivered"]
+    lost = {cause: n - before["lost"].get(cause, 0) for cause, n in status["lost"].items() if n != before["lost"].get(cause, 0)}
+    assert emitted == figures["Queries completed"] > 30000, (emitted, figures)
+    assert delivered + sum(lost.values()) == emitted, (emitted, delivered, lost)
+    assert len(lost) == 1 and "ring" in next(iter(lost)), lost
+    assert delivered > 10000, "what fitted in the ring has come through"
+    assert outcomes(env.agent)["answered"] - answered == delivered
+    samples = env.agent.metrics()
+    assert total(samples, "cortexflow_events_lost_total") == sum(status["lost"].values())
+
+
+@test("after that the next lookup is whole again")
+def recovers(env):
+    name = dnsmsg.unique("recover")
+    with env.agent.watch() as watch:
+        with env.ns.socket() as sock:
+            sock.sendto(dnsmsg.query(name), ("127.0.0.1", 53))
+            sock.recv(512)
+        assert watch.one(name)["outcome"] == "answered"
+
+
+@test("queries beyond the pending table are untracked, the others time out, and none is missing", seconds=40)
+def pending_full(env):
+    env.agent.balance()
+    count = PENDING_MAX + 6000
+    before, seen = env.agent.status(), outcomes(env.agent)
+    with Namespace("full") as ns, ns.socket() as sink:
+        sink.bind(("127.0.0.1", 53))  # takes what it has room for, answers nothing
+        socks = [ns.socket() for _ in range(2)]
+        for sock in socks:
+            sock.setblocking(True)
+            sock.connect(("127.0.0.1", 53))
+        began = time.monotonic()
+        head, tail = dnsmsg.query("flood.test", ident=0)[:2], dnsmsg.query("flood.test", ident=0)[2:]
+        assert head == b"\0\0"
+        for i in range(count):
+            socks[i >> 16].send((i & 0xFFFF).to_bytes(2, "big") + tail)
+        took = time.monotonic() - began
+        assert took < TIMEOUT, f"the flood took {took:.1f} s: its first queries have timed out"
+        for sock in socks:
+            sock.close()
+
+    def ended():
+        now = outcomes(env.agent)
+        rise = {key: now[key] - seen.get(key, 0) for key in now if now[key] != seen.get(key, 0)}
+        return rise if sum(rise.values()) + sum(env.agent.status()["lost"].values()) - sum(before["lost"].values()) >= count else None
+
+    rise = wait_until(ended, TIMEOUT + 10, f"{count} queries ended")
+    status = env.agent.balance()
+    assert status["queries"] - before["queries"] >= count
+    assert sum(status["lost"].values()) == sum(before["lost"].values()), status["lost"]
+    assert set(rise) == {"timeout", "untracked"} and sum(rise.values()) == count, rise
+    assert rise["untracked"] >= count - PENDING_MAX, rise
+    pending = [m for m in status["maps"] if "pending" in m["name"]]
+    assert pending and pending[0]["entries"] == 0, pending
+
+
+@test("a watcher that does not read holds up nobody, and is told what it lost", seconds=40)
+def slow_watcher(env):
+    env.agent.balance()
+    before = env.agent.status()
+    with socket.socket(socket.AF_UNIX) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(env.agent.place.socket)
+        slow.sendall(b"GET /v1/dns/lookups?follow=true HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.2)
+        figures = dnsperf(env.ns, [("a.test", "A")], "-n", "30000", "-l", "5", "-Q", "8000", "-c", "1", "-T", "1")
+        status = env.agent.balance()
+        delivered = status["delivered"] - before["delivered"]
+        assert delivered == figures["Queries completed"] > 10000, (delivered, figures)
+        assert sum(status["lost"].values()) == sum(before["lost"].values()), (status["lost"], before["lost"])
+
+
+@test("parse errors of each cause are counted under their own name", seconds=20)
+def parse_errors(env):
+    def short_tcp_many(ns):  # more messages in a segment than are followed
+        with ns.socket(kind=socket.SOCK_STREAM) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.connect(("127.0.0.1", 53))
+            sock.sendall(b"".join(dnsmsg.frame(dnsmsg.query("m.test", ident=i)) for i in range(400)))
+            time.sleep(0.3)
+
+    before = Counter(env.agent.status()["parse_errors"])
+    with Namespace("bad") as ns, Server(ns):
+        with ns.socket() as sock:
+            sock.connect(("127.0.0.1", 53))
+            good = dnsmsg.query("p.test")
+            for bad in (b"x", good[:12] + b"\x80" + good[13:], good[:4] + b"\0\2" + good[6:], good[:2] + b"\x28\0" + good[4:]):
+                sock.send(bad)
+        short_tcp_many(ns)
+    time.sleep(0.2)
+    after = Counter(env.agent.status()["parse_errors"])
+    risen = sorted(cause for cause in after if after[cause] > before[cause])
+    for part in ("short", "name", "opcode"):
+        assert any(part in cause for cause in risen), (part, risen)
+    assert any("question" in cause or "qdcount" in cause for cause in risen), risen
+    assert any("many" in cause for cause in risen), (risen, "400 messages in one segment")
+    env.agent.balance()

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cfcli against a running agent."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from types import SimpleNamespace
+
+import dnsmsg
+from agent import CFCLI, Agent
+from dnsserver import Server
+from harness import test
+from netns import Namespace, bound_to_us
+
+NAMES = {"one": "one.cli.test", "two": "two.cli.test", "bad": "bad.cli.test", "missing": "missing.cli.test",
+         "slow": "slow.cli.test", "silent": "silent.cli.test"}
+
+
+def setup(stack):
+    agent = stack.enter_context(Agent("--dns-timeout", "1s"))
+    ns = stack.enter_context(Namespace("cli"))
+    server = stack.enter_context(Server(ns))
+    other = stack.enter_context(Server(ns, "127.0.0.2"))
+    server.on(NAMES["bad"], lambda q: [q.answer(dnsmsg.SERVFAIL)])
+    server.on(NAMES["missing"], lambda q: [q.answer(dnsmsg.NXDOMAIN)])
+    server.on(NAMES["slow"], lambda q: [(0.1, q.answer())])
+    server.on(NAMES["silent"], lambda q: [])
+    watch = stack.enter_context(agent.watch())
+    env = SimpleNamespace(agent=agent, ns=ns, server=server, other=other, watch=watch)
+    ask(env)
+    watch.named(NAMES["silent"], 1)
+    return env
+
+
+def ask(env, names=tuple(NAMES.values())):
+    with env.ns.socket() as sock:
+        for name in names:
+            sock.sendto(dnsmsg.query(name), ("127.0.0.1", 53))
+            if name != NAMES["silent"]:
+                sock.recv(512)
+        sock.sendto(dnsmsg.query(NAMES["two"], dnsmsg.AAAA), ("127.0.0.2", 53))
+        sock.recv(512)
+
+
+def cli(env, *args, status=0):
+    done = env.agent.cfcli(*args)
+    assert done.returncode == status, f"cfcli {' '.join(args)}: exit {done.returncode}: {done.stderr or done.stdout}"
+    return done.stdout
+
+
+def seen(env, *filters):
+    """What a watch over the past shows: (name, type) of the lookups of this file's names; the last line is the summary."""
+    values = [json.loads(line) for line in cli(env, "dns", "watch", "--since", "1h", "-o", "json", *filters).splitlines()]
+    assert set(values[-1]) == {"summary"}, values[-1]
+    lookups = [value["lookup"] for value in values[:-1]]
+    assert values[-1]["summary"]["shown"] == len(lookups), values[-1]
+    assert values[-1]["summary"]["lost"] == 0
+    return sorted({(l["name"].split(".")[0], l["qtype"]) for l in lookups if l["name"].endswith(".cli.test")})
+
+
+def pairs(*names):
+    return sorted((name, "A") for name in names)
+
+
+ALL = sorted([*pairs(*NAMES), ("two", "AAAA")])
+
+
+@test("dns watch -o json is a JSON object a line, and ends with what was seen and lost")
+def watch_json(env):
+    assert seen(env) == ALL
+
+
+@test("dns watch filters by name glob, type, rcode, server, pid, latency and failure; --not turns them round")
+def filters(env):
+    pid = str(os.getpid())
+    cases = [(("--name", "t*.cli.test"), [("two", "A"), ("two", "AAAA")]),
+             (("--name", "ONE.cli.test"), pairs("one")),
+             (("--name", "one.cli.test", "--name", "bad.cli.test"), pairs("one", "bad")),
+             (("--type", "AAAA"), [("two", "AAAA")]),
+             (("--rcode", "NXDOMAIN"), pairs("missing")),
+             (("--rcode", "SERVFAIL", "--rcode", "NXDOMAIN"), pairs("bad", "missing")),
+             (("--server", "127.0.0.2"), [("two", "AAAA")]),
+             (("--pid", pid, "--name", "one*"), pairs("one")),
+             (("--pid", "1"), []),
+             (("--latency-above", "50ms"), pairs("slow", "silent")),
+             (("--failed",), pairs("bad", "silent")),
+             (("--failed", "--rcode", "SERVFAIL"), pairs("bad")),
+             (("--name", "*.cli.test", "--not", "--type", "AAAA"), pairs(*NAMES)),
+             (("--not", "--name", "t*", "--not", "--name", "s*"), pairs("one", "bad", "missing"))]
+    wrong = []
+    for flags, expected in cases:
+        try:
+            found = seen(env, *flags)
+        except AssertionError as error:
+            found = error
+        if found != sorted(expected):
+            wrong.append(f"{' '.join(flags)}: {found}, expected {sorted(expected)}")
+    assert not wrong, "\n".join(wrong)
+
+
+@test("a filter that can't be is refused with a sentence on standard error and a non-zero status")
+def bad_filters(env):
+    for flags in (("--type", "NOSUCH"), ("--rcode", "NOSUCH"), ("--latency-above", "fast"), ("--pid", "x")):
+        done = env.agent.cfcli("dns", "watch", *flags)
+        assert done.returncode != 0 and done.stderr.strip() and not done.stdout, (flags, done)
+
+
+@test("dns watch --follow shows lookups as they end, each at once, and Ctrl-C ends it with the summary")
+def follow(env):
+    process = subprocess.Popen(bound_to_us([CFCLI, "--socket", env.agent.place.socket, "dns", "watch", "--follow", "-o", "json"]),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        time.sleep(0.4)
+        name = dnsmsg.unique("follow")
+        ask(env, [name])
+        lookup = json.loads(process.stdout.readline())["lookup"]
+        assert lookup["name"] == name, lookup
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=5)
+    finally:
+        process.kill()
+        process.wait()
+    assert "seen" in out.splitlines()[-1] and "lost" in out.splitlines()[-1], (out, err)
+    json.loads(out.splitlines()[-1])
+
+
+@test("dns watch -o table and wide have a row a lookup and end with a line of what was seen and lost")
+def tables(env):
+    for form in ("table", "wide"):
+        done = env.agent.cfcli("dns", "watch", "--since", "1h", "-o", form)
+        assert done.returncode == 0, done.stderr
+        for name in NAMES.values():
+            assert name in done.stdout, f"{name} not in {done.stdout}"
+        assert "\x1b" not in done.stdout, "colour into a pipe"
+        last = (done.stdout + done.stderr).strip().splitlines()[-1]
+        assert "lost" in last, last
+
+
+@test("a name with control characters can't write to the terminal")
+def no_escape_codes(env):
+    with env.ns.socket() as sock:
+        sock.sendto(dnsmsg.query([b"\x1b[31mred\x07", b"cli", b"test"]), ("127.0.0.1", 53))
+        sock.recv(512)
+    env.watch.wait_for(lambda l: "red" in l["name"])
+    out = cli(env, "dns", "watch", "--since", "1h", "--color", "never")
+    assert "\x1b" not in out and "\x07" not in out and "red" in out
+
+
+@test("status -o json, yaml and table are valid and say which hook serves each function")
+def status(env):
+    value = json.loads(cli(env, "status", "-o", "json"))
+    assert value["pid"] == env.agent.pid and value["functions"] and value["maps"], value
+    hooks = {function["name"]: function["hook"] for function in value["functions"]}
+    assert all(hooks.values()), hooks
+    assert value["emitted"] == value["delivered"] + sum(value["lost"].values())
+    text = cli(env, "status", "-o", "yaml")
+    assert f"pid: {env.agent.pid}" in text and not text.lstrip().startswith("{"), text[:200]
+    table = cli(env, "status")
+    assert all(hook in table for hook in hooks.values()), (hooks, table)
+    done = subprocess.run(["jq", "-e", ".functions | length > 0"], input=cli(env, "status", "-o", "json"), text=True,
+                          capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@test("dns top --once by name, server, process and workload has the right counts")
+def top(env):
+    for key, expected in (("name", "two.cli.test"), ("server", "127.0.0.2"), ("process", ""), ("workload", "")):
+        out = cli(env, "dns", "top", "--once", "--by", key)
+        assert expected in out and len(out.splitlines()) >= 2, (key, out)
+    json.loads(cli(env, "dns", "top", "--once", "-o", "json"))
+
+
+@test("workload list and bpf list, as table, JSON and YAML")
+def lists(env):
+    rows = json.loads(cli(env, "workload", "list", "-o", "json"))
+    rows = rows if isinstance(rows, list) else rows["workloads"]
+    assert rows and sum(row["lookups"] for row in rows) >= len(NAMES), rows
+    programs = json.loads(cli(env, "bpf", "list", "-o", "json"))
+    names = [program["name"] for program in (programs if isinstance(programs, list) else programs["programs"])]
+    assert any("dns" in name for name in names), names
+    for noun in ("workload", "bpf"):
+        for form in ("table", "wide", "yaml"):
+            assert cli(env, noun, "list", "-o", form).strip(), (noun, form)
+    assert all(name in cli(env, "bpf", "list") for name in names)
+
+
+@test("logs shows the agent's own lines")
+def logs(env):
+    assert "cfagent" in cli(env, "logs")
+
+
+@test("version names cfcli's version and the agent's")
+def version(env):
+    assert env.agent.status()["version"] in cli(env, "version")
+    json.loads(cli(env, "version", "-o", "json"))
+
+
+@test("the completion for bash is taken by bash, and completes a noun; zsh and fish have one")
+def completion(env):
+    script = cli(env, "completion", "bash")
+    done = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    probe = script + '\nCOMP_WORDS=(cfcli sta); COMP_CWORD=1; COMP_LINE="cfcli sta"; COMP_POINT=9\n' \
+        'f=$(complete -p cfcli | sed -E "s/.*-F ([^ ]+).*/\\1/"); $f cfcli sta cfcli; echo "${COMPREPLY[@]}"\n'
+    done = subprocess.run(["bash", "-c", probe], text=True, capture_output=True, check=False,
+                          env={**os.environ, "PATH": os.path.dirname(CFCLI) + ":" + os.environ["PATH"]})
+    assert "status" in done.stdout.split(), (done.stdout, done.stderr)
+    for shell in ("zsh", "fish"):
+        assert "cfcli" in cli(env, "completion", shell)
+
+
+@test("no agent: one sentence with the socket and the next step on standard error, status not 0")
+def no_agent(env):
+    done = subprocess.run([CFCLI, "--socket", "/nowhere/agent.sock", "status"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and not done.stdout and "/nowhere/agent.sock" in done.stderr, done
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@test("an unknown command and a bad output form are refused with a non-zero status")
+def unknown(env):
+    for args in (("frobnicate",), ("dns", "frobnicate"), ("status", "-o", "xml")):
+        done = env.agent.cfcli(*args)
+        assert done.returncode != 0 and done.stderr.strip(), args
+
+
+@test("a reader that goes away (head) ends the watch quietly")
+def broken_pipe(env):
+    done = subprocess.run(["bash", "-c", f'"{CFCLI}" --socket "{env.agent.place.socket}" dns watch --since 1h -o json | head -1'],
+                          capture_output=True, text=True, timeout=10, check=False)
+    json.loads(done.stdout)
+    assert "terminate" not in done.stderr and "error" not in done.stderr.lower(), done.stderr

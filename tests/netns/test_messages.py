@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is in a DNS message, and messages that are none."""
+
+import contextlib
+import os
+import socket
+import struct
+import time
+from types import SimpleNamespace
+
+import dnsmsg
+from agent import Agent, expect, wait_until
+from dnsserver import Server
+from harness import test
+from netns import Namespace
+
+
+def setup(stack):
+    agent = stack.enter_context(Agent())
+    ns = stack.enter_context(Namespace("msg"))
+    server = stack.enter_context(Server(ns))
+    watch = stack.enter_context(agent.watch())
+    return SimpleNamespace(agent=agent, ns=ns, server=server, watch=watch)
+
+
+def exchange(env, message, answered=True):
+    with env.ns.socket() as sock:
+        sock.connect(("127.0.0.1", 53))
+        sock.send(message)
+        return sock.recv(65535) if answered else None
+
+
+def scripted(env, label, script, **query):
+    """Asks for a name that the server answers by the script; answers the lookup."""
+    name = env.server.on(dnsmsg.unique(label), script)
+    exchange(env, dnsmsg.query(name, **query))
+    return env.watch.one(name)
+
+
+def shown(env, labels, text):
+    """A name of these labels, below a unique one, is shown as `text` before it."""
+    below = dnsmsg.unique("n")
+    exchange(env, dnsmsg.query(labels + [part.encode() for part in below.split(".")]))
+    expected = f"{text}.{below}"
+    seen = env.watch.wait_for(lambda lookup: lookup["name"].endswith(below))[0]["name"]
+    assert seen == expected, f"{seen!r}, expected {expected!r}"
+
+
+@test("the EDNS size is the query's, and 0 without EDNS")
+def edns(env):
+    for size in (0, 512, 1232, 65535):
+        expect(scripted(env, "edns", lambda q: [q.answer(edns=512)], edns=size), edns_size=size, outcome="answered")
+
+
+@test("an extended rcode of EDNS is put together from its two parts")
+def extended_rcode(env):
+    expect(scripted(env, "badvers", lambda q: [q.answer(edns=1232, extended_rcode=1)], edns=1232), rcode="BADVERS")
+
+
+@test("compressed names in the answer do not matter")
+def compressed(env):
+    def script(q):
+        alias = b"\x05alias\xc0\x0c"  # alias.<the question>
+        records = [(dnsmsg.CNAME, alias), (dnsmsg.CNAME, b"\xc0\x0c"), dnsmsg.address_record(q.qtype)]
+        return [q.answer(records=records)]
+
+    expect(scripted(env, "compressed", script), answers=3, outcome="answered", rcode="NOERROR")
+
+
+@test("an answer whose question is compressed is still matched, or counted as not understood")
+def compressed_question(env):
+    before = sum(env.agent.status()["parse_errors"].values())
+    name = dnsmsg.unique("cq")
+    # The question's name is a pointer to itself: no server sends that, a broken one might.
+    env.server.on(name, lambda q: [struct.pack("!6H", q.ident, 0x8180, 1, 0, 0, 0) + b"\xc0\x0c\0\1\0\1"])
+    exchange(env, dnsmsg.query(name))
+    wait_until(lambda: sum(env.agent.status()["parse_errors"].values()) > before or
+               [l for l in env.watch.lookups if l["name"] == name], 3, "either outcome")
+
+
+@test("a name of 255 octets is whole")
+def longest_name(env):
+    head = dnsmsg.unique("long").split(".")[0].encode()
+    labels = [head.ljust(63, b"a"), b"b" * 63, b"c" * 63, b"d" * 61]
+    assert len(dnsmsg.wire_name(labels)) == 255
+    exchange(env, dnsmsg.query(labels))
+    expect(env.watch.one(b".".join(labels).decode()), outcome="answered")
+
+
+@test("a name of 127 labels is whole")
+def most_labels(env):
+    labels = [bytes([97 + i % 26]) for i in range(127)]
+    assert len(dnsmsg.wire_name(labels)) == 255
+    exchange(env, dnsmsg.query(labels))
+    expect(env.watch.one(b".".join(labels).decode()), outcome="answered")
+
+
+@test("the root is shown as a dot")
+def root(env):
+    exchange(env, dnsmsg.query([], dnsmsg.NS))
+    lookup = env.watch.wait_for(lambda l: l["name"] == "." and l["netns"] == env.ns.inode)[0]
+    expect(lookup, qtype="NS", outcome="answered")
+
+
+@test("mixed case (0x20) is kept as it was sent, and matched whatever case the server answers in")
+def mixed_case(env):
+    name = "WwW.ExAmPlE-" + dnsmsg.unique("Case")
+    exchange(env, dnsmsg.query(name))
+    expect(env.watch.one(name), outcome="answered")
+    lower = "LoWeR-" + dnsmsg.unique("Case")
+    env.server.on(lower, lambda q: [q.answer().replace(q.question, q.question.lower())])
+    exchange(env, dnsmsg.query(lower))
+    expect(env.watch.one(lower), outcome="answered")
+
+
+@test("a dot and a backslash inside a label are escaped")
+def escapes(env):
+    shown(env, [b"a.b"], r"a\.b")
+    shown(env, [b"a\\b"], r"a\\b")
+
+
+@test("blanks, control characters and octets above 127 are shown as decimal escapes")
+def decimal_escapes(env):
+    shown(env, [b"a b"], r"a\032b")
+    shown(env, [b"\x00\n\x7f"], r"\000\010\127")
+    shown(env, ["zürich".encode()], r"z\195\188rich")
+    shown(env, [b"\xff" * 63], r"\255" * 63)
+
+
+@test("types and classes without a name are shown by number, with one by name")
+def types(env):
+    for qtype, qclass, type_name, class_name in ((65, 1, "HTTPS", "IN"), (65280, 1, "TYPE65280", "IN"), (16, 3, "TXT", "CH"),
+                                                 (255, 255, "ANY", "ANY"), (1, 4660, "A", "CLASS4660")):
+        lookup = scripted(env, "types", lambda q: [q.answer(records=[])], qtype=qtype, qclass=qclass)
+        expect(lookup, qtype=type_name, qclass=class_name, answers=0)
+
+
+@test("NXDOMAIN, SERVFAIL, REFUSED, NOTIMP and FORMERR are told apart")
+def rcodes(env):
+    for rcode in ("FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"):
+        number = getattr(dnsmsg, rcode)
+        expect(scripted(env, rcode.lower(), lambda q, n=number: [q.answer(n)]), rcode=rcode, outcome="answered", answers=0,
+               has_answer=True)
+
+
+@test("an unassigned rcode is shown by number")
+def odd_rcode(env):
+    expect(scripted(env, "odd", lambda q: [q.answer(15)]), rcode="RCODE15", outcome="answered")
+
+
+@test("the flags AA, AD and TC are each shown on their own")
+def flags(env):
+    for flag, key in ((dnsmsg.AA, "authoritative"), (dnsmsg.AD, "authenticated"), (dnsmsg.TC, "truncated")):
+        lookup = scripted(env, key, lambda q, f=flag: [q.answer(flags=f)])
+        expect(lookup, **{other: other == key for other in ("authoritative", "authenticated", "truncated")})
+
+
+@test("dig's truncated answer and its retry over TCP are two lookups of one question")
+def truncated_then_tcp(env):
+    def script(q):
+        if q.transport == "udp":
+            return [q.answer(records=[], flags=dnsmsg.TC)]
+        return [q.answer(records=dnsmsg.padding(4000))]
+
+    name = env.server.on(dnsmsg.unique("tc"), script)
+    out = env.ns.run("dig", "+tries=1", "+time=3", "+short", "@127.0.0.1", name, "TXT")
+    assert out.count("xxx") >= 1, out
+    udp, tcp = env.watch.named(name, 2)
+    expect(udp, transport="udp", truncated=True, outcome="answered", answers=0)
+    expect(tcp, transport="tcp", truncated=False, outcome="answered", answers=len(dnsmsg.padding(4000)))
+    assert udp["pid"] == tcp["pid"] != 0
+
+
+@test("an answer with no question section is counted, or matched by its id")
+def no_question(env):
+    name = env.server.on(dnsmsg.unique("noq"), lambda q: [struct.pack("!6H", q.ident, 0x8181, 0, 0, 0, 0)])
+    before = sum(env.agent.status()["parse_errors"].values())
+    exchange(env, dnsmsg.query(name))
+    wait_until(lambda: sum(env.agent.status()["parse_errors"].values()) > before or
+               [l for l in env.watch.lookups if l["name"] == name], 3, "either outcome")
+
+
+def junk(env, message, *causes):
+    """The message is passed on, shows no lookup, and is counted once, under a cause whose name has one of `causes`."""
+    before = env.agent.status()["parse_errors"]
+    seen, arrived = len(env.watch.lookups), len(env.server.received)
+    exchange(env, message, answered=False)
+
+    def rise():
+        after = env.agent.status()["parse_errors"]
+        return {cause: count - before.get(cause, 0) for cause, count in after.items() if count != before.get(cause, 0)}
+
+    risen = wait_until(rise, 3, f"a parse error is counted for {message[:24].hex()}")
+    assert list(risen.values()) == [1], f"{risen} for {message[:24].hex()}"
+    assert any(cause in next(iter(risen)) for cause in causes), f"{risen}, expected one of {causes}"
+    wait_until(lambda: len(env.server.received) > arrived, 2, "the server gets it all the same")
+    mine = [l for l in env.watch.lookups[seen:] if l["netns"] == env.ns.inode]
+    assert not mine, mine
+
+
+@test("an empty message is counted and passed on")
+def empty(env):
+    junk(env, b"", "short")
+
+
+@test("a message of one octet, and a header that is cut, are counted and passed on")
+def short(env):
+    junk(env, b"x", "short")
+    junk(env, dnsmsg.query("cut.test")[:11], "short")
+
+
+@test("a message that ends inside its name, or before its type, is counted and passed on")
+def cut_question(env):
+    message = dnsmsg.query("cut.question.test")
+    junk(env, message[:16], "name", "short")
+    junk(env, message[:-3], "short", "name")
+
+
+@test("a label of more than 63 octets is counted and passed on")
+def huge_label(env):
+    head = dnsmsg.query("x.test")[:12]
+    junk(env, head + b"\x40" + b"y" * 64 + b"\0\0\1\0\1", "name")
+    junk(env, head + b"\xbf" + b"y" * 191 + b"\0\0\1\0\1", "name")
+
+
+@test("a query whose name is a compression pointer, to itself too, is counted and passed on")
+def pointer_loop(env):
+    junk(env, dnsmsg.query("x.test")[:12] + b"\xc0\x0c\0\1\0\1", "name")
+
+
+@test("a name of 256 octets is counted and passed on")
+def too_long_name(env):
+    labels = [b"a" * 63, b"b" * 63, b"c" * 63, b"d" * 62]
+    assert len(dnsmsg.wire_name(labels)) == 256
+    junk(env, dnsmsg.query(labels), "name")
+
+
+@test("no question, two questions, 65535 questions are counted and passed on")
+def question_count(env):
+    message = dnsmsg.query("count.test")
+    for count in (0, 2, 65535):
+        junk(env, message[:4] + struct.pack("!H", count) + message[6:], "question", "qdcount")
+
+
+@test("a NOTIFY and an UPDATE are counted as another opcode, and passed on")
+def opcode(env):
+    for number in (4, 5):
+        junk(env, dnsmsg.query("opcode.test", flags=number << 11), "opcode")
+
+
+@test("2,000 random messages each way break nothing: the next lookup is right")
+def random_junk(env):
+    with env.ns.socket() as sock:
+        sock.connect(("127.0.0.1", 53))
+        for i in range(2000):
+            sock.send(os.urandom(i % 600))
+    with env.ns.socket() as fake, env.ns.socket() as client:  # and from port 53 to a client
+        fake.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        fake.bind(("127.0.0.9", 53))
+        client.bind(("127.0.0.1", 0))
+        for i in range(2000):
+            fake.sendto(os.urandom(i % 600), client.getsockname())
+    name = dnsmsg.unique("afterjunk")
+    with contextlib.suppress(TimeoutError):
+        exchange(env, dnsmsg.query(name))
+    expect(env.watch.one(name), name=name)
+    env.agent.balance()
+    assert env.agent.process.poll() is None
+
+
+@test("junk over TCP on port 53 breaks nothing: the next connection's lookup is right")
+def tcp_junk(env):
+    for data in (os.urandom(5000), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0\0" * 500, b"\xff\xff" + b"z" * 100):
+        with env.ns.socket(kind=socket.SOCK_STREAM) as sock, contextlib.suppress(OSError):
+            sock.connect(("127.0.0.1", 53))
+            sock.sendall(data)
+            time.sleep(0.02)
+    name = dnsmsg.unique("aftertcpjunk")
+    with env.ns.socket(kind=socket.SOCK_STREAM) as sock:
+        sock.connect(("127.0.0.1", 53))
+        sock.sendall(dnsmsg.frame(dnsmsg.query(name)))
+        sock.recv(65535)
+    expect(env.watch.one(name), transport="tcp", outcome="answered")
