@@ -198,6 +198,7 @@ int main(int argc, char** argv) {
   }
   auto settings = read_settings(flags);
   if (!settings) return complain(settings.error(), kExitUsage);
+  kernel::show_libbpf_messages(settings->log_level == "debug");
   if (flags.dry_run) return dry_run(*settings);
   auto log_ring = std::make_shared<LogRing>(kLogLinesKept);
   set_up_log(*settings, log_ring);

@@ -53,13 +53,19 @@ std::string line_of(const ordered_json& lookup, bool wide) {
 
 void print_lookup(const ordered_json& lookup, const WatchOptions& options) {
   if (options.output == "json") {
-    fmt::print("{}\n", lookup.dump());
+    fmt::print("{}\n", ordered_json{{"lookup", lookup}}.dump());
   } else if (options.output == "yaml") {
     fmt::print("---\n{}", yaml(lookup));
   } else {
     const bool red = options.color && bad(lookup);
     fmt::print("{}{}{}\n", red ? kRed : "", line_of(lookup, options.output == "wide"), red ? kPlain : "");
   }
+}
+
+void print_header(const WatchOptions& options) {
+  if (options.output != "table" && options.output != "wide") return;
+  fmt::print("{:<12}  {:<22}  {:<20}  {:<6}  {:<18}  {:>9}  {:<24}  {}\n", "TIME", "PROCESS", "WORKLOAD", "TYPE",
+             "RESULT", "LATENCY", "SERVER", "NAME");
 }
 
 }  // namespace
@@ -70,18 +76,13 @@ Result<void> dns_watch(const Client& client, const WatchOptions& options) {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 
-  if (options.output == "table" || options.output == "wide") {
-    fmt::print("{:<12}  {:<22}  {:<20}  {:<6}  {:<18}  {:>9}  {:<24}  {}\n", "TIME", "PROCESS", "WORKLOAD", "TYPE",
-               "RESULT", "LATENCY", "SERVER", "NAME");
-    std::fflush(stdout);
-  }
   // Where it is cut off before the agent's own summary, this side's count stands for it.
   ordered_json summary{{"shown", 0}};
   std::uint64_t shown = 0;
   bool ended = false;
   auto streamed = client.stream("/v1/dns/lookups", options.parameters, [&](const ordered_json& line) {
     if (line.is_object() && line.contains("lookup")) {
-      ++shown;
+      if (shown++ == 0) print_header(options);
       print_lookup(line["lookup"], options);
       std::fflush(stdout);
     } else if (line.is_object() && line.contains("summary")) {

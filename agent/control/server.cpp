@@ -23,6 +23,7 @@ using nlohmann::ordered_json;
 constexpr const char* kJson = "application/json";
 constexpr std::size_t kShortCallThreads = 4;  // beside the watchers', so that these can't starve a status call
 constexpr std::size_t kLogLinesMax = 1000;
+constexpr std::chrono::seconds kDrainMax{3};
 
 std::string dump(const ordered_json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
@@ -150,10 +151,28 @@ Result<void> Server::start() {
 void Server::stop() {
   if (!listening_) return;
   listening_ = false;
+  {
+    // The server cuts its streams off when it stops; those that read get their summary first.
+    std::unique_lock lock(watchers_mutex_);
+    watcher_left_.wait_for(lock, kDrainMax, [this] { return watchers_ == 0; });
+  }
   http_->stop();
   thread_.join();
   std::error_code ignored;
   std::filesystem::remove(socket_path_, ignored);
+}
+
+bool Server::watcher_enters() {
+  const std::lock_guard lock(watchers_mutex_);
+  if (watchers_ >= kWatchersMax) return false;
+  ++watchers_;
+  return true;
+}
+
+void Server::watcher_leaves() {
+  const std::lock_guard lock(watchers_mutex_);
+  --watchers_;
+  watcher_left_.notify_all();
 }
 
 void Server::add_routes() {
@@ -192,8 +211,7 @@ void Server::add_routes() {
 void Server::serve_lookups(const httplib::Request& request, httplib::Response& response) {
   auto options = stream_options(request, node_);
   if (!options) return refuse(response, 400, options.error());
-  if (++watchers_ > kWatchersMax) {
-    --watchers_;
+  if (!watcher_enters()) {
     return refuse(response, 503, {fmt::format("{} watchers are connected, more are refused", kWatchersMax), "end one"});
   }
   auto stream = std::make_shared<LookupStream>(node_, std::move(*options));
@@ -205,7 +223,7 @@ void Server::serve_lookups(const httplib::Request& request, httplib::Response& r
         if (stream->done()) sink.done();
         return true;
       },
-      [this](bool) { --watchers_; });
+      [this](bool) { watcher_leaves(); });
 }
 
 }  // namespace cortexflow::control

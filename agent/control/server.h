@@ -2,8 +2,9 @@
 // The control API: HTTP and JSON on a Unix socket, described by openapi.json.
 #pragma once
 
-#include <atomic>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -40,13 +41,17 @@ class Server {
  private:
   void add_routes();
   void serve_lookups(const httplib::Request& request, httplib::Response& response);
+  [[nodiscard]] bool watcher_enters();
+  void watcher_leaves();
   [[nodiscard]] Result<void> claim_socket() const;
   void open_to_group() const;
 
   const NodeView& node_;
   std::string socket_path_;
   std::string group_;
-  std::atomic<int> watchers_{0};
+  std::mutex watchers_mutex_;
+  std::condition_variable watcher_left_;
+  int watchers_ = 0;
   std::unique_ptr<httplib::Server> http_;
   std::thread thread_;
   bool listening_ = false;

@@ -2,6 +2,7 @@
 #include "agent/kernel/host.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/utsname.h>
@@ -23,6 +24,10 @@ bool is_file_system(const std::string& path, long magic) {
 }
 
 }  // namespace
+
+void show_libbpf_messages(bool show) {
+  if (!show) libbpf_set_print(nullptr);
+}
 
 Result<void> check_host() {
   if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
@@ -67,7 +72,7 @@ Result<std::string> find_cgroup_root(const std::string& configured) {
 Result<void> prepare_pin_path(const std::string& pin_path) {
   std::error_code error;
   if (pin_path.starts_with(kBpfFs) && !is_file_system(kBpfFs, BPF_FS_MAGIC)) {
-    if (mount("bpf", kBpfFs, "bpf", 0, "mode=0700") != 0) {
+    if (::mount("bpf", kBpfFs, "bpf", 0, "mode=0700") != 0) {
       return fail_errno(fmt::format("cannot mount the BPF file system at {}", kBpfFs), errno,
                         "mount -t bpf bpf /sys/fs/bpf on the host");
     }

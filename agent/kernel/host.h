@@ -8,6 +8,9 @@
 
 namespace cortexflow::kernel {
 
+// libbpf's own words (the verifier's among them) go to standard error, or nowhere, which is its callers' wish.
+void show_libbpf_messages(bool show);
+
 // Checks what every program needs (BTF, the right to load); the error names the cause and the next step.
 [[nodiscard]] Result<void> check_host();
 

@@ -9,19 +9,15 @@ static long (*bpf_skb_vlan_push)(struct __sk_buff *skb, unsigned short proto, un
 static long (*bpf_skb_vlan_pop)(struct __sk_buff *skb) = (void *)19;
 
 SEC("tc/push")
-int tag_push(struct __sk_buff *skb)
-{
-	if (skb->protocol == __builtin_bswap16(0x0800))
-		bpf_skb_vlan_push(skb, __builtin_bswap16(0x8100), 7);
-	return 0;
+int tag_push(struct __sk_buff *skb) {
+  if (skb->protocol == __builtin_bswap16(0x0800)) bpf_skb_vlan_push(skb, __builtin_bswap16(0x8100), 7);
+  return 0;
 }
 
 SEC("tc/pop")
-int tag_pop(struct __sk_buff *skb)
-{
-	if (skb->vlan_present)
-		bpf_skb_vlan_pop(skb);
-	return 0;
+int tag_pop(struct __sk_buff *skb) {
+  if (skb->vlan_present) bpf_skb_vlan_pop(skb);
+  return 0;
 }
 
 char LICENSE[] SEC("license") = "GPL";
