@@ -76,8 +76,8 @@ Result<void> dns_watch(const Client& client, const WatchOptions& options) {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 
-  // Where it is cut off before the agent's own summary, this side's count stands for it.
-  ordered_json summary{{"shown", 0}};
+  // Where it is cut off before the agent's own summary, the last progress stands for it.
+  ordered_json summary{{"seen", 0}, {"shown", 0}, {"lost", 0}};
   std::uint64_t shown = 0;
   bool ended = false;
   auto streamed = client.stream("/v1/dns/lookups", options.parameters, [&](const ordered_json& line) {
@@ -85,6 +85,8 @@ Result<void> dns_watch(const Client& client, const WatchOptions& options) {
       if (shown++ == 0) print_header(options);
       print_lookup(line["lookup"], options);
       std::fflush(stdout);
+    } else if (line.is_object() && line.contains("progress")) {
+      summary = line["progress"];
     } else if (line.is_object() && line.contains("summary")) {
       summary = line["summary"];
       ended = true;
@@ -92,7 +94,7 @@ Result<void> dns_watch(const Client& client, const WatchOptions& options) {
     return !interrupted && !ended && !std::ferror(stdout);
   });
   if (!streamed && !interrupted) return streamed;
-  if (!ended) summary = {{"shown", shown}};
+  if (!ended) summary["shown"] = shown;
   if (options.output == "json") {
     fmt::print("{}\n", ordered_json{{"summary", summary}}.dump());
   } else {

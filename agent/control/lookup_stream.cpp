@@ -31,11 +31,9 @@ std::string LookupStream::next() {
     full = options_.limit != 0 && shown_ >= options_.limit;
     if (full) break;
   }
-  if (full || (batch.lookups.empty() && (!options_.follow || draining))) {
-    out += line({{"summary", {{"seen", seen_}, {"shown", shown_}, {"lost", lost_}}}});
-    done_ = true;
-  }
-  return out.empty() ? "\n" : out;
+  done_ = full || (batch.lookups.empty() && (!options_.follow || draining));
+  out += line({{done_ ? "summary" : "progress", {{"seen", seen_}, {"shown", shown_}, {"lost", lost_}}}});
+  return out;
 }
 
 }  // namespace cortexflow::control

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One watcher of /v1/dns/lookups: JSON objects, one a line: {"lookup":{...}} each, at the end
-// {"summary":{seen,shown,lost}}.
+// One watcher of /v1/dns/lookups: JSON objects, one a line: {"lookup":{...}} each, {"progress":{seen,shown,lost}} now
+// and then and once a second, at the end {"summary":{seen,shown,lost}}.
 #pragma once
 
 #include <string>
@@ -21,8 +21,7 @@ class LookupStream {
  public:
   LookupStream(const NodeView& node, StreamOptions options) : node_(node), options_(std::move(options)) {}
 
-  // The next lines; an empty line where a second brought none, so that a gone reader is noticed.  Waits when it
-  // follows.
+  // The next lines; a progress line at least each second, so that a gone reader is noticed.  Waits when it follows.
   [[nodiscard]] std::string next();
   // The summary has been given.
   [[nodiscard]] bool done() const { return done_; }

@@ -214,7 +214,7 @@ class Watch:
                 with self._changed:
                     if "lookup" in value:
                         self.lookups.append(value["lookup"])
-                    else:
+                    elif "summary" in value:  # "progress" tells nothing that a test waits for
                         self.summary = value["summary"]
                     self._changed.notify_all()
         except (OSError, ValueError, AttributeError, http.client.HTTPException) as error:

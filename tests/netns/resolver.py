@@ -21,7 +21,7 @@ server:
   extended-statistics: yes
   num-threads: 1
   module-config: "iterator"
-  interface: {address}
+  {interfaces}
   access-control: 0.0.0.0/0 allow
   incoming-num-tcp: 100
   so-rcvbuf: 4m
@@ -46,11 +46,12 @@ remote-control:
 class Unbound:
     """Answers *.a-names from local data; `upstream` ("address@port") is asked for servfail.test only."""
 
-    def __init__(self, ns, address="127.0.0.1", upstream="127.0.0.1@5398"):
+    def __init__(self, ns, *addresses, upstream="127.0.0.1@5398"):
         self._dir = tempfile.TemporaryDirectory(prefix="cft-unbound-")
         self.config = os.path.join(self._dir.name, "unbound.conf")
         with open(self.config, "w", encoding="ascii") as file:
-            file.write(CONFIG.format(dir=self._dir.name, address=address, upstream=upstream))
+            file.write(CONFIG.format(dir=self._dir.name, upstream=upstream,
+                                     interfaces="\n  ".join(f"interface: {a}" for a in addresses or ("127.0.0.1",))))
         self._process = ns.popen("unbound", "-c", self.config, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             wait_until(self._ready, 10, "unbound answers its control socket")

@@ -16,12 +16,14 @@ from resolver import Unbound, dnsperf
 
 PENDING_MAX = 65536  # CF_DNS_PENDING_MAX, bpf/abi/dns.h
 TIMEOUT = 4
+# Servers of one test each, to tell its lookups from what else this machine asks meanwhile.
+FULL_RING, FULL_TABLE, SLOW = "127.53.6.1", "127.53.6.2", "127.53.6.3"
 
 
 def setup(stack):
     agent = stack.enter_context(Agent("--dns-timeout", f"{TIMEOUT}s"))
     ns = stack.enter_context(Namespace("acc"))
-    stack.enter_context(Unbound(ns))
+    stack.enter_context(Unbound(ns, FULL_RING, SLOW))
     return SimpleNamespace(agent=agent, ns=ns)
 
 
@@ -33,22 +35,25 @@ def outcomes(agent):
 def ring_full(env):
     env.agent.balance()
     before = env.agent.status()
-    answered = outcomes(env.agent)["answered"]
     env.agent.signal(signal.SIGSTOP)
     try:
-        figures = dnsperf(env.ns, [("a.test", "A"), ("a.test", "AAAA")], "-n", "30000", "-l", "8", "-c", "2", "-T", "1")
+        figures = dnsperf(env.ns, [("a.test", "A"), ("a.test", "AAAA")], "-n", "30000", "-l", "8", "-c", "2", "-T", "1",
+                          address=FULL_RING)
     finally:
         env.agent.signal(signal.SIGCONT)
     status = env.agent.balance()
     emitted = status["emitted"] - before["emitted"]
     delivered = status["delivered"] - before["delivered"]
     lost = {cause: n - before["lost"].get(cause, 0) for cause, n in status["lost"].items() if n != before["lost"].get(cause, 0)}
-    assert emitted == figures["Queries completed"] > 30000, (emitted, figures)
+    assert emitted >= figures["Queries completed"] > 30000, (emitted, figures)
     assert delivered + sum(lost.values()) == emitted, (emitted, delivered, lost)
-    assert len(lost) == 1 and "ring" in next(iter(lost)), lost
-    assert delivered > 10000, "what fitted in the ring has come through"
-    assert outcomes(env.agent)["answered"] - answered == delivered
     samples = env.agent.metrics()
+    mine = total(samples, "cortexflow_dns_responses_total", server=FULL_RING)
+    assert 10000 < mine <= delivered, "what fitted in the ring has come through"
+    others = delivered - mine
+    missing = figures["Queries completed"] - mine
+    assert missing <= sum(lost.values()) <= missing + others, (missing, lost, others)
+    assert len(lost) == 1 and "ring" in next(iter(lost)), lost
     assert total(samples, "cortexflow_events_lost_total") == sum(status["lost"].values())
 
 
@@ -57,7 +62,7 @@ def recovers(env):
     name = dnsmsg.unique("recover")
     with env.agent.watch() as watch:
         with env.ns.socket() as sock:
-            sock.sendto(dnsmsg.query(name), ("127.0.0.1", 53))
+            sock.sendto(dnsmsg.query(name), (FULL_RING, 53))
             sock.recv(512)
         assert watch.one(name)["outcome"] == "answered"
 
@@ -68,14 +73,13 @@ def pending_full(env):
     count = PENDING_MAX + 6000
     before, seen = env.agent.status(), outcomes(env.agent)
     with Namespace("full") as ns, ns.socket() as sink:
-        sink.bind(("127.0.0.1", 53))  # takes what it has room for, answers nothing
+        sink.bind((FULL_TABLE, 53))  # takes what it has room for, answers nothing
         socks = [ns.socket() for _ in range(2)]
         for sock in socks:
             sock.setblocking(True)
-            sock.connect(("127.0.0.1", 53))
+            sock.connect((FULL_TABLE, 53))
         began = time.monotonic()
-        head, tail = dnsmsg.query("flood.test", ident=0)[:2], dnsmsg.query("flood.test", ident=0)[2:]
-        assert head == b"\0\0"
+        tail = dnsmsg.query("flood.test")[2:]
         for i in range(count):
             socks[i >> 16].send((i & 0xFFFF).to_bytes(2, "big") + tail)
         took = time.monotonic() - began
@@ -83,22 +87,22 @@ def pending_full(env):
         for sock in socks:
             sock.close()
 
-    def ended():
-        now = outcomes(env.agent)
-        rise = {key: now[key] - seen.get(key, 0) for key in now if now[key] != seen.get(key, 0)}
-        return rise if sum(rise.values()) + sum(env.agent.status()["lost"].values()) - sum(before["lost"].values()) >= count else None
+    def asked():
+        return total(env.agent.metrics(), "cortexflow_dns_requests_total", server=FULL_TABLE)  # counted when they end
 
-    rise = wait_until(ended, TIMEOUT + 10, f"{count} queries ended")
+    wait_until(lambda: asked() >= count, TIMEOUT + 10, f"{count} queries ended")
     status = env.agent.balance()
+    assert asked() == count
     assert status["queries"] - before["queries"] >= count
-    assert sum(status["lost"].values()) == sum(before["lost"].values()), status["lost"]
-    assert set(rise) == {"timeout", "untracked"} and sum(rise.values()) == count, rise
-    assert rise["untracked"] >= count - PENDING_MAX, rise
+    assert status["lost"] == before["lost"], status["lost"]
+    timeouts = total(env.agent.metrics(), "cortexflow_dns_timeouts_total", server=FULL_TABLE)
+    untracked = outcomes(env.agent)["untracked"] - seen["untracked"]
+    assert count - PENDING_MAX <= count - timeouts <= untracked < count - timeouts + 100, (count, timeouts, untracked)
     pending = [m for m in status["maps"] if "pending" in m["name"]]
-    assert pending and pending[0]["entries"] == 0, pending
+    assert pending and pending[0]["entries"] < 100, pending
 
 
-@test("a watcher that does not read holds up nobody, and is told what it lost", seconds=40)
+@test("a watcher that does not read holds up nobody", seconds=40)
 def slow_watcher(env):
     env.agent.balance()
     before = env.agent.status()
@@ -107,22 +111,15 @@ def slow_watcher(env):
         slow.connect(env.agent.place.socket)
         slow.sendall(b"GET /v1/dns/lookups?follow=true HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(0.2)
-        figures = dnsperf(env.ns, [("a.test", "A")], "-n", "30000", "-l", "5", "-Q", "8000", "-c", "1", "-T", "1")
+        figures = dnsperf(env.ns, [("a.test", "A")], "-n", "30000", "-l", "5", "-Q", "8000", "-c", "1", "-T", "1", address=SLOW)
         status = env.agent.balance()
-        delivered = status["delivered"] - before["delivered"]
+        delivered = total(env.agent.metrics(), "cortexflow_dns_responses_total", server=SLOW)
         assert delivered == figures["Queries completed"] > 10000, (delivered, figures)
-        assert sum(status["lost"].values()) == sum(before["lost"].values()), (status["lost"], before["lost"])
+        assert status["lost"] == before["lost"], (status["lost"], before["lost"])
 
 
 @test("parse errors of each cause are counted under their own name", seconds=20)
 def parse_errors(env):
-    def short_tcp_many(ns):  # more messages in a segment than are followed
-        with ns.socket(kind=socket.SOCK_STREAM) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.connect(("127.0.0.1", 53))
-            sock.sendall(b"".join(dnsmsg.frame(dnsmsg.query("m.test", ident=i)) for i in range(400)))
-            time.sleep(0.3)
-
     before = Counter(env.agent.status()["parse_errors"])
     with Namespace("bad") as ns, Server(ns):
         with ns.socket() as sock:
@@ -130,7 +127,10 @@ def parse_errors(env):
             good = dnsmsg.query("p.test")
             for bad in (b"x", good[:12] + b"\x80" + good[13:], good[:4] + b"\0\2" + good[6:], good[:2] + b"\x28\0" + good[4:]):
                 sock.send(bad)
-        short_tcp_many(ns)
+        with ns.socket(kind=socket.SOCK_STREAM) as sock:  # more messages in a segment than are followed
+            sock.connect(("127.0.0.1", 53))
+            sock.sendall(b"".join(dnsmsg.frame(dnsmsg.query("m.test", ident=i)) for i in range(400)))
+            time.sleep(0.3)
     time.sleep(0.2)
     after = Counter(env.agent.status()["parse_errors"])
     risen = sorted(cause for cause in after if after[cause] > before[cause])

@@ -36,7 +36,7 @@ def nothing_left():
 
 
 def pins(place):
-    return [os.path.join(folder, name) for folder, _, files in os.walk(place.bpffs) for name in files]
+    return [os.path.join(folder, name) for folder, _, files in os.walk(place.pins) for name in files]
 
 
 def refused(done, *words, status=1):

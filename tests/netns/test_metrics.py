@@ -88,12 +88,15 @@ def names(env):
 
 @test("the agent tells about itself: events, map fill, programs, build")
 def about_itself(env):
-    samples = env.agent.metrics()
+    def closed():
+        rows = env.agent.metrics()
+        emitted, delivered, lost = (total(rows, f"cortexflow_events_{part}_total") for part in ("emitted", "delivered", "lost"))
+        return rows if emitted == delivered + lost else None
+
+    samples = wait_until(closed, 5, "emitted == delivered + lost in one scrape")
     for name in ("events_emitted_total", "events_delivered_total", "events_lost_total", "bpf_map_entries",
                  "bpf_map_max_entries", "bpf_program_runs_total", "bpf_program_run_seconds_total", "build_info"):
         assert any(sample == f"cortexflow_{name}" for sample, _, _ in samples), name
-    emitted, delivered, lost = (total(samples, f"cortexflow_events_{part}_total") for part in ("emitted", "delivered", "lost"))
-    assert emitted == delivered + lost, (emitted, delivered, lost)
     assert total(samples, "cortexflow_build_info") == 1
 
 
