@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "cli/output.h"
@@ -94,7 +95,10 @@ Result<void> dns_watch(const Client& client, const WatchOptions& options) {
     return !interrupted && !ended && !std::ferror(stdout);
   });
   if (!streamed && !interrupted) return streamed;
-  if (!ended) summary["shown"] = shown;
+  if (!ended) {
+    summary["shown"] = shown;
+    summary["seen"] = std::max(summary.value("seen", std::uint64_t{0}), shown);
+  }
   if (options.output == "json") {
     fmt::print("{}\n", ordered_json{{"summary", summary}}.dump());
   } else {

@@ -53,7 +53,11 @@ static __always_inline void set_owner(__u64 sock, __u32 source)
 		.source = source,
 	};
 
-	bpf_get_current_comm(owner.comm, sizeof(owner.comm));
+	/* The process's name; a thread may have one of its own. */
+	struct task_struct *leader = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), group_leader);
+
+	if (BPF_CORE_READ_STR_INTO(&owner.comm, leader, comm) < 0)
+		bpf_get_current_comm(owner.comm, sizeof(owner.comm));
 	bpf_map_update_elem(&dns_owners, &sock, &owner, BPF_ANY);
 }
 

@@ -15,7 +15,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from netns import bound_to_us, sh
+from netns import PREFIX, bound_to_us, sh
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("CORTEXFLOW_BUILD", os.path.join(ROOT, "build"))
@@ -55,7 +55,7 @@ class Place:
     """A private folder, and a private bpffs for the pins: the machine's own may not be mounted, or be in use."""
 
     def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="cft-")
+        self.dir = tempfile.mkdtemp(prefix=PREFIX)
         self.bpffs = os.path.join(self.dir, "bpffs")
         os.mkdir(self.bpffs)
         sh("mount", "-t", "bpf", "bpf", self.bpffs)

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 
 PREFIX = f"cft-{os.getpid()}-"
 CLONE_NEWNET = 0x40000000
@@ -107,8 +108,8 @@ def veth(left, right, left_addresses, right_addresses, mtu=1500):
 
 
 def _sweep():
-    """Removes the namespaces of this run, and of runs that were killed."""
-    for root in ("/run/netns", "/etc/netns"):
+    """Removes the namespaces and folders of this run, and of runs that were killed."""
+    for root in ("/run/netns", "/etc/netns", tempfile.gettempdir()):
         for name in os.listdir(root) if os.path.isdir(root) else []:
             owner = name.split("-")[1] if name.startswith("cft-") else ""
             if not owner.isdigit() or (int(owner) != os.getpid() and os.path.exists(f"/proc/{owner}")):
@@ -116,7 +117,8 @@ def _sweep():
             if root == "/run/netns":
                 subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
             else:
-                shutil.rmtree(f"{root}/{name}", ignore_errors=True)
+                subprocess.run(["umount", f"{root}/{name}/bpffs"], capture_output=True, check=False)
+                subprocess.run(["rm", "-rf", "--one-file-system", f"{root}/{name}"], check=False)
     with contextlib.suppress(OSError):
         os.rmdir("/etc/netns")
 

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 
 from agent import wait_until
-from netns import sh
+from netns import PREFIX, sh
 
 CONFIG = """
 server:
@@ -47,7 +47,7 @@ class Unbound:
     """Answers *.a-names from local data; `upstream` ("address@port") is asked for servfail.test only."""
 
     def __init__(self, ns, *addresses, upstream="127.0.0.1@5398"):
-        self._dir = tempfile.TemporaryDirectory(prefix="cft-unbound-")
+        self._dir = tempfile.TemporaryDirectory(prefix=f"{PREFIX}unbound-")
         self.config = os.path.join(self._dir.name, "unbound.conf")
         with open(self.config, "w", encoding="ascii") as file:
             file.write(CONFIG.format(dir=self._dir.name, upstream=upstream,
@@ -85,7 +85,7 @@ class Unbound:
 
 def dnsperf(ns, queries, *flags, address="127.0.0.1", timeout=30):
     """Runs dnsperf over a list of (name, type); answers its figures by name."""
-    with tempfile.NamedTemporaryFile("w", prefix="cft-", suffix=".queries") as file:
+    with tempfile.NamedTemporaryFile("w", prefix=PREFIX, suffix=".queries") as file:
         file.write("".join(f"{name} {qtype}\n" for name, qtype in queries))
         file.flush()
         out = ns.run("dnsperf", "-s", address, "-d", file.name, *flags, timeout=timeout)
