@@ -145,6 +145,9 @@ Result<void> Server::start() {
   open_to_group();
   listening_ = true;
   thread_ = std::thread([this] { http_->listen_after_bind(); });
+  // httplib's stop() does nothing before its thread has come to accept.
+  using namespace std::chrono_literals;
+  for (auto left = 5000ms; !http_->is_running() && left > 0ms; left -= 1ms) std::this_thread::sleep_for(1ms);
   return {};
 }
 

@@ -330,7 +330,7 @@ TEST_CASE("Refusals are JSON that names the cause") {
 
 TEST_CASE("The socket is its owner's and its group's") {
   const Serving serving;
-  struct stat file {};
+  struct stat file{};
   REQUIRE(stat(serving.directory.socket().c_str(), &file) == 0);
   CHECK((file.st_mode & 07777) == 0660);
 }
@@ -385,4 +385,15 @@ TEST_CASE("A watcher gets its summary where the server stops as soon as the agen
   }
   watcher.join();
   CHECK(body.find("\"summary\"") != std::string::npos);
+}
+
+TEST_CASE("A server that has just started can stop") {
+  FakeNode node;
+  node.drains = true;
+  for (int i = 0; i < 20; ++i) {
+    const Directory directory;
+    Server server(node, directory.socket(), "");
+    REQUIRE(server.start());
+    server.stop();
+  }
 }
