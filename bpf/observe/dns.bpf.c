@@ -315,10 +315,13 @@ __noinline int stream_step(struct __sk_buff *skb, __u64 id, __u32 at)
 		n = keep - to;
 		if (n > left)
 			n = left;
-		asm volatile(""
-			     : "+r"(n), "+r"(to)); /* the checks below are for the verifier: don't optimise them away */
-		if (to >= STREAM_HEAD || !n || n > STREAM_HEAD)
-			return 0;
+		/*
+		 * n is from 1 to STREAM_HEAD and `to` below it; masked for the verifier's sake: older ones (6.1) don't
+		 * follow what clang makes of range checks.
+		 */
+		asm volatile("" : "+r"(n), "+r"(to));
+		n = ((n - 1) & (STREAM_HEAD - 1)) + 1;
+		to &= STREAM_HEAD - 1;
 		if (bpf_skb_load_bytes(skb, at, s->head + to, n))
 			return 0;
 		s->have += n;
