@@ -128,7 +128,7 @@ struct cf_dns_lookup {
 	__u64 end_ns; /* when it ended */
 	struct cf_dns_key key;
 	__u16 answer_flags; /* second word of the answer's header, 0 where there was none */
-	__u16 rcode;	    /* with the extended bits of an OPT record right behind the question (RFC 6891 6.1.3) */
+	__u16 rcode;	    /* with the extended bits of its OPT record (RFC 6891 6.1.3) */
 	__u16 answers;	    /* ANCOUNT */
 	__u16 answer_size;  /* octets of the answer's DNS message */
 	__u8 outcome;	    /* enum cf_dns_outcome */

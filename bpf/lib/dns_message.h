@@ -22,6 +22,7 @@ struct dns_header {
 struct dns_message {
 	struct __sk_buff *skb;
 	struct dns_stream *stream; /* NULL: in the packet */
+	__u64 stream_id;	   /* its key */
 	__u32 offset;
 	__u32 size;
 	__u32 readable;
@@ -32,9 +33,13 @@ static __always_inline int message_read(const struct dns_message *m, __u32 at, v
 	if (at + n > m->readable)
 		return -1;
 	if (m->stream) {
-		/* Octet by octet: the place is not known to the verifier but for this mask. */
-		for (__u32 i = 0; i < n; i++)
-			((__u8 *)to)[i] = m->stream->head[(at + i) & (STREAM_HEAD - 1)];
+		/* Octet by octet: the place is not known to the verifier but for this mask, which clang would drop. */
+		for (__u32 i = 0; i < n; i++) {
+			__u32 where = at + i;
+
+			asm volatile("" : "+r"(where));
+			((__u8 *)to)[i] = m->stream->head[where & (STREAM_HEAD - 1)];
+		}
 		return 0;
 	}
 	return bpf_skb_load_bytes(m->skb, m->offset + at, to, n);
@@ -54,9 +59,10 @@ static __always_inline __u32 message_read_name(const struct dns_message *m, __u8
 		__builtin_memcpy(name, m->stream->head + sizeof(struct dns_header), CF_DNS_NAME_ROOM);
 		return n;
 	}
-	asm volatile("" : "+r"(n)); /* or the compiler drops the bound that the verifier wants to see */
-	n &= 0xff;
-	if (!n || bpf_skb_load_bytes(m->skb, m->offset + sizeof(struct dns_header), name, n))
+	/* From 1 to CF_DNS_NAME_ROOM for the verifier, which before 6.3 doesn't follow "not zero". */
+	asm volatile("" : "+r"(n));
+	n = ((n - 1) & (CF_DNS_NAME_ROOM - 1)) + 1;
+	if (bpf_skb_load_bytes(m->skb, m->offset + sizeof(struct dns_header), name, n))
 		return 0;
 	return n;
 }
@@ -82,18 +88,54 @@ static __always_inline __u32 name_length(const __u8 *name, __u32 n)
 	return 0;
 }
 
-/* The OPT record (RFC 6891 6.1.2) if it stands right at `at`: its class and TTL fields.  Returns 0 if it was there. */
-static __always_inline int message_read_opt(const struct dns_message *m, __u32 at, __u16 *size, __u8 *extended_rcode)
-{
-	__u8 opt[6];
+enum { OPT_ABSENT = -1, OPT_STEPS_MAX = 128 };
 
-	if (message_read(m, at, opt, sizeof(opt)))
-		return -1;
-	if (opt[0] || opt[1] || opt[2] != 41)
-		return -1;
-	*size = (__u16)opt[3] << 8 | opt[4];
-	*extended_rcode = opt[5];
-	return 0;
+/*
+ * Looks for the OPT record (RFC 6891 6.1.2) among the `records` from octet `at` of the message on: in the packet from
+ * `offset`, or in stream `id`'s head where that is not 0; `readable` octets of it.  Returns the upper 24 bits of its
+ * class (payload size) and TTL (extended rcode first), or OPT_ABSENT.  Labels and records together are followed for
+ * OPT_STEPS_MAX steps; an OPT behind these is not seen.  A global function, so that it is verified once.
+ */
+__noinline int message_find_opt(struct __sk_buff *skb, __u64 id, __u64 offset_at, __u32 readable, __u32 records)
+{
+	struct dns_stream *stream = id ? bpf_map_lookup_elem(&dns_streams, &id) : NULL;
+	struct dns_message m = {.skb = skb, .stream = stream, .offset = offset_at >> 32, .readable = readable};
+	__u32 at = (__u32)offset_at;
+	__u32 start = at;
+
+	if (id && !stream)
+		return OPT_ABSENT;
+	for (int i = 0; i < OPT_STEPS_MAX && records; i++) {
+		__u8 rest[10]; /* type, class, TTL, length of the data */
+		__u8 label;
+
+		if (at > 0xffff || message_read(&m, at, &label, 1))
+			return OPT_ABSENT;
+		if (label && label < 64) {
+			at += 1 + label;
+			continue;
+		}
+		if (label && label < 192)
+			return OPT_ABSENT;
+		at += label ? 2 : 1; /* a pointer ends a name (RFC 1035 4.1.4) */
+		if (message_read(&m, at, rest, sizeof(rest)))
+			return OPT_ABSENT;
+		if (at == start + 1 && !rest[0] && rest[1] == 41)
+			return rest[2] << 16 | rest[3] << 8 | rest[4];
+		at += sizeof(rest) + ((__u32)rest[8] << 8 | rest[9]);
+		start = at;
+		records--;
+	}
+	return OPT_ABSENT;
+}
+
+/* The message's OPT record, `at` being the octet behind its question. */
+static __always_inline int message_opt(const struct dns_message *m, const struct dns_header *h, __u32 at)
+{
+	if (!h->additional)
+		return OPT_ABSENT;
+	return message_find_opt(m->skb, m->stream ? m->stream_id : 0, (__u64)m->offset << 32 | at, m->readable,
+				(__u32)bpf_ntohs(h->answers) + bpf_ntohs(h->authority) + bpf_ntohs(h->additional));
 }
 
 /* Reads the question into `q` (name, name_len, qtype, qclass, EDNS).  Returns 0, or the counter of what is wrong. */
@@ -101,7 +143,7 @@ static __always_inline __u32 message_read_question(const struct dns_message *m, 
 						   struct cf_dns_query *q)
 {
 	__u8 type_class[4];
-	__u8 ignored;
+	int opt;
 	__u32 n = message_read_name(m, q->name);
 	__u32 length = name_length(q->name, n);
 
@@ -112,9 +154,8 @@ static __always_inline __u32 message_read_question(const struct dns_message *m, 
 	q->name_len = length;
 	q->qtype = (__u16)type_class[0] << 8 | type_class[1];
 	q->qclass = (__u16)type_class[2] << 8 | type_class[3];
-	q->edns_size = 0;
-	if (!h->answers && !h->authority && h->additional)
-		message_read_opt(m, sizeof(*h) + length + 4, &q->edns_size, &ignored);
+	opt = message_opt(m, h, sizeof(*h) + length + 4);
+	q->edns_size = opt == OPT_ABSENT ? 0 : opt >> 8;
 	return 0;
 }
 

@@ -238,12 +238,11 @@ static __always_inline void on_answer(const struct dns_message *m, struct cf_dns
 		on_stray_answer(m, key, &e, h);
 		return;
 	}
-	if (!h->answers && !h->authority && h->additional && h->questions) {
-		__u8 extended = 0;
-		__u16 size;
+	if (h->questions) { /* an answer repeats its query's question (RFC 1035 4.1.1): same length */
+		int opt = message_opt(m, h, sizeof(*h) + q->name_len + 4);
 
-		if (!message_read_opt(m, sizeof(*h) + q->name_len + 4, &size, &extended))
-			e.rcode |= (__u16)extended << 4;
+		if (opt != OPT_ABSENT)
+			e.rcode |= (__u16)(opt & 0xff) << 4;
 	}
 	if (!q->owner.tgid) /* a hook that fires behind the packet may have named it since */
 		describe_socket(m->skb, q);
@@ -326,7 +325,8 @@ __noinline int stream_step(struct __sk_buff *skb, __u64 id, __u32 at)
 			return 0;
 		s->have += n;
 		if (s->have - 2 == keep) {
-			struct dns_message m = {.skb = skb, .stream = s, .size = s->length, .readable = keep};
+			struct dns_message m = {
+				.skb = skb, .stream = s, .stream_id = id, .size = s->length, .readable = keep};
 			struct cf_dns_key key = s->key;
 
 			on_message(&m, &key, !(id & 1));
