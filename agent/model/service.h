@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Services and what stands behind them, as Kubernetes means them (core/v1, discovery.k8s.io/v1), reduced to what the
+// mesh needs; and TrafficPolicy (cortexflow.io/v1alpha1).  Plain values.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/model/ip_address.h"
+
+namespace cortexflow::model {
+
+struct ObjectName {
+  std::string ns;  // empty for kinds without a namespace
+  std::string name;
+  auto operator<=>(const ObjectName&) const = default;
+};
+
+using Labels = std::map<std::string, std::string>;
+
+enum class Protocol : std::uint8_t { kTcp = 6, kUdp = 17, kSctp = 132 };  // IANA numbers
+
+enum class ServiceType : std::uint8_t { kClusterIp, kNodePort, kLoadBalancer, kExternalName };
+
+// internalTrafficPolicy, externalTrafficPolicy
+enum class TrafficScope : std::uint8_t { kCluster, kLocal };
+
+struct ServicePort {
+  std::string name;  // joins it to EndpointSlice ports; empty where there is one
+  Protocol protocol = Protocol::kTcp;
+  std::uint16_t port = 0;
+  std::uint16_t node_port = 0;  // 0: none
+  auto operator<=>(const ServicePort&) const = default;
+};
+
+struct Service {
+  ObjectName name;
+  ServiceType type = ServiceType::kClusterIp;
+  std::vector<IpAddress> cluster_ips;  // empty: headless, or ExternalName
+  std::vector<IpAddress> external_ips;
+  std::vector<IpAddress> load_balancer_ips;  // status.loadBalancer.ingress[].ip
+  std::vector<ServicePort> ports;
+  std::chrono::seconds affinity_timeout{0};  // sessionAffinity: ClientIP; 0: None
+  TrafficScope internal_scope = TrafficScope::kCluster;
+  TrafficScope external_scope = TrafficScope::kCluster;
+  bool prefer_close = false;           // trafficDistribution: PreferClose (PreferSameZone), or topology mode Auto
+  bool publish_not_ready = false;      // publishNotReadyAddresses
+  std::string external_name;
+  bool operator==(const Service&) const = default;
+};
+
+struct Endpoint {
+  IpAddress address;
+  bool ready = true;
+  bool serving = true;
+  bool terminating = false;
+  std::string node;
+  std::string zone;
+  std::vector<std::string> zone_hints;  // hints.forZones
+  ObjectName pod;                       // targetRef; name empty: none
+  bool operator==(const Endpoint&) const = default;
+};
+
+struct EndpointPort {
+  std::string name;
+  Protocol protocol = Protocol::kTcp;
+  std::uint16_t port = 0;
+  bool operator==(const EndpointPort&) const = default;
+};
+
+struct EndpointSlice {
+  ObjectName name;
+  std::string service;  // label kubernetes.io/service-name
+  std::vector<EndpointPort> ports;
+  std::vector<Endpoint> endpoints;
+  bool operator==(const EndpointSlice&) const = default;
+};
+
+struct Pod {
+  ObjectName name;
+  Labels labels;
+  std::vector<IpAddress> addresses;
+  std::string node;
+  std::string service_account;
+  std::uint32_t weight = 1;  // annotation cortexflow.io/weight: share under the algorithm Weighted
+  std::string cgroup;        // annotation cortexflow.io/cgroup: a path below the cgroup v2 mount
+  std::string netns;         // annotation cortexflow.io/netns: a name under /run/netns, or a path
+  bool operator==(const Pod&) const = default;
+};
+
+struct Namespace {
+  std::string name;
+  Labels labels;
+  bool operator==(const Namespace&) const = default;
+};
+
+enum class Algorithm : std::uint8_t { kRoundRobin, kRandom, kWeighted, kLeastConnections, kConsistentHash };
+
+// A part of a service's endpoints, by their pods' labels.
+struct Subset {
+  std::string name;
+  Labels labels;
+  std::uint32_t weight = 0;  // share of the callers that no subset claims by version; all 0: no split
+  bool operator==(const Subset&) const = default;
+};
+
+struct TrafficPolicy {
+  ObjectName name;
+  std::vector<std::string> services;  // spec.targetRefs, of the same namespace
+  Algorithm algorithm = Algorithm::kRoundRobin;
+  std::uint32_t hash_table_size = 16381;  // of kConsistentHash; a prime
+  std::vector<Subset> subsets;
+  bool match_caller_version = false;   // a caller labelled version=X goes to the subset whose labels say version=X
+  std::uint32_t max_connections = 0;   // circuit breaker; 0: none
+  bool operator==(const TrafficPolicy&) const = default;
+};
+
+}  // namespace cortexflow::model

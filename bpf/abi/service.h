@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The tables of service translation (bpf/mesh/service.bpf.c): what the agent writes and the kernel reads, and what the
+ * kernel counts.  Included by clang for the bpf target and by the C++ compiler; both check the layout below.
+ *
+ *   address, port, protocol -> svc_frontends -> service number
+ *   service number          -> svc_services  -> a table and how many slots of it count
+ *   service, caller's version -> svc_subsets -> another table for callers of that version
+ *   table, slot             -> svc_slots     -> backend number
+ *   backend number          -> svc_backends  -> address and port, and whose backend it is
+ *
+ * The order of writing (agent/compile/operations.h) keeps every state in between whole: what is pointed to is there
+ * before what points to it, and goes after it.  Numbers are never used again while the maps live.
+ *
+ * Addresses are 16 octets in network order, IPv4 as ::ffff:a.b.c.d (RFC 4291 2.5.5.2).  Ports are in host order.
+ */
+#ifndef CORTEXFLOW_ABI_SERVICE_H
+#define CORTEXFLOW_ABI_SERVICE_H
+
+#ifdef __bpf__
+#include <vmlinux.h>
+#else
+#include <linux/types.h>
+#endif
+
+#ifdef __cplusplus
+#define CF_SVC_STATIC_ASSERT static_assert
+#else
+#define CF_SVC_STATIC_ASSERT _Static_assert
+#endif
+
+enum {
+	CF_SVC_FRONTENDS_MAX = 131072, /* addresses and ports of services */
+	CF_SVC_SERVICES_MAX = 65536,   /* service ports */
+	CF_SVC_SUBSETS_MAX = 65536,    /* (service port, caller's version) */
+	CF_SVC_SLOTS_MAX = 1048576,    /* over all tables */
+	CF_SVC_BACKENDS_MAX = 262144,
+	CF_SVC_CALLERS_MAX = 65536,    /* workloads of this node whose version is known */
+	CF_SVC_AFFINITY_MAX = 131072,  /* (service, client) pairs that keep their backend; LRU */
+	CF_SVC_PEERS_MAX = 65536,      /* (UDP socket, backend) pairs whose answers are translated back; LRU */
+	CF_SVC_TABLE_SLOTS_MAX = 16384, /* of one table: a service with more is refused */
+};
+
+struct cf_svc_address {
+	__u8 address[16];
+	__u16 port;    /* 0: any port of that address that has no entry of its own is refused, not passed on */
+	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 pad;
+};
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_address) == 20, "cf_svc_address");
+
+struct cf_svc_frontend {
+	__u32 service;
+};
+
+enum cf_svc_algorithm {
+	CF_SVC_ROUND_ROBIN = 1, /* the table's slots in their order; weights are in the table (see compile/) */
+	CF_SVC_RANDOM = 2,
+	CF_SVC_LEAST_CONNECTIONS = 3,
+	CF_SVC_HASH = 4, /* the table is a Maglev table, the slot the caller's hash */
+};
+
+enum cf_svc_flags {
+	CF_SVC_BY_VERSION = 1, /* look into svc_subsets for callers whose version is known */
+	CF_SVC_REFUSE = 2,     /* no backend: connecting fails at once, with ECONNREFUSED where the kernel lets us say so */
+};
+
+/* One port of a service.  One update changes table and size together. */
+struct cf_service {
+	__u32 table;
+	__u32 size; /* slots that count; 0 only with CF_SVC_REFUSE */
+	__u8 algorithm; /* enum cf_svc_algorithm */
+	__u8 flags;	/* enum cf_svc_flags */
+	__u16 pad;
+	__u32 affinity_s;      /* 0: none */
+	__u32 max_connections; /* circuit breaker: more at once are refused; 0: no limit */
+	__u32 pad2;
+};
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_service) == 24, "cf_service");
+
+struct cf_svc_subset_key {
+	__u32 service;
+	__u32 version; /* number of the version label's value */
+};
+
+struct cf_svc_subset {
+	__u32 table;
+	__u32 size;
+};
+
+struct cf_svc_slot_key {
+	__u32 table;
+	__u32 index;
+};
+
+struct cf_svc_slot {
+	__u32 backend;
+};
+
+struct cf_backend {
+	__u8 address[16];
+	__u16 port;
+	__u8 protocol;
+	__u8 pad;
+	__u32 service; /* whose it is: checked by the kernel, against numbers that changed under a reader */
+};
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_backend) == 24, "cf_backend");
+
+/* Kernel-written, one a backend, made and deleted with it. */
+struct cf_backend_load {
+	__u64 active;  /* sockets connected, or connecting, through us */
+	__u64 chosen;  /* times chosen */
+};
+
+/* Kernel-written, one a service. */
+struct cf_service_load {
+	__u64 cursor;	/* of round robin */
+	__u64 active;
+	__u64 refused_breaker;
+	__u64 refused_empty;
+};
+
+enum cf_svc_caller_kind {
+	CF_SVC_CALLER_CGROUP = 1, /* id: cgroup v2 id */
+	CF_SVC_CALLER_NETNS = 2,  /* id: network namespace cookie (SO_NETNS_COOKIE, 5.14) */
+};
+
+struct cf_svc_caller_key {
+	__u64 id;
+	__u32 kind; /* enum cf_svc_caller_kind */
+	__u32 pad;
+};
+
+struct cf_svc_caller {
+	__u32 version;
+};
+
+struct cf_svc_affinity_key {
+	__u64 client; /* network namespace cookie */
+	__u32 service;
+	__u32 pad;
+};
+
+struct cf_svc_affinity {
+	__u64 last_ns; /* CLOCK_MONOTONIC, of the latest use */
+	__u32 backend;
+	__u32 pad;
+};
+
+/* Where an answer that comes from a backend seems to come from. */
+struct cf_svc_peer_key {
+	__u64 cookie; /* of the socket */
+	__u8 address[16];
+	__u16 port;
+	__u8 pad[6];
+};
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_peer_key) == 32, "cf_svc_peer_key");
+
+struct cf_svc_peer {
+	__u8 address[16];
+	__u16 port;
+	__u8 pad[2];
+	__u32 backend;
+};
+
+/* Per-CPU counters, index into svc_counters. */
+enum cf_svc_counter {
+	CF_SVC_C_TRANSLATED = 0, /* connects and sends that were given a backend */
+	CF_SVC_C_RETRIED,	 /* a slot or backend changed under the reader; it looked again */
+	CF_SVC_C_LOST,		 /* and found none in the end: refused */
+	CF_SVC_C_REFUSED_EMPTY,	 /* service without backends */
+	CF_SVC_C_REFUSED_BREAKER,
+	CF_SVC_C_REVERSED,	 /* answers and peer names given the service's address */
+	CF_SVC_C_HELPER_FAILED,	 /* a map was full or a helper failed: translated without that extra */
+	CF_SVC_C_MAX,
+};
+
+#endif
