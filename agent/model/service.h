@@ -47,8 +47,8 @@ struct Service {
   std::chrono::seconds affinity_timeout{0};  // sessionAffinity: ClientIP; 0: None
   TrafficScope internal_scope = TrafficScope::kCluster;
   TrafficScope external_scope = TrafficScope::kCluster;
-  bool prefer_close = false;           // trafficDistribution: PreferClose (PreferSameZone), or topology mode Auto
-  bool publish_not_ready = false;      // publishNotReadyAddresses
+  bool prefer_close = false;       // trafficDistribution: PreferClose (PreferSameZone), or topology mode Auto
+  bool publish_not_ready = false;  // publishNotReadyAddresses
   std::string external_name;
   bool operator==(const Service&) const = default;
 };
@@ -114,8 +114,8 @@ struct TrafficPolicy {
   Algorithm algorithm = Algorithm::kRoundRobin;
   std::uint32_t hash_table_size = 16381;  // of kConsistentHash; a prime
   std::vector<Subset> subsets;
-  bool match_caller_version = false;   // a caller labelled version=X goes to the subset whose labels say version=X
-  std::uint32_t max_connections = 0;   // circuit breaker; 0: none
+  bool match_caller_version = false;  // a caller labelled version=X goes to the subset whose labels say version=X
+  std::uint32_t max_connections = 0;  // circuit breaker; 0: none
   bool operator==(const TrafficPolicy&) const = default;
 };
 

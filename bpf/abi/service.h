@@ -9,8 +9,9 @@
  *   table, slot             -> svc_slots     -> backend number
  *   backend number          -> svc_backends  -> address and port, and whose backend it is
  *
- * The order of writing (agent/compile/operations.h) keeps every state in between whole: what is pointed to is there
- * before what points to it, and goes after it.  Numbers are never used again while the maps live.
+ * Tables are edited in place, slot by slot.  The order of writing (agent/compile/operations.h) keeps every state in
+ * between whole: what is pointed to is there before what points to it, and goes after it.  A reader that comes to a
+ * slot that has just gone reads the service again.  Numbers are not used again while the maps live.
  *
  * Addresses are 16 octets in network order, IPv4 as ::ffff:a.b.c.d (RFC 4291 2.5.5.2).  Ports are in host order.
  */
@@ -35,9 +36,9 @@ enum {
 	CF_SVC_SUBSETS_MAX = 65536,    /* (service port, caller's version) */
 	CF_SVC_SLOTS_MAX = 1048576,    /* over all tables */
 	CF_SVC_BACKENDS_MAX = 262144,
-	CF_SVC_CALLERS_MAX = 65536,    /* workloads of this node whose version is known */
-	CF_SVC_AFFINITY_MAX = 131072,  /* (service, client) pairs that keep their backend; LRU */
-	CF_SVC_PEERS_MAX = 65536,      /* (UDP socket, backend) pairs whose answers are translated back; LRU */
+	CF_SVC_CALLERS_MAX = 65536,	/* workloads of this node whose version is known */
+	CF_SVC_AFFINITY_MAX = 131072,	/* (service, client) pairs that keep their backend; LRU */
+	CF_SVC_PEERS_MAX = 65536,	/* (UDP socket, backend) pairs whose answers are translated back; LRU */
 	CF_SVC_TABLE_SLOTS_MAX = 16384, /* of one table: a service with more is refused */
 };
 
@@ -62,13 +63,13 @@ enum cf_svc_algorithm {
 
 enum cf_svc_flags {
 	CF_SVC_BY_VERSION = 1, /* look into svc_subsets for callers whose version is known */
-	CF_SVC_REFUSE = 2,     /* no backend: connecting fails at once, with ECONNREFUSED where the kernel lets us say so */
+	CF_SVC_REFUSE = 2, /* no backend: connecting fails at once, with ECONNREFUSED where the kernel lets us say so */
 };
 
 /* One port of a service.  One update changes table and size together. */
 struct cf_service {
 	__u32 table;
-	__u32 size; /* slots that count; 0 only with CF_SVC_REFUSE */
+	__u32 size;	/* slots that count; 0 only with CF_SVC_REFUSE */
 	__u8 algorithm; /* enum cf_svc_algorithm */
 	__u8 flags;	/* enum cf_svc_flags */
 	__u16 pad;
@@ -79,8 +80,9 @@ struct cf_service {
 CF_SVC_STATIC_ASSERT(sizeof(struct cf_service) == 24, "cf_service");
 
 struct cf_svc_subset_key {
+	__u64 version; /* FNV-1a, 64 bits, of the version label's value: the same in every agent, so needs no table */
 	__u32 service;
-	__u32 version; /* number of the version label's value */
+	__u32 pad;
 };
 
 struct cf_svc_subset {
@@ -108,13 +110,13 @@ CF_SVC_STATIC_ASSERT(sizeof(struct cf_backend) == 24, "cf_backend");
 
 /* Kernel-written, one a backend, made and deleted with it. */
 struct cf_backend_load {
-	__u64 active;  /* sockets connected, or connecting, through us */
-	__u64 chosen;  /* times chosen */
+	__u64 active; /* sockets connected, or connecting, through us */
+	__u64 chosen; /* times chosen */
 };
 
 /* Kernel-written, one a service. */
 struct cf_service_load {
-	__u64 cursor;	/* of round robin */
+	__u64 cursor; /* of round robin */
 	__u64 active;
 	__u64 refused_breaker;
 	__u64 refused_empty;
@@ -132,7 +134,7 @@ struct cf_svc_caller_key {
 };
 
 struct cf_svc_caller {
-	__u32 version;
+	__u64 version; /* as in cf_svc_subset_key */
 };
 
 struct cf_svc_affinity_key {
@@ -170,8 +172,8 @@ enum cf_svc_counter {
 	CF_SVC_C_LOST,		 /* and found none in the end: refused */
 	CF_SVC_C_REFUSED_EMPTY,	 /* service without backends */
 	CF_SVC_C_REFUSED_BREAKER,
-	CF_SVC_C_REVERSED,	 /* answers and peer names given the service's address */
-	CF_SVC_C_HELPER_FAILED,	 /* a map was full or a helper failed: translated without that extra */
+	CF_SVC_C_REVERSED,	/* answers and peer names given the service's address */
+	CF_SVC_C_HELPER_FAILED, /* a map was full or a helper failed: translated without that extra */
 	CF_SVC_C_MAX,
 };
 

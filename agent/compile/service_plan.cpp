@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/compile/service_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "agent/compile/shares.h"
+
+namespace cortexflow::compile {
+namespace {
+
+using model::Algorithm;
+using model::Endpoint;
+using model::Service;
+using model::TrafficScope;
+
+struct Candidate {
+  Backend backend;
+  const Endpoint* endpoint = nullptr;
+  const model::Pod* pod = nullptr;
+};
+
+// Endpoints of that port and family, each backend once, in the order of their addresses.
+std::vector<Candidate> candidates_of(const ServiceInput& input, const model::ServicePort& port, bool v4) {
+  std::vector<Candidate> found;
+  for (const auto* slice : input.slices) {
+    for (const auto& slice_port : slice->ports) {
+      if (slice_port.name != port.name || slice_port.protocol != port.protocol) continue;
+      for (const auto& endpoint : slice->endpoints) {
+        if (endpoint.address.is_v4() != v4) continue;
+        const auto pod = input.pods.find(endpoint.pod);
+        found.push_back(
+            {{endpoint.address, slice_port.port}, &endpoint, pod == input.pods.end() ? nullptr : pod->second});
+      }
+    }
+  }
+  // An endpoint may be in two slices for a moment (discovery/v1); the one that is ready counts.
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.backend, !a.endpoint->ready) < std::pair(b.backend, !b.endpoint->ready);
+  });
+  found.erase(
+      std::unique(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.backend == b.backend; }),
+      found.end());
+  return found;
+}
+
+template <typename Keep>
+std::vector<Candidate> only(const std::vector<Candidate>& from, Keep keep) {
+  std::vector<Candidate> kept;
+  std::copy_if(from.begin(), from.end(), std::back_inserter(kept), [&](const auto& c) { return keep(*c.endpoint); });
+  return kept;
+}
+
+// Those that take new connections: the ready ones, or else those that end but still serve (KEP-1669).
+std::vector<Candidate> usable(const std::vector<Candidate>& all, const Service& service) {
+  auto ready = only(all, [&](const Endpoint& e) { return (e.ready || service.publish_not_ready) && !e.terminating; });
+  return ready.empty() ? only(all, [](const Endpoint& e) { return e.serving && e.terminating; }) : ready;
+}
+
+// On this node only, where the service wishes that.
+std::vector<Candidate> in_scope(const std::vector<Candidate>& all, const Service& service, const NodeContext& node) {
+  return only(
+      all, [&](const Endpoint& e) { return service.internal_scope == TrafficScope::kCluster || e.node == node.name; });
+}
+
+// Near this node, if the service prefers that and there is one: by hints if every endpoint has them, else by zone.
+std::vector<Candidate> near_first(const std::vector<Candidate>& all, const Service& service, const NodeContext& node) {
+  if (!service.prefer_close || node.zone.empty()) return all;
+  const bool hinted =
+      std::all_of(all.begin(), all.end(), [](const auto& c) { return !c.endpoint->zone_hints.empty(); });
+  auto near = only(all, [&](const Endpoint& e) {
+    return hinted ? std::find(e.zone_hints.begin(), e.zone_hints.end(), node.zone) != e.zone_hints.end()
+                  : e.zone == node.zone;
+  });
+  return near.empty() ? all : near;
+}
+
+bool has_labels(const Candidate& candidate, const model::Labels& labels) {
+  return std::all_of(labels.begin(), labels.end(), [&](const auto& label) {
+    if (!candidate.pod) return false;
+    const auto found = candidate.pod->labels.find(label.first);
+    return found != candidate.pod->labels.end() && found->second == label.second;
+  });
+}
+
+std::uint64_t own_weight(const Candidate& candidate, const model::TrafficPolicy* policy) {
+  return policy && policy->algorithm == Algorithm::kWeighted && candidate.pod ? candidate.pod->weight : 1;
+}
+
+// Each candidate's share.  With weighted subsets, a subset's weight is divided among its endpoints by their own; an
+// endpoint of no subset, or of one without weight, gets none; a subset without endpoints leaves its share to the
+// others.
+std::vector<std::uint64_t> shares_of(const std::vector<Candidate>& candidates, const model::TrafficPolicy* policy) {
+  std::vector<std::uint64_t> shares;
+  for (const auto& candidate : candidates) shares.push_back(own_weight(candidate, policy));
+  const bool split = policy && std::any_of(policy->subsets.begin(), policy->subsets.end(),
+                                           [](const auto& subset) { return subset.weight > 0; });
+  if (!split) return shares;
+  std::vector<std::uint64_t> sums(policy->subsets.size(), 0);
+  std::vector<std::size_t> subset_of(candidates.size(), SIZE_MAX);
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    for (std::size_t s = 0; s < sums.size() && subset_of[i] == SIZE_MAX; ++s) {
+      if (!has_labels(candidates[i], policy->subsets[s].labels)) continue;
+      subset_of[i] = s;
+      sums[s] += shares[i];
+    }
+  }
+  std::uint64_t common = 1;
+  for (const auto sum : sums) common = std::lcm(common, std::max<std::uint64_t>(sum, 1));
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const auto s = subset_of[i];
+    shares[i] =
+        s == SIZE_MAX ? 0 : shares[i] * policy->subsets[s].weight * (common / std::max<std::uint64_t>(sums[s], 1));
+  }
+  return shares;
+}
+
+// The slots for these candidates; empty where none has a share.
+Slots slots_of(const std::vector<Candidate>& candidates, const std::vector<std::uint64_t>& shares,
+               const model::TrafficPolicy* policy, std::vector<std::string>& refusals) {
+  std::vector<std::uint32_t> order;
+  if (policy && policy->algorithm == Algorithm::kConsistentHash) {
+    std::vector<std::string> names;
+    for (const auto& c : candidates)
+      names.push_back(fmt::format("{}#{}", c.backend.address.to_string(), c.backend.port));
+    order = maglev_table(names, shares, policy->hash_table_size);
+  } else {
+    order = weighted_sequence(shares, CF_SVC_TABLE_SLOTS_MAX);
+    const bool any = std::any_of(shares.begin(), shares.end(), [](auto share) { return share > 0; });
+    if (order.empty() && any) {
+      // The exact shares need too many slots: to the nearest of as many as there may be, but never none.
+      const auto most = *std::max_element(shares.begin(), shares.end());
+      const std::uint64_t room = std::max<std::uint64_t>(1, CF_SVC_TABLE_SLOTS_MAX / 2 / shares.size());
+      std::vector<std::uint64_t> rounded;
+      for (const auto share : shares) {
+        const auto scaled = static_cast<std::uint64_t>(
+            static_cast<double>(share) / static_cast<double>(most) * static_cast<double>(room) + 0.5);
+        rounded.push_back(share == 0 ? 0 : std::max<std::uint64_t>(1, scaled));
+      }
+      order = weighted_sequence(rounded, CF_SVC_TABLE_SLOTS_MAX);
+      refusals.push_back(order.empty() ? fmt::format("{} backends, at most {} are possible", candidates.size(),
+                                                     static_cast<int>(CF_SVC_TABLE_SLOTS_MAX))
+                                       : "the weights' exact shares need too large a table: rounded");
+    }
+  }
+  Slots slots;
+  slots.reserve(order.size());
+  for (const auto index : order) slots.push_back(candidates[index].backend);
+  return slots;
+}
+
+cf_svc_algorithm algorithm_of(const model::TrafficPolicy* policy, std::vector<std::string>& refusals) {
+  if (!policy) return CF_SVC_ROUND_ROBIN;
+  const bool split =
+      std::any_of(policy->subsets.begin(), policy->subsets.end(), [](const auto& s) { return s.weight > 0; });
+  switch (policy->algorithm) {
+    case Algorithm::kRandom:
+      return CF_SVC_RANDOM;
+    case Algorithm::kLeastConnections:
+      if (!split) return CF_SVC_LEAST_CONNECTIONS;
+      refusals.emplace_back("LeastConnections can't keep the subsets' weights: RoundRobin is used instead");
+      return CF_SVC_ROUND_ROBIN;
+    case Algorithm::kConsistentHash:
+      return CF_SVC_HASH;
+    case Algorithm::kRoundRobin:
+    case Algorithm::kWeighted:
+      break;
+  }
+  return CF_SVC_ROUND_ROBIN;
+}
+
+std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends_of(const Service& service,
+                                                                     const model::ServicePort& port,
+                                                                     const NodeContext& node, bool v4) {
+  std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends;
+  const auto add = [&](const std::vector<model::IpAddress>& addresses, std::uint16_t number) {
+    for (const auto& address : addresses) {
+      const std::pair frontend(address, number);
+      if (address.is_v4() == v4 && std::find(frontends.begin(), frontends.end(), frontend) == frontends.end()) {
+        frontends.push_back(frontend);
+      }
+    }
+  };
+  add(service.cluster_ips, port.port);
+  add(service.external_ips, port.port);
+  add(service.load_balancer_ips, port.port);
+  if (port.node_port != 0) add(node.addresses, port.node_port);
+  return frontends;
+}
+
+}  // namespace
+
+PlannedService plan_service(const ServiceInput& input, const NodeContext& node) {
+  PlannedService out;
+  const auto& service = *input.service;
+  for (const auto& port : service.ports) {
+    if (port.protocol == model::Protocol::kSctp) continue;  // passed through untouched
+    for (const bool v4 : {true, false}) {
+      ServicePlan plan;
+      plan.frontends = frontends_of(service, port, node, v4);
+      if (plan.frontends.empty()) continue;
+      plan.service = service.name;
+      plan.port_name = port.name;
+      plan.protocol = port.protocol;
+      plan.algorithm = algorithm_of(input.policy, out.refusals);
+      plan.affinity_s = static_cast<std::uint32_t>(service.affinity_timeout.count());
+      plan.max_connections = input.policy ? input.policy->max_connections : 0;
+      const auto candidates =
+          near_first(usable(in_scope(candidates_of(input, port, v4), service, node), service), service, node);
+      plan.slots = slots_of(candidates, shares_of(candidates, input.policy), input.policy, out.refusals);
+      if (input.policy && input.policy->match_caller_version) {
+        std::map<std::string, std::vector<Candidate>> versions;
+        for (const auto& candidate : candidates) {
+          if (!candidate.pod) continue;
+          const auto version = candidate.pod->labels.find("version");
+          if (version != candidate.pod->labels.end()) versions[version->second].push_back(candidate);
+        }
+        for (const auto& [version, members] : versions) {
+          std::vector<std::uint64_t> shares;
+          for (const auto& member : members) shares.push_back(own_weight(member, input.policy));
+          if (auto slots = slots_of(members, shares, input.policy, out.refusals); !slots.empty()) {
+            plan.by_version.emplace(version, std::move(slots));
+          }
+        }
+      }
+      out.plans.push_back(std::move(plan));
+    }
+  }
+  return out;
+}
+
+}  // namespace cortexflow::compile

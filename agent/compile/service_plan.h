@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a service means on this node: which addresses it has, and which backends stand behind each with which share.
+// Pure: no numbers of the kernel's tables yet, no system call, no clock.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/model/service.h"
+#include "bpf/abi/service.h"
+
+namespace cortexflow::compile {
+
+struct NodeContext {
+  std::string name;
+  std::string zone;
+  std::vector<model::IpAddress> addresses;  // where node ports answer
+};
+
+// A service with everything that its meaning depends on.
+struct ServiceInput {
+  const model::Service* service = nullptr;
+  std::vector<const model::EndpointSlice*> slices;
+  const model::TrafficPolicy* policy = nullptr;  // null: none
+  // Of the endpoints' targetRefs; those that are not known have no labels and weight 1.
+  std::map<model::ObjectName, const model::Pod*> pods;
+};
+
+struct Backend {
+  model::IpAddress address;
+  std::uint16_t port = 0;
+  auto operator<=>(const Backend&) const = default;
+};
+
+// Slots in their order: a backend that is there n times of m gets n of m callers.  Without repetition where all have
+// the same share.
+using Slots = std::vector<Backend>;
+
+// One port of a service in one address family.
+struct ServicePlan {
+  model::ObjectName service;
+  std::string port_name;
+  model::Protocol protocol = model::Protocol::kTcp;
+  std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends;  // sorted; the cluster IP's first
+  cf_svc_algorithm algorithm = CF_SVC_ROUND_ROBIN;
+  std::uint32_t affinity_s = 0;
+  std::uint32_t max_connections = 0;
+  Slots slots;                              // empty: connecting is refused
+  std::map<std::string, Slots> by_version;  // for callers of that version; not empty
+};
+
+// The plans of all ports, and in words what of the service or its policy could not be done.
+struct PlannedService {
+  std::vector<ServicePlan> plans;
+  std::vector<std::string> refusals;
+};
+
+[[nodiscard]] PlannedService plan_service(const ServiceInput& input, const NodeContext& node);
+
+}  // namespace cortexflow::compile

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random changes of many services: after each single map operation every lookup must still end at a backend of its own
+// service, and in the end the maps must be what a fresh compile of the last configuration gives.
+#include "agent/compile/service_book.h"
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <random>
+#include <set>
+
+using namespace cortexflow;
+using namespace cortexflow::compile;
+
+namespace {
+
+// The kernel's tables, as octets.
+struct Maps {
+  std::map<Map, std::map<std::string, std::string>> maps;
+
+  template <typename Value, typename Key>
+  std::optional<Value> find(Map map, const Key& key) const {
+    const auto table = maps.find(map);
+    if (table == maps.end()) return std::nullopt;
+    const auto found = table->second.find({reinterpret_cast<const char*>(&key), sizeof key});
+    if (found == table->second.end()) return std::nullopt;
+    Value value{};
+    REQUIRE(found->second.size() == sizeof value);
+    std::memcpy(&value, found->second.data(), sizeof value);
+    return value;
+  }
+
+  void apply(const Operation& operation) {
+    auto& table = maps[operation.map];
+    if (operation.erase) {
+      REQUIRE(table.erase(operation.key) == 1);
+    } else {
+      const auto found = table.find(operation.key);
+      REQUIRE((found == table.end() || found->second != operation.value));  // none that changes nothing
+      table[operation.key] = operation.value;
+    }
+  }
+
+  // Every frontend leads to a service, and every slot that counts to a backend of that service.
+  void check_whole() const {
+    const auto frontends = maps.find(Map::kFrontends);
+    if (frontends == maps.end()) return;
+    for (const auto& [key, value] : frontends->second) {
+      cf_svc_frontend frontend{};
+      std::memcpy(&frontend, value.data(), sizeof frontend);
+      const auto service = find<cf_service>(Map::kServices, frontend.service);
+      REQUIRE(service);
+      REQUIRE((service->size > 0) == !(service->flags & CF_SVC_REFUSE));
+      REQUIRE(find<cf_service_load>(Map::kServiceLoads, frontend.service));
+      check_table(service->table, service->size, frontend.service);
+    }
+    const auto subsets = maps.find(Map::kSubsets);
+    if (subsets == maps.end()) return;
+    for (const auto& [octets, value] : subsets->second) {
+      cf_svc_subset_key key{};
+      cf_svc_subset subset{};
+      std::memcpy(&key, octets.data(), sizeof key);
+      std::memcpy(&subset, value.data(), sizeof subset);
+      REQUIRE(subset.size > 0);
+      check_table(subset.table, subset.size, key.service);
+    }
+  }
+
+  void check_table(std::uint32_t table, std::uint32_t size, std::uint32_t service) const {
+    for (std::uint32_t i = 0; i < size; ++i) {
+      const auto slot = find<cf_svc_slot>(Map::kSlots, cf_svc_slot_key{table, i});
+      REQUIRE(slot);
+      const auto backend = find<cf_backend>(Map::kBackends, slot->backend);
+      REQUIRE(backend);
+      REQUIRE(backend->service == service);
+      REQUIRE(find<cf_backend_load>(Map::kBackendLoads, slot->backend));
+    }
+  }
+
+  // What a caller can see: frontend -> how often which backend address, by version.
+  std::map<std::string, std::map<std::string, int>> meaning() const {
+    std::map<std::string, std::map<std::string, int>> out;
+    const auto table = [&](std::map<std::string, int>& to, std::uint32_t number, std::uint32_t size,
+                           const std::string& as) {
+      for (std::uint32_t i = 0; i < size; ++i) {
+        const auto slot = find<cf_svc_slot>(Map::kSlots, cf_svc_slot_key{number, i});
+        const auto backend = find<cf_backend>(Map::kBackends, slot->backend);
+        ++to[as + std::string(reinterpret_cast<const char*>(&*backend), offsetof(cf_backend, service))];
+      }
+    };
+    for (const auto& [key, value] : maps.at(Map::kFrontends)) {
+      cf_svc_frontend frontend{};
+      std::memcpy(&frontend, value.data(), sizeof frontend);
+      const auto service = *find<cf_service>(Map::kServices, frontend.service);
+      table(out[key], service.table, service.size, "");
+      for (const auto& [octets, subset_value] :
+           maps.count(Map::kSubsets) ? maps.at(Map::kSubsets) : std::map<std::string, std::string>{}) {
+        cf_svc_subset_key subset_key{};
+        cf_svc_subset subset{};
+        std::memcpy(&subset_key, octets.data(), sizeof subset_key);
+        std::memcpy(&subset, subset_value.data(), sizeof subset);
+        if (subset_key.service == frontend.service)
+          table(out[key], subset.table, subset.size, std::to_string(subset_key.version));
+      }
+    }
+    return out;
+  }
+
+  std::size_t size(Map map) const { return maps.count(map) ? maps.at(map).size() : 0; }
+};
+
+model::IpAddress v4(std::uint8_t c, std::uint8_t d) {
+  model::IpAddress address;
+  address.octets = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, c, d};
+  return address;
+}
+
+class Changes {
+ public:
+  explicit Changes(std::uint32_t seed) : random_(seed) {}
+  std::size_t below(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
+
+  // Services that share backends, and now and then want one another's addresses.
+  std::vector<ServicePlan> plans(const model::ObjectName& name, std::uint8_t number) {
+    std::vector<ServicePlan> out;
+    if (below(6) == 0) return out;
+    for (std::size_t port = 0; port < 1 + below(2); ++port) {
+      ServicePlan plan;
+      plan.service = name;
+      plan.port_name = port ? "b" : "a";
+      plan.frontends.emplace_back(v4(1, number), static_cast<std::uint16_t>(80 + port));
+      if (below(3) == 0) plan.frontends.emplace_back(v4(9, static_cast<std::uint8_t>(below(3))), 80);
+      plan.algorithm = static_cast<cf_svc_algorithm>(1 + below(4));
+      plan.slots = slots();
+      for (const char* version : {"one", "two"}) {
+        if (below(3) != 0) continue;
+        if (auto some = slots(); !some.empty()) plan.by_version[version] = some;
+      }
+      out.push_back(std::move(plan));
+    }
+    return out;
+  }
+
+ private:
+  Slots slots() {
+    Slots slots;
+    const bool repeated = below(3) == 0;
+    for (std::size_t n = below(9); n > 0; --n) {
+      const Backend backend{v4(2, static_cast<std::uint8_t>(below(12))), 8080};
+      if (repeated || std::find(slots.begin(), slots.end(), backend) == slots.end()) slots.push_back(backend);
+    }
+    return slots;
+  }
+
+  std::mt19937 random_;
+};
+
+model::ObjectName name_of(std::size_t i) { return {"shop", "s" + std::to_string(i)}; }
+
+}  // namespace
+
+TEST_CASE("after each map operation of any change, every lookup ends at a backend of its service") {
+  constexpr std::size_t kServices = 8;
+  for (std::uint32_t seed = 1; seed <= 30; ++seed) {
+    INFO("seed " << seed);
+    Changes changes(seed);
+    ServiceBook book;
+    Maps maps;
+    std::map<model::ObjectName, std::vector<ServicePlan>> wanted;
+    for (int round = 0; round < 40; ++round) {
+      std::map<model::ObjectName, std::vector<ServicePlan>> changed;
+      for (std::size_t n = 1 + changes.below(3); n > 0; --n) {
+        const auto i = changes.below(kServices);
+        changed[name_of(i)] = wanted[name_of(i)] = changes.plans(name_of(i), static_cast<std::uint8_t>(i));
+      }
+      for (const auto& operation : book.update(changed)) {
+        maps.apply(operation);
+        maps.check_whole();
+      }
+    }
+    // Whoever holds a contested address may differ with history; give them all up before comparing.
+    for (auto& [name, plans] : wanted) {
+      for (auto& plan : plans) plan.frontends.resize(1);
+    }
+    for (const auto& operation : book.update(wanted)) maps.apply(operation);
+    ServiceBook fresh_book;
+    Maps fresh;
+    for (const auto& operation : fresh_book.update(wanted)) fresh.apply(operation);
+    REQUIRE(maps.meaning() == fresh.meaning());
+    for (const auto map : {Map::kFrontends, Map::kServices, Map::kServiceLoads, Map::kSubsets, Map::kSlots,
+                           Map::kBackends, Map::kBackendLoads}) {
+      REQUIRE(maps.size(map) == fresh.size(map));  // nothing is left behind
+    }
+    std::map<model::ObjectName, std::vector<ServicePlan>> none;
+    for (std::size_t i = 0; i < kServices; ++i) none[name_of(i)] = {};
+    for (const auto& operation : book.update(none)) {
+      maps.apply(operation);
+      maps.check_whole();
+    }
+    for (const auto& [map, entries] : maps.maps) REQUIRE(entries.empty());
+  }
+}
+
+TEST_CASE("one endpoint's change is a handful of operations, whatever the service's size") {
+  ServicePlan plan;
+  plan.service = name_of(0);
+  plan.frontends.emplace_back(v4(1, 0), 80);
+  for (int i = 0; i < 200; ++i) plan.slots.push_back({v4(2, static_cast<std::uint8_t>(i)), 8080});
+  ServiceBook book;
+  REQUIRE(book.update({{plan.service, {plan}}}).size() > 600);
+  SECTION("nothing changed: none") { CHECK(book.update({{plan.service, {plan}}}).empty()); }
+  SECTION("one gone: slot, size, then the last slot and the backend with its load") {
+    plan.slots.erase(plan.slots.begin() + 70);
+    CHECK(book.update({{plan.service, {plan}}}).size() == 5);
+  }
+  SECTION("one more: the backend with its load, slot, size") {
+    plan.slots.push_back({v4(3, 0), 8080});
+    CHECK(book.update({{plan.service, {plan}}}).size() == 4);
+  }
+  SECTION("one replaced: the new backend, its slot, the old backend") {
+    plan.slots[5] = {v4(3, 0), 8080};
+    CHECK(book.update({{plan.service, {plan}}}).size() == 5);
+  }
+}
+
+TEST_CASE("an address that two services want stays where it is until it is given up") {
+  ServicePlan first, second;
+  first.service = name_of(0);
+  second.service = name_of(1);
+  for (auto* plan : {&first, &second}) {
+    plan->frontends.emplace_back(v4(1, 1), 80);
+    plan->slots.push_back({v4(2, plan == &first ? 1 : 2), 80});
+  }
+  ServiceBook book;
+  Maps maps;
+  const auto apply = [&](const std::map<model::ObjectName, std::vector<ServicePlan>>& changed) {
+    for (const auto& operation : book.update(changed)) {
+      maps.apply(operation);
+      maps.check_whole();
+    }
+  };
+  apply({{first.service, {first}}});
+  apply({{second.service, {second}}});
+  const auto contested = [&] {
+    return book.entries().at({second.service, "", model::Protocol::kTcp, true}).contested.size();
+  };
+  CHECK(contested() == 1);
+  CHECK(maps.size(Map::kFrontends) == 1);
+  apply({{first.service, {}}});
+  CHECK(contested() == 0);
+  CHECK(maps.size(Map::kFrontends) == 1);
+}
+
+TEST_CASE("what an agent before left in the maps is taken over, not written again") {
+  ServicePlan kept, gone;
+  kept.service = name_of(0);
+  gone.service = name_of(1);
+  kept.frontends.emplace_back(v4(1, 1), 80);
+  gone.frontends.emplace_back(v4(1, 2), 80);
+  for (auto* plan : {&kept, &gone}) plan->slots = {{v4(2, 1), 80}, {v4(2, 2), 80}};
+  ServiceBook before;
+  Maps maps;
+  for (const auto& operation : before.update({{kept.service, {kept}}, {gone.service, {gone}}})) maps.apply(operation);
+  Adopted adopted;
+  adopted.numbers = {10, 10, 10};
+  for (const auto& [key, entry] : before.entries()) adopted.images[entry.number] = entry.image;
+  ServiceBook book(adopted);
+  CHECK(book.update({{kept.service, {kept}}}).empty());
+  for (const auto& operation : book.drop_unclaimed()) {
+    maps.apply(operation);
+    maps.check_whole();
+  }
+  CHECK(maps.size(Map::kFrontends) == 1);
+  CHECK(maps.size(Map::kBackends) == 2);
+  CHECK(maps.size(Map::kSlots) == 2);
+}
