@@ -8,6 +8,7 @@
  *   service, caller's version -> svc_subsets -> another table for callers of that version
  *   table, slot             -> svc_slots     -> backend number
  *   backend number          -> svc_backends  -> address and port, and whose backend it is
+ *   caller (cgroup, network namespace) -> svc_callers -> its version, and what it hashes to
  *
  * Tables are edited in place, slot by slot.  The order of writing (agent/compile/operations.h) keeps every state in
  * between whole: what is pointed to is there before what points to it, and goes after it.  A reader that comes to a
@@ -38,13 +39,14 @@ enum {
 	CF_SVC_BACKENDS_MAX = 262144,
 	CF_SVC_CALLERS_MAX = 65536,	/* workloads of this node whose version is known */
 	CF_SVC_AFFINITY_MAX = 131072,	/* (service, client) pairs that keep their backend; LRU */
-	CF_SVC_PEERS_MAX = 65536,	/* (UDP socket, backend) pairs whose answers are translated back; LRU */
+	CF_SVC_PEERS_MAX = 65536,	/* (UDP socket, service) pairs that keep their backend, and back again; LRU */
+	CF_SVC_LEAST_SCAN = 64,		/* backends that CF_SVC_LEAST_CONNECTIONS compares, from a moving start */
 	CF_SVC_TABLE_SLOTS_MAX = 16384, /* of one table: a service with more is refused */
 };
 
 struct cf_svc_address {
 	__u8 address[16];
-	__u16 port;    /* 0: any port of that address that has no entry of its own is refused, not passed on */
+	__u16 port;
 	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 pad;
 };
@@ -114,13 +116,19 @@ struct cf_backend_load {
 	__u64 chosen; /* times chosen */
 };
 
-/* Kernel-written, one a service. */
+/* Kernel-written, one a service, made and deleted with it.  Cursor, active and refused change under the lock. */
 struct cf_service_load {
-	__u64 cursor; /* of round robin */
+	__u64 cursor; /* of round robin: times a backend was chosen */
 	__u64 active;
-	__u64 refused_breaker;
-	__u64 refused_empty;
+	__u64 refused; /* by the circuit breaker */
+#ifdef __bpf__
+	struct bpf_spin_lock lock;
+#else
+	__u32 lock;
+#endif
+	__u32 pad;
 };
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_service_load) == 32, "cf_service_load");
 
 enum cf_svc_caller_kind {
 	CF_SVC_CALLER_CGROUP = 1, /* id: cgroup v2 id */
@@ -134,7 +142,8 @@ struct cf_svc_caller_key {
 };
 
 struct cf_svc_caller {
-	__u64 version; /* as in cf_svc_subset_key */
+	__u64 version; /* as in cf_svc_subset_key; 0: none */
+	__u64 hash;    /* what it is for consistent hashing: the same on every node and after a restart */
 };
 
 struct cf_svc_affinity_key {
@@ -149,20 +158,22 @@ struct cf_svc_affinity {
 	__u32 pad;
 };
 
-/* Where an answer that comes from a backend seems to come from. */
+/* A UDP socket and an address that it talks with. */
 struct cf_svc_peer_key {
 	__u64 cookie; /* of the socket */
-	__u8 address[16];
-	__u16 port;
-	__u8 pad[6];
+	struct cf_svc_address peer;
+	__u32 pad;
 };
 CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_peer_key) == 32, "cf_svc_peer_key");
 
-struct cf_svc_peer {
-	__u8 address[16];
-	__u16 port;
-	__u8 pad[2];
+/* What a translated socket was connected to, and what it was given. */
+struct cf_svc_socket {
+	struct cf_svc_address service_address;
+	struct cf_svc_address backend_address;
+	__u32 service;
 	__u32 backend;
+	__u32 counted; /* in active, until the socket is released */
+	__u32 pad;
 };
 
 /* Per-CPU counters, index into svc_counters. */

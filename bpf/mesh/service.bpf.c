@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
+/*
+ * Services at connect time: a socket that connects, or sends, to a service's address is given a backend's in its place,
+ * once; no packet is touched.  The application goes on seeing the service's address.  On the root cgroup: every process
+ * in every network namespace whose sockets the kernel's own connect() and sendmsg() serve.
+ */
+#include "bpf/lib/service_choice.h"
+
+enum { IPPROTO_MPTCP_ = 262, REFUSED = 111 /* ECONNREFUSED */ };
+
+/* TCP and UDP are ours; Multipath TCP connects as TCP does.  0: not ours. */
+static __always_inline __u8 protocol_of(struct bpf_sock_addr *ctx)
+{
+	if (ctx->protocol == IPPROTO_TCP || ctx->protocol == IPPROTO_MPTCP_)
+		return IPPROTO_TCP;
+	return ctx->protocol == IPPROTO_UDP ? IPPROTO_UDP : 0;
+}
+
+static __always_inline void read4(struct bpf_sock_addr *ctx, struct cf_svc_address *a)
+{
+	__u32 *words = (__u32 *)a->address;
+
+	words[0] = words[1] = 0;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = ctx->user_ip4;
+	a->port = bpf_ntohs((__u16)ctx->user_port);
+	a->protocol = protocol_of(ctx);
+	a->pad = 0;
+}
+
+static __always_inline void read6(struct bpf_sock_addr *ctx, struct cf_svc_address *a)
+{
+	__u32 *words = (__u32 *)a->address;
+
+	words[0] = ctx->user_ip6[0];
+	words[1] = ctx->user_ip6[1];
+	words[2] = ctx->user_ip6[2];
+	words[3] = ctx->user_ip6[3];
+	a->port = bpf_ntohs((__u16)ctx->user_port);
+	a->protocol = protocol_of(ctx);
+	a->pad = 0;
+}
+
+static __always_inline void write4(struct bpf_sock_addr *ctx, const struct cf_svc_address *a)
+{
+	ctx->user_ip4 = ((const __u32 *)a->address)[3];
+	ctx->user_port = bpf_htons(a->port);
+}
+
+static __always_inline void write6(struct bpf_sock_addr *ctx, const struct cf_svc_address *a)
+{
+	const __u32 *words = (const __u32 *)a->address;
+
+	ctx->user_ip6[0] = words[0];
+	ctx->user_ip6[1] = words[1];
+	ctx->user_ip6[2] = words[2];
+	ctx->user_ip6[3] = words[3];
+	ctx->user_port = bpf_htons(a->port);
+}
+
+static __always_inline bool same_address(const struct cf_svc_address *a, const struct cf_svc_address *b)
+{
+	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && a->port == b->port;
+}
+
+static __always_inline void drop_active(__u32 service, __u32 backend)
+{
+	struct cf_service_load *load = bpf_map_lookup_elem(&svc_load, &service);
+	struct cf_backend_load *its = bpf_map_lookup_elem(&svc_load_be, &backend);
+
+	if (load) {
+		bpf_spin_lock(&load->lock);
+		if (load->active)
+			load->active--;
+		bpf_spin_unlock(&load->lock);
+	}
+	if (its)
+		__sync_fetch_and_add(&its->active, -1);
+}
+
+/* Remembers what the socket connected to, for getpeername and for the count of live connections. */
+static __always_inline void note_connected(struct bpf_sock_addr *ctx, const struct cf_svc_address *service_address,
+					   const struct cf_svc_address *backend_address, __u32 service, __u32 backend)
+{
+	struct cf_backend_load *load = bpf_map_lookup_elem(&svc_load_be, &backend);
+	struct cf_svc_socket *socket;
+
+	socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
+	if (!socket) {
+		svc_count(CF_SVC_C_HELPER_FAILED);
+		return;
+	}
+	if (socket->counted)
+		drop_active(socket->service, socket->backend);
+	socket->service_address = *service_address;
+	socket->backend_address = *backend_address;
+	socket->service = service;
+	socket->backend = backend;
+	socket->counted = 1;
+	if (load)
+		__sync_fetch_and_add(&load->active, 1);
+}
+
+static __always_inline void note_udp_peer(__u64 cookie, const struct cf_svc_address *service_address,
+					  const struct cf_svc_address *backend_address, __u32 backend)
+{
+	struct cf_svc_peer_key pin = {.cookie = cookie, .peer = *service_address};
+	struct cf_svc_peer_key peer = {.cookie = cookie, .peer = *backend_address};
+
+	if (bpf_map_update_elem(&svc_pins, &pin, &backend, BPF_ANY) ||
+	    bpf_map_update_elem(&svc_peers, &peer, service_address, BPF_ANY))
+		svc_count(CF_SVC_C_HELPER_FAILED);
+}
+
+/* The backend that this UDP socket's datagrams to that service went to, if it still is one. */
+static __always_inline struct cf_backend *pinned_backend(__u64 cookie, const struct cf_svc_address *service_address,
+							 __u32 service)
+{
+	struct cf_svc_peer_key pin = {.cookie = cookie, .peer = *service_address};
+	__u32 *number = bpf_map_lookup_elem(&svc_pins, &pin);
+	struct cf_backend *backend = number ? bpf_map_lookup_elem(&svc_backends, number) : NULL;
+
+	return backend && backend->service == service ? backend : NULL;
+}
+
+static __always_inline int refuse(void)
+{
+	/* Kernel commit b44123b4a3dc (5.18); before, the caller sees EPERM. */
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_set_retval))
+		bpf_set_retval(-REFUSED);
+	return 0;
+}
+
+enum translation {
+	UNTOUCHED,
+	TRANSLATED, /* `a` is the backend's */
+	REFUSE,
+};
+
+static __always_inline enum translation translate(struct bpf_sock_addr *ctx, struct cf_svc_address *a, bool connecting)
+{
+	struct cf_svc_frontend *frontend = bpf_map_lookup_elem(&svc_frontends, a);
+	struct cf_svc_address service_address = *a;
+	struct cf_backend backend = {};
+	struct cf_backend *pinned = NULL;
+	struct cf_backend_load *load;
+	__u32 service, number = 0;
+	bool counted = false;
+	__u64 cookie = 0;
+
+	if (!frontend)
+		return UNTOUCHED;
+	service = frontend->service;
+	if (a->protocol == IPPROTO_UDP)
+		cookie = bpf_get_socket_cookie(ctx);
+	if (!connecting)
+		pinned = pinned_backend(cookie, a, service);
+	if (pinned) {
+		backend = *pinned;
+	} else {
+		switch (choose(ctx, service, connecting, &backend, &number, &counted)) {
+		case CHOICE_NONE:
+			return UNTOUCHED;
+		case CHOICE_EMPTY:
+			svc_count(CF_SVC_C_REFUSED_EMPTY);
+			return REFUSE;
+		case CHOICE_BREAKER:
+			svc_count(CF_SVC_C_REFUSED_BREAKER);
+			return REFUSE;
+		case CHOICE_LOST:
+			svc_count(CF_SVC_C_LOST);
+			if (counted)
+				drop_active(service, 0);
+			return REFUSE;
+		case CHOICE_MADE:
+			break;
+		}
+	}
+	__builtin_memcpy(a->address, backend.address, sizeof(a->address));
+	a->port = backend.port;
+	svc_count(CF_SVC_C_TRANSLATED);
+	if (pinned)
+		return TRANSLATED;
+	load = bpf_map_lookup_elem(&svc_load_be, &number);
+	if (load)
+		__sync_fetch_and_add(&load->chosen, 1);
+	if (cookie)
+		note_udp_peer(cookie, &service_address, a, number);
+	if (connecting)
+		note_connected(ctx, &service_address, a, service, number);
+	return TRANSLATED;
+}
+
+static __always_inline int at_connect(struct bpf_sock_addr *ctx, bool v6, bool connecting)
+{
+	struct cf_svc_address a;
+
+	if (v6)
+		read6(ctx, &a);
+	else
+		read4(ctx, &a);
+	if (!a.protocol)
+		return CF_PASS;
+	switch (translate(ctx, &a, connecting)) {
+	case TRANSLATED:
+		if (v6)
+			write6(ctx, &a);
+		else
+			write4(ctx, &a);
+		return CF_PASS;
+	case REFUSE:
+		return refuse();
+	case UNTOUCHED:
+		break;
+	}
+	return CF_PASS;
+}
+
+/* A datagram came from a backend: it seems to come from the service. */
+static __always_inline int at_receive(struct bpf_sock_addr *ctx, bool v6)
+{
+	struct cf_svc_peer_key key = {};
+	struct cf_svc_address *service;
+
+	if (v6)
+		read6(ctx, &key.peer);
+	else
+		read4(ctx, &key.peer);
+	key.cookie = bpf_get_socket_cookie(ctx);
+	service = bpf_map_lookup_elem(&svc_peers, &key);
+	if (!service)
+		return CF_PASS;
+	if (v6)
+		write6(ctx, service);
+	else
+		write4(ctx, service);
+	svc_count(CF_SVC_C_REVERSED);
+	return CF_PASS;
+}
+
+static __always_inline int at_getpeername(struct bpf_sock_addr *ctx, bool v6)
+{
+	struct cf_svc_socket *socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, 0) : NULL;
+	struct cf_svc_address peer;
+
+	if (!socket)
+		return CF_PASS;
+	if (v6)
+		read6(ctx, &peer);
+	else
+		read4(ctx, &peer);
+	if (!same_address(&peer, &socket->backend_address))
+		return CF_PASS; /* connected elsewhere since */
+	if (v6)
+		write6(ctx, &socket->service_address);
+	else
+		write4(ctx, &socket->service_address);
+	svc_count(CF_SVC_C_REVERSED);
+	return CF_PASS;
+}
+
+SEC("cgroup/connect4")
+int svc_connect4(struct bpf_sock_addr *ctx)
+{
+	return at_connect(ctx, false, true);
+}
+
+SEC("cgroup/connect6")
+int svc_connect6(struct bpf_sock_addr *ctx)
+{
+	return at_connect(ctx, true, true);
+}
+
+SEC("cgroup/sendmsg4")
+int svc_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return at_connect(ctx, false, false);
+}
+
+SEC("cgroup/sendmsg6")
+int svc_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return at_connect(ctx, true, false);
+}
+
+SEC("cgroup/recvmsg4")
+int svc_recvmsg4(struct bpf_sock_addr *ctx)
+{
+	return at_receive(ctx, false);
+}
+
+SEC("cgroup/recvmsg6")
+int svc_recvmsg6(struct bpf_sock_addr *ctx)
+{
+	return at_receive(ctx, true);
+}
+
+SEC("cgroup/getpeername4")
+int svc_getpeername4(struct bpf_sock_addr *ctx)
+{
+	return at_getpeername(ctx, false);
+}
+
+SEC("cgroup/getpeername6")
+int svc_getpeername6(struct bpf_sock_addr *ctx)
+{
+	return at_getpeername(ctx, true);
+}
+
+SEC("cgroup/sock_release")
+int svc_release(struct bpf_sock *sk)
+{
+	struct cf_svc_socket *socket = bpf_sk_storage_get(&svc_sockets, sk, 0, 0);
+
+	if (socket && socket->counted) {
+		socket->counted = 0;
+		drop_active(socket->service, socket->backend);
+	}
+	return CF_PASS;
+}
+
+char LICENSE[] SEC("license") = "GPL";
