@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/kernel/service_tables.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+
+#include <filesystem>
+
+#include "service.skel.h"
+
+namespace cortexflow::kernel {
+namespace {
+
+bool same_layout(const bpf_map* map, int fd) {
+  bpf_map_info info{};
+  __u32 length = sizeof info;
+  return bpf_map_get_info_by_fd(fd, &info, &length) == 0 && info.type == bpf_map__type(map) &&
+         info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
+         info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ServiceTables>> ServiceTables::open(const ServiceTablesOptions& options) {
+  std::unique_ptr<ServiceTables> tables(new ServiceTables(options));
+  if (auto loaded = tables->load(); !loaded) return tl::make_unexpected(std::move(loaded.error()));
+  return tables;
+}
+
+ServiceTables::~ServiceTables() {
+  if (!options_.keep_on_exit) remove_pins();
+  links_.clear();
+  service_bpf__destroy(skeleton_);
+}
+
+std::string ServiceTables::pin_of(std::string_view name) const { return fmt::format("{}/{}", options_.pin_path, name); }
+
+bool ServiceTables::reuse_pinned_maps() {
+  std::vector<std::pair<bpf_map*, Fd>> found;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) {
+    if (bpf_map__is_internal(map)) continue;
+    Fd fd(bpf_obj_get(pin_of(bpf_map__name(map)).c_str()));
+    if (!fd || !same_layout(map, fd.get())) return false;
+    found.emplace_back(map, std::move(fd));
+  }
+  for (const auto& [one, fd] : found) {
+    if (bpf_map__reuse_fd(one, fd.get()) != 0) return false;
+  }
+  return true;
+}
+
+Result<void> ServiceTables::load() {
+  cgroup_ = Fd(::open(options_.cgroup_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup_) return fail_errno(fmt::format("cannot open cgroup root {}", options_.cgroup_root), errno);
+  skeleton_ = service_bpf__open();
+  if (!skeleton_) return fail_errno("cannot open the service programs", errno);
+  adopted_ = reuse_pinned_maps();
+  if (const int error = service_bpf__load(skeleton_); error != 0) {
+    return fail_errno("the kernel refused the service programs", -error,
+                      "run with --log-level debug for the verifier's words");
+  }
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) fds_[bpf_map__name(map)] = bpf_map__fd(map);
+  return {};
+}
+
+Result<void> ServiceTables::pin_maps() {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) {
+    if (bpf_map__is_internal(map)) continue;
+    const auto path = pin_of(bpf_map__name(map));
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);  // another layout's
+    if (const int error = bpf_map__pin(map, path.c_str()); error != 0) {
+      return fail_errno(fmt::format("cannot pin {}", path), -error);
+    }
+  }
+  return {};
+}
+
+Result<void> ServiceTables::attach() {
+  if (!adopted_) {
+    if (auto pinned = pin_maps(); !pinned) return pinned;
+  }
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) {
+    const auto path = pin_of(std::string(bpf_program__name(program)) + "_link");
+    Fd pinned(bpf_obj_get(path.c_str()));
+    if (pinned && bpf_link_update(pinned.get(), bpf_program__fd(program), nullptr) == 0) {
+      links_.push_back(std::move(pinned));
+      continue;
+    }
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);  // its cgroup has gone
+    bpf_link* link = bpf_program__attach_cgroup(program, cgroup_.get());
+    if (!link) return fail_errno(fmt::format("cannot attach {}", bpf_program__name(program)), errno);
+    const int error = bpf_link__pin(link, path.c_str());
+    links_.emplace_back(fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 0));
+    bpf_link__disconnect(link);
+    bpf_link__destroy(link);
+    if (error != 0) return fail_errno(fmt::format("cannot pin {}", path), -error);
+  }
+  return {};
+}
+
+void ServiceTables::remove_pins() {
+  if (!skeleton_) return;
+  std::error_code ignored;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) {
+    std::filesystem::remove(pin_of(std::string(bpf_program__name(program)) + "_link"), ignored);
+  }
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) {
+    if (!bpf_map__is_internal(map)) std::filesystem::remove(pin_of(bpf_map__name(map)), ignored);
+  }
+  std::filesystem::remove(options_.pin_path, ignored);  // unless others' pins are in it
+}
+
+Result<void> ServiceTables::put(std::string_view map, const std::string& key, const std::string& value) {
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return fail("there is no map {}", map);
+  if (bpf_map_update_elem(found->second, key.data(), value.data(), BPF_ANY) != 0) {
+    return fail_errno(fmt::format("cannot write {}", map), errno);
+  }
+  return {};
+}
+
+Result<void> ServiceTables::erase(std::string_view map, const std::string& key) {
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return fail("there is no map {}", map);
+  if (bpf_map_delete_elem(found->second, key.data()) != 0 && errno != ENOENT) {
+    return fail_errno(fmt::format("cannot erase from {}", map), errno);
+  }
+  return {};
+}
+
+ServiceTables::Entries ServiceTables::read(std::string_view map) const {
+  Entries out;
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return out;
+  bpf_map_info info{};
+  __u32 length = sizeof info;
+  if (bpf_map_get_info_by_fd(found->second, &info, &length) != 0) return out;
+  std::string key(info.key_size, '\0'), next(info.key_size, '\0'), value(info.value_size, '\0');
+  for (const char* at = nullptr;
+       out.size() < info.max_entries && bpf_map_get_next_key(found->second, at, next.data()) == 0; at = key.data()) {
+    key = next;
+    if (bpf_map_lookup_elem(found->second, key.data(), value.data()) == 0) out.emplace_back(key, value);
+  }
+  return out;
+}
+
+std::array<std::uint64_t, CF_SVC_C_MAX> ServiceTables::counters() const {
+  std::array<std::uint64_t, CF_SVC_C_MAX> sums{};
+  std::vector<std::uint64_t> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  for (__u32 counter = 0; counter < CF_SVC_C_MAX; ++counter) {
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.svc_counters), &counter, per_cpu.data()) != 0) continue;
+    for (const auto value : per_cpu) sums[counter] += value;
+  }
+  return sums;
+}
+
+std::vector<MapInfo> ServiceTables::maps() const {
+  std::vector<MapInfo> out;
+  const bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) {
+    const auto type = bpf_map__type(map);
+    if (type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_LRU_HASH) continue;
+    const std::uint64_t max = bpf_map__max_entries(map);
+    out.push_back({bpf_map__name(map), count_entries(bpf_map__fd(map), bpf_map__key_size(map), max), max});
+  }
+  return out;
+}
+
+std::vector<ProgramInfo> ServiceTables::programs() const {
+  std::vector<ProgramInfo> out;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) {
+    out.push_back(describe_program(bpf_program__fd(program)));
+    out.back().attached_to = options_.cgroup_root;
+    out.back().pin = pin_of(std::string(bpf_program__name(program)) + "_link");
+  }
+  return out;
+}
+
+}  // namespace cortexflow::kernel

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The service translation of bpf/mesh in this kernel: its programs, pinned so that they work on without the agent, and
+// its tables, which an agent that comes back finds as they were.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "agent/base/fd.h"
+#include "agent/base/result.h"
+#include "agent/kernel/introspect.h"
+#include "bpf/abi/service.h"
+
+struct service_bpf;
+
+namespace cortexflow::kernel {
+
+struct ServiceTablesOptions {
+  std::string cgroup_root;
+  std::string pin_path;
+  bool keep_on_exit = false;  // the programs go on translating when this object is gone
+};
+
+class ServiceTables {
+ public:
+  using Entries = std::vector<std::pair<std::string, std::string>>;  // key and value, octets as in bpf/abi/service.h
+
+  // Loads the programs over the pinned tables, or over new ones where there are none or their layout is another's.
+  // Nothing is attached that was not attached before.
+  [[nodiscard]] static Result<std::unique_ptr<ServiceTables>> open(const ServiceTablesOptions& options);
+  ~ServiceTables();
+  ServiceTables(const ServiceTables&) = delete;
+  ServiceTables& operator=(const ServiceTables&) = delete;
+
+  // Attaches, or puts these programs in the place of the pinned ones, each without a moment between.  To be called when
+  // the tables are written.
+  [[nodiscard]] Result<void> attach();
+
+  // `map` as bpftool names it.  Thread-safe.
+  [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
+  [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
+  [[nodiscard]] Entries read(std::string_view map) const;
+
+  // True if open() found tables of an agent before.
+  [[nodiscard]] bool adopted() const { return adopted_; }
+
+  [[nodiscard]] std::array<std::uint64_t, CF_SVC_C_MAX> counters() const;
+  [[nodiscard]] std::vector<MapInfo> maps() const;
+  [[nodiscard]] std::vector<ProgramInfo> programs() const;
+
+ private:
+  explicit ServiceTables(ServiceTablesOptions options) : options_(std::move(options)) {}
+  [[nodiscard]] Result<void> load();
+  [[nodiscard]] bool reuse_pinned_maps();
+  [[nodiscard]] Result<void> pin_maps();
+  [[nodiscard]] std::string pin_of(std::string_view name) const;
+  void remove_pins();
+
+  ServiceTablesOptions options_;
+  Fd cgroup_;
+  service_bpf* skeleton_ = nullptr;
+  std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
+  std::vector<Fd> links_;
+  bool adopted_ = false;
+};
+
+}  // namespace cortexflow::kernel
