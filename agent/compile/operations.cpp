@@ -129,6 +129,26 @@ void service(Writer& writer, const Step& step) {
 
 }  // namespace
 
+const char* map_name(Map map) {
+  switch (map) {
+    case Map::kFrontends:
+      return "svc_frontends";
+    case Map::kServices:
+      return "svc_services";
+    case Map::kServiceLoads:
+      return "svc_load";
+    case Map::kSubsets:
+      return "svc_subsets";
+    case Map::kSlots:
+      return "svc_slots";
+    case Map::kBackends:
+      return "svc_backends";
+    case Map::kBackendLoads:
+      return "svc_load_be";
+  }
+  return "";
+}
+
 cf_svc_address to_abi(const Frontend& frontend) {
   cf_svc_address key{};
   std::copy(frontend.address.octets.begin(), frontend.address.octets.end(), key.address);

@@ -22,6 +22,9 @@ enum class Map : std::uint8_t {
   kBackendLoads,
 };
 
+// As bpftool and bpf/lib/service_maps.h name it.
+[[nodiscard]] const char* map_name(Map map);
+
 struct Operation {
   Map map{};
   bool erase = false;

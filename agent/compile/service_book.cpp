@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/compile/service_book.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -11,9 +13,37 @@ PortKey key_of(const ServicePlan& plan) {
   return {plan.service, plan.port_name, plan.protocol, plan.frontends.front().first.is_v4()};
 }
 
+Usage usage_of(const ServiceImage& image) {
+  Usage usage{image.frontends.size(), 1, image.by_version.size(), image.table.slots.size(), image.backends.size()};
+  for (const auto& [version, table] : image.by_version) usage.slots += table.slots.size();
+  return usage;
+}
+
+// `a` with `plus` in the place of `minus`; never below 0, as `minus` is in `a`.
+Usage exchanged(const Usage& a, const Usage& minus, const Usage& plus) {
+  return {a.frontends - minus.frontends + plus.frontends, a.services - minus.services + plus.services,
+          a.subsets - minus.subsets + plus.subsets, a.slots - minus.slots + plus.slots,
+          a.backends - minus.backends + plus.backends};
+}
+
+// The first table that is too small, in words; empty if none is.
+std::string overflow(const Usage& usage, const Usage& limits) {
+  const auto over = [](const char* what, std::size_t n, std::size_t max) {
+    return n > max ? fmt::format("{} {} would be in use, {} are possible", n, what, max) : std::string();
+  };
+  for (auto words : {over("frontends", usage.frontends, limits.frontends),
+                     over("services", usage.services, limits.services), over("subsets", usage.subsets, limits.subsets),
+                     over("slots", usage.slots, limits.slots), over("backends", usage.backends, limits.backends)}) {
+    if (!words.empty()) return words;
+  }
+  return {};
+}
+
 }  // namespace
 
-ServiceBook::ServiceBook(Adopted adopted) : unclaimed_(std::move(adopted.images)), numbers_(adopted.numbers) {
+ServiceBook::ServiceBook(Adopted adopted, Usage limits)
+    : unclaimed_(std::move(adopted.images)), numbers_(adopted.numbers), limits_(limits) {
+  for (const auto& [number, image] : unclaimed_) usage_ = exchanged(usage_, {}, usage_of(image));
   for (const auto& [number, image] : unclaimed_) {
     for (const auto& frontend : image.frontends) unclaimed_frontends_[frontend] = number;
   }
@@ -41,11 +71,16 @@ void ServiceBook::stop_contending(const PortKey& key, Entry& entry) {
 
 void ServiceBook::release(const PortKey& key, Changes& changes, std::set<PortKey>& waiting) {
   const auto found = entries_.find(key);
-  remember(changes, found->second.number, &found->second.image);
-  by_number_.erase(found->second.number);
-  stop_contending(key, found->second);
-  for (const auto& frontend : found->second.image.frontends) free_frontend(frontend, waiting);
+  Entry& entry = found->second;
+  remember(changes, entry.number, entry.placed ? &entry.image : nullptr);
+  by_number_.erase(entry.number);
+  stop_contending(key, entry);
+  if (entry.placed) {
+    for (const auto& frontend : entry.image.frontends) free_frontend(frontend, waiting);
+    usage_ = exchanged(usage_, usage_of(entry.image), {});
+  }
   entries_.erase(found);
+  refused_.erase(key);
   waiting.erase(key);
 }
 
@@ -66,23 +101,21 @@ std::uint32_t ServiceBook::claim_number(const ServicePlan& plan, ServiceImage& a
 
 void ServiceBook::put(const PortKey& key, const ServicePlan& plan, Changes& changes, std::set<PortKey>& waiting) {
   auto found = entries_.find(key);
-  ServiceImage before;
-  bool there = found != entries_.end();
-  if (there) {
-    before = found->second.image;
-  } else {
+  if (found == entries_.end()) {
     found = entries_.emplace(key, Entry{}).first;
-    found->second.number = claim_number(plan, before, there);
+    found->second.number = claim_number(plan, found->second.image, found->second.placed);
     by_number_[found->second.number] = key;
   }
   Entry& entry = found->second;
+  const bool there = entry.placed;
+  const ServiceImage before = entry.image;
   remember(changes, entry.number, there ? &before : nullptr);
   stop_contending(key, entry);
   std::vector<Frontend> wanted;
   for (std::size_t i = 0; i < plan.frontends.size(); ++i) {
     const auto frontend = frontend_of(plan, i);
-    const auto owner = owners_.emplace(frontend, key).first;
-    if (owner->second == key) {
+    const auto owner = owners_.find(frontend);
+    if (owner == owners_.end() || owner->second == key) {
       wanted.push_back(frontend);
     } else {
       entry.contested.push_back(frontend);
@@ -90,7 +123,19 @@ void ServiceBook::put(const PortKey& key, const ServicePlan& plan, Changes& chan
     }
   }
   entry.plan = plan;
-  entry.image = place(plan, wanted, there ? &before : nullptr, numbers_);
+  auto image = place(plan, wanted, there ? &before : nullptr, numbers_);
+  const auto usage = exchanged(usage_, there ? usage_of(before) : Usage{}, usage_of(image));
+  entry.refusal = overflow(usage, limits_);
+  if (!entry.refusal.empty()) {
+    refused_.insert(key);
+    for (const auto& frontend : before.frontends) owners_.emplace(frontend, key);  // an adopted one's
+    return;
+  }
+  refused_.erase(key);
+  usage_ = usage;
+  entry.image = std::move(image);
+  entry.placed = true;
+  for (const auto& frontend : wanted) owners_[frontend] = key;
   for (const auto& frontend : before.frontends) {
     if (std::find(wanted.begin(), wanted.end(), frontend) != wanted.end()) continue;
     const auto owner = owners_.find(frontend);
@@ -102,8 +147,8 @@ std::vector<Operation> ServiceBook::finish(const Changes& changes) const {
   std::vector<Step> steps;
   for (const auto& [number, before] : changes) {
     const auto key = by_number_.find(number);
-    steps.push_back({number, before.there ? &before.image : nullptr,
-                     key == by_number_.end() ? nullptr : &entries_.at(key->second).image});
+    const Entry* entry = key == by_number_.end() ? nullptr : &entries_.at(key->second);
+    steps.push_back({number, before.there ? &before.image : nullptr, entry && entry->placed ? &entry->image : nullptr});
   }
   std::erase_if(steps, [](const Step& step) { return !step.before && !step.after; });
   return operations(steps);
@@ -125,6 +170,8 @@ std::vector<Operation> ServiceBook::update(const std::map<model::ObjectName, std
   for (const auto& [name, plans] : changed) {
     for (const auto& plan : plans) put(key_of(plan), plan, changes, waiting);
   }
+  // What was given up may be what a refused one lacked.
+  if (!changed.empty()) waiting.insert(refused_.begin(), refused_.end());
   while (!waiting.empty()) {
     const auto key = waiting.extract(waiting.begin()).value();
     put(key, ServicePlan(entries_.at(key).plan), changes, waiting);
@@ -143,6 +190,7 @@ std::vector<Operation> ServiceBook::drop_unclaimed() {
     operation.key.copy(reinterpret_cast<char*>(&key), sizeof key);
     return owners_.count(from_abi(key)) > 0;
   });
+  for (const auto& [number, image] : unclaimed_) usage_ = exchanged(usage_, usage_of(image), {});
   unclaimed_.clear();
   unclaimed_frontends_.clear();
   return out;

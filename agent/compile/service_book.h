@@ -25,10 +25,19 @@ struct PortKey {
 
 struct Entry {
   std::uint32_t number = 0;
-  ServicePlan plan;
-  ServiceImage image;
+  ServicePlan plan;                 // as wanted
+  ServiceImage image;               // as it stands in the maps
   std::vector<Frontend> contested;  // wanted, but another service has them
+  std::string refusal;              // why the image isn't what the plan wants; empty if it is
+  bool placed = false;              // false: refused when new, nothing of it is in the maps
 };
+
+// Entries in use of each kind, and how many there may be (bpf/abi/service.h).
+struct Usage {
+  std::size_t frontends = 0, services = 0, subsets = 0, slots = 0, backends = 0;
+};
+inline constexpr Usage kLimits{CF_SVC_FRONTENDS_MAX, CF_SVC_SERVICES_MAX, CF_SVC_SUBSETS_MAX, CF_SVC_SLOTS_MAX,
+                               CF_SVC_BACKENDS_MAX};
 
 // What was found in the maps of an agent before: images by their numbers.
 struct Adopted {
@@ -39,7 +48,8 @@ struct Adopted {
 class ServiceBook {
  public:
   ServiceBook() = default;
-  explicit ServiceBook(Adopted adopted);
+  // A change that would pass `limits` is refused: the service stays as it is, and a new one gets no backends.
+  explicit ServiceBook(Adopted adopted, Usage limits = kLimits);
 
   // Each service's new plans; an empty list takes it out.  A frontend that two services want stays with the one that
   // has it, and goes to the other when it is released.
@@ -49,6 +59,7 @@ class ServiceBook {
   [[nodiscard]] std::vector<Operation> drop_unclaimed();
 
   [[nodiscard]] const std::map<PortKey, Entry>& entries() const { return entries_; }
+  [[nodiscard]] const Usage& usage() const { return usage_; }
 
  private:
   struct Before {
@@ -66,12 +77,15 @@ class ServiceBook {
   std::vector<Operation> finish(const Changes& changes) const;
 
   std::map<PortKey, Entry> entries_;
+  std::set<PortKey> refused_;
   std::map<Frontend, PortKey> owners_;
   std::map<Frontend, std::set<PortKey>> contenders_;  // who else wants it
   std::map<std::uint32_t, PortKey> by_number_;
   std::map<std::uint32_t, ServiceImage> unclaimed_;
   std::map<Frontend, std::uint32_t> unclaimed_frontends_;
   Numbers numbers_;
+  Usage limits_ = kLimits;
+  Usage usage_;
 };
 
 }  // namespace cortexflow::compile

@@ -8,6 +8,8 @@
 #include <random>
 #include <set>
 
+#include "agent/compile/adopt.h"
+
 using namespace cortexflow;
 using namespace cortexflow::compile;
 
@@ -260,10 +262,14 @@ TEST_CASE("what an agent before left in the maps is taken over, not written agai
   ServiceBook before;
   Maps maps;
   for (const auto& operation : before.update({{kept.service, {kept}}, {gone.service, {gone}}})) maps.apply(operation);
-  Adopted adopted;
-  adopted.numbers = {10, 10, 10};
-  for (const auto& [key, entry] : before.entries()) adopted.images[entry.number] = entry.image;
-  ServiceBook book(adopted);
+  maps.maps[Map::kBackends][std::string(4, '\x7f')] =
+      std::string(sizeof(cf_backend), 'x');  // of a writer that was killed
+  std::map<Map, MapContents> contents;
+  for (const auto& [map, entries] : maps.maps) contents[map].assign(entries.begin(), entries.end());
+  const auto found = adopt(contents);
+  REQUIRE(found.strays.size() == 1);
+  maps.apply(found.strays[0]);
+  ServiceBook book(found.adopted);
   CHECK(book.update({{kept.service, {kept}}}).empty());
   for (const auto& operation : book.drop_unclaimed()) {
     maps.apply(operation);
@@ -272,4 +278,53 @@ TEST_CASE("what an agent before left in the maps is taken over, not written agai
   CHECK(maps.size(Map::kFrontends) == 1);
   CHECK(maps.size(Map::kBackends) == 2);
   CHECK(maps.size(Map::kSlots) == 2);
+  CHECK(book.usage().backends == 2);
+}
+
+TEST_CASE("a change that a table has no room for is refused, said, and done when there is room") {
+  ServicePlan small, large;
+  small.service = name_of(0);
+  large.service = name_of(1);
+  small.frontends.emplace_back(v4(1, 1), 80);
+  large.frontends.emplace_back(v4(1, 2), 80);
+  for (std::uint8_t i = 0; i < 6; ++i) small.slots.push_back({v4(2, i), 80});
+  for (std::uint8_t i = 0; i < 6; ++i) large.slots.push_back({v4(3, i), 80});
+  Usage limits = kLimits;
+  limits.backends = 10;
+  ServiceBook book({}, limits);
+  Maps maps;
+  const auto apply = [&](const std::map<model::ObjectName, std::vector<ServicePlan>>& changed) {
+    for (const auto& operation : book.update(changed)) {
+      maps.apply(operation);
+      maps.check_whole();
+    }
+  };
+  const auto refusal = [&] { return book.entries().at({large.service, "", model::Protocol::kTcp, true}).refusal; };
+  apply({{small.service, {small}}});
+  apply({{large.service, {large}}});
+  CHECK(refusal() == "12 backends would be in use, 10 are possible");
+  CHECK(maps.size(Map::kFrontends) == 1);
+  CHECK(maps.size(Map::kBackends) == 6);
+  SECTION("room is made by the other") {
+    small.slots.resize(3);
+    apply({{small.service, {small}}});
+    CHECK(refusal().empty());
+    CHECK(maps.size(Map::kBackends) == 9);
+  }
+  SECTION("it wants less") {
+    large.slots.resize(4);
+    apply({{large.service, {large}}});
+    CHECK(refusal().empty());
+    SECTION("and what it wanted too much then leaves it as it was") {
+      large.slots.resize(1);
+      for (std::uint8_t i = 0; i < 9; ++i) large.slots.push_back({v4(4, i), 80});
+      apply({{large.service, {large}}});
+      CHECK_FALSE(refusal().empty());
+      CHECK(maps.size(Map::kBackends) == 10);
+    }
+  }
+  SECTION("it is taken back") {
+    apply({{large.service, {}}});
+    CHECK(maps.size(Map::kFrontends) == 1);
+  }
 }
