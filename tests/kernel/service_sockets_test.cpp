@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+// Service translation with real sockets: who lands where, and what an application sees.
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <map>
+
+#include "agent/compile/service_book.h"
+#include "agent/compile/shares.h"
+#include "agent/kernel/service_tables.h"
+#include "tests/kernel/own_cgroup.h"
+#include "tests/kernel/sockets.h"
+
+using namespace cortexflow;
+using namespace cortexflow::test;
+using compile::ServicePlan;
+
+namespace {
+
+constexpr const char* kService = "10.96.0.1";
+constexpr const char* kService6 = "fd00:96::1";
+
+class Mesh {
+ public:
+  Mesh() {
+    auto opened = kernel::ServiceTables::open({cgroup_.path(), cgroup_.pins(), false});
+    if (!opened) throw std::runtime_error(opened.error().to_string());
+    tables_ = std::move(*opened);
+    if (auto attached = tables_->attach(); !attached) throw std::runtime_error(attached.error().to_string());
+  }
+
+  void set(const ServicePlan& plan) { write(book_.update({{plan.service, {plan}}})); }
+  void remove(const ServicePlan& plan) { write(book_.update({{plan.service, {}}})); }
+
+  [[nodiscard]] std::uint64_t counter(cf_svc_counter counter) const { return tables_->counters()[counter]; }
+
+  // Live connections of the service, and of its backends together.
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> active() const {
+    std::uint64_t service = 0, backends = 0;
+    for (const auto& [key, value] : tables_->read("svc_load")) {
+      cf_service_load load{};
+      std::memcpy(&load, value.data(), sizeof load);
+      service += load.active;
+    }
+    for (const auto& [key, value] : tables_->read("svc_load_be")) {
+      cf_backend_load load{};
+      std::memcpy(&load, value.data(), sizeof load);
+      backends += load.active;
+    }
+    return {service, backends};
+  }
+
+  void caller_is(const std::string& version) {
+    struct stat info{};
+    REQUIRE(stat(cgroup_.path().c_str(), &info) == 0);
+    const cf_svc_caller_key key{info.st_ino, CF_SVC_CALLER_CGROUP, 0};
+    const cf_svc_caller caller{compile::fnv1a(version), 7};
+    REQUIRE(tables_->put("svc_callers", octets(key), octets(caller)));
+  }
+
+ private:
+  template <typename Value>
+  static std::string octets(const Value& value) {
+    return {reinterpret_cast<const char*>(&value), sizeof value};
+  }
+
+  void write(const std::vector<compile::Operation>& operations) {
+    for (const auto& operation : operations) {
+      const auto* map = compile::map_name(operation.map);
+      const auto done =
+          operation.erase ? tables_->erase(map, operation.key) : tables_->put(map, operation.key, operation.value);
+      REQUIRE(done);
+    }
+  }
+
+  OwnCgroup cgroup_;
+  std::unique_ptr<kernel::ServiceTables> tables_;
+  compile::ServiceBook book_;
+};
+
+template <typename Backends>
+ServicePlan plan_of(const Backends& backends, cf_svc_algorithm algorithm = CF_SVC_ROUND_ROBIN,
+                    model::Protocol protocol = model::Protocol::kTcp) {
+  ServicePlan plan;
+  plan.service = {"shop", "cart"};
+  plan.protocol = protocol;
+  plan.frontends.emplace_back(ip(kService), 80);
+  plan.algorithm = algorithm;
+  for (const auto& backend : backends) plan.slots.push_back({ip("127.0.0.1"), backend.port()});
+  return plan;
+}
+
+void call(int times) {
+  for (int i = 0; i < times; ++i) REQUIRE(connected(kService, 80));
+}
+
+// A datagram there and back on an unconnected socket; the address that the answer seems to come from.
+std::string ask(const Fd& socket, Backend& server, const std::string& address, int family) {
+  const auto to = socket_address(family, ip(address), 80);
+  REQUIRE(sendto(socket.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&to.storage), to.length) == 1);
+  REQUIRE(server.echo());
+  char octet = 0;
+  SocketAddress from;
+  from.length = sizeof from.storage;
+  REQUIRE(recvfrom(socket.get(), &octet, 1, 0, reinterpret_cast<sockaddr*>(&from.storage), &from.length) == 1);
+  return to_text(from);
+}
+
+}  // namespace
+
+TEST_CASE("round robin gives every backend the same number of callers, exactly") {
+  Mesh mesh;
+  std::array<Backend, 3> backends;
+  mesh.set(plan_of(backends));
+  call(300);
+  for (auto& backend : backends) CHECK(backend.accepted() == 100);
+  CHECK(mesh.counter(CF_SVC_C_TRANSLATED) == 300);
+}
+
+TEST_CASE("weights are kept exactly over any window") {
+  Mesh mesh;
+  std::array<Backend, 2> backends;
+  auto plan = plan_of(backends);
+  const auto ten = compile::weighted_sequence({9, 1}, 100);
+  const auto slots = plan.slots;
+  plan.slots.clear();
+  for (const auto index : ten) plan.slots.push_back(slots[index]);
+  mesh.set(plan);
+  call(7);  // a window that starts anywhere
+  backends[0].accepted(), backends[1].accepted();
+  call(200);
+  CHECK(backends[0].accepted() == 180);
+  CHECK(backends[1].accepted() == 20);
+}
+
+TEST_CASE("the application sees the service's address, IPv4, IPv6 and IPv4 on an IPv6 socket") {
+  Mesh mesh;
+  std::array<Backend, 1> four;
+  Backend six(SOCK_STREAM, AF_INET6);
+  mesh.set(plan_of(four));
+  ServicePlan plan6;
+  plan6.service = {"shop", "cart6"};
+  plan6.frontends.emplace_back(ip(kService6), 80);
+  plan6.slots.push_back({ip("::1"), six.port()});
+  mesh.set(plan6);
+  CHECK(peer_of(connected(kService, 80)) == "10.96.0.1:80");
+  CHECK(peer_of(connected(kService, 80, AF_INET6)) == "10.96.0.1:80");
+  CHECK(peer_of(connected(kService6, 80, AF_INET6)) == "fd00:96::1:80");
+  CHECK(four[0].accepted() == 2);
+  CHECK(six.accepted() == 1);
+  SECTION("and a backend that is called by its own name keeps it") {
+    CHECK(peer_of(connected("127.0.0.1", four[0].port())) == fmt::format("127.0.0.1:{}", four[0].port()));
+  }
+}
+
+TEST_CASE("UDP answers come from the service's address, connected or not, IPv4 and IPv6") {
+  Mesh mesh;
+  std::vector<Backend> four;
+  four.emplace_back(SOCK_DGRAM);
+  Backend six(SOCK_DGRAM, AF_INET6);
+  mesh.set(plan_of(four, CF_SVC_ROUND_ROBIN, model::Protocol::kUdp));
+  ServicePlan plan6;
+  plan6.service = {"shop", "cart6"};
+  plan6.protocol = model::Protocol::kUdp;
+  plan6.frontends.emplace_back(ip(kService6), 80);
+  plan6.slots.push_back({ip("::1"), six.port()});
+  mesh.set(plan6);
+  const Fd plain(socket(AF_INET, SOCK_DGRAM, 0));
+  CHECK(ask(plain, four[0], kService, AF_INET) == "10.96.0.1:80");
+  const Fd plain6(socket(AF_INET6, SOCK_DGRAM, 0));
+  CHECK(ask(plain6, six, kService6, AF_INET6) == "fd00:96::1:80");
+  CHECK(ask(plain6, four[0], kService, AF_INET6) == "10.96.0.1:80");
+  const auto tied = connected(kService, 80, AF_INET, SOCK_DGRAM);
+  REQUIRE(send(tied.get(), "x", 1, 0) == 1);
+  REQUIRE(four[0].echo());
+  char octet = 0;
+  SocketAddress from;
+  from.length = sizeof from.storage;
+  REQUIRE(recvfrom(tied.get(), &octet, 1, 0, reinterpret_cast<sockaddr*>(&from.storage), &from.length) == 1);
+  CHECK(to_text(from) == "10.96.0.1:80");
+  CHECK(peer_of(tied) == "10.96.0.1:80");
+}
+
+TEST_CASE("an unconnected UDP socket keeps its backend while that lasts, and is moved when it goes") {
+  Mesh mesh;
+  std::vector<Backend> backends;
+  for (int i = 0; i < 3; ++i) backends.emplace_back(SOCK_DGRAM);
+  auto plan = plan_of(backends, CF_SVC_ROUND_ROBIN, model::Protocol::kUdp);
+  mesh.set(plan);
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM, 0));
+  for (int i = 0; i < 5; ++i) CHECK(ask(socket, backends[0], kService, AF_INET) == "10.96.0.1:80");
+  plan.slots.erase(plan.slots.begin());
+  mesh.set(plan);
+  const auto to = socket_address(AF_INET, ip(kService), 80);
+  REQUIRE(sendto(socket.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&to.storage), to.length) == 1);
+  CHECK(backends[1].echo() != backends[2].echo());
+}
+
+TEST_CASE("live connections are counted until their sockets are closed, failed ones too") {
+  Mesh mesh;
+  std::array<Backend, 2> backends;
+  auto plan = plan_of(backends);
+  mesh.set(plan);
+  {
+    std::vector<Fd> open;
+    for (int i = 0; i < 5; ++i) open.push_back(connected(kService, 80));
+    CHECK(mesh.active() == std::pair<std::uint64_t, std::uint64_t>(5, 5));
+    open.pop_back();
+    CHECK(mesh.active() == std::pair<std::uint64_t, std::uint64_t>(4, 4));
+  }
+  CHECK(mesh.active() == std::pair<std::uint64_t, std::uint64_t>(0, 0));
+  plan.slots = {{ip("127.0.0.1"), 1}};  // nobody listens there
+  mesh.set(plan);
+  CHECK_FALSE(connected(kService, 80));
+  CHECK(errno == ECONNREFUSED);
+  CHECK(mesh.active() == std::pair<std::uint64_t, std::uint64_t>(0, 0));
+}
+
+TEST_CASE("least connections goes where the fewest are") {
+  Mesh mesh;
+  std::array<Backend, 3> backends;
+  mesh.set(plan_of(backends, CF_SVC_LEAST_CONNECTIONS));
+  std::vector<Fd> open;
+  for (int i = 0; i < 30; ++i) open.push_back(connected(kService, 80));
+  for (auto& backend : backends) CHECK(backend.accepted() == 10);
+  // One backend's connections end: the next ten are its own.
+  std::map<std::string, int> by_backend;
+  open.erase(open.begin(), open.begin() + 15);
+  for (int i = 0; i < 15; ++i) open.push_back(connected(kService, 80));
+  CHECK(mesh.active() == std::pair<std::uint64_t, std::uint64_t>(30, 30));
+  for (auto& backend : backends) CHECK(backend.accepted() == 5);
+}
+
+TEST_CASE("the circuit breaker refuses what is above its limit, and lets in again below it") {
+  Mesh mesh;
+  std::array<Backend, 1> backends;
+  auto plan = plan_of(backends);
+  plan.max_connections = 3;
+  mesh.set(plan);
+  std::vector<Fd> open;
+  for (int i = 0; i < 3; ++i) open.push_back(connected(kService, 80));
+  CHECK_FALSE(connected(kService, 80));
+  CHECK((errno == ECONNREFUSED || errno == EPERM));
+  CHECK(mesh.counter(CF_SVC_C_REFUSED_BREAKER) == 1);
+  open.pop_back();
+  CHECK(connected(kService, 80));
+}
+
+TEST_CASE("a service without backends refuses at once; one that is taken away is an address like any other") {
+  Mesh mesh;
+  const auto plan = plan_of(std::array<Backend, 0>{});
+  mesh.set(plan);
+  CHECK_FALSE(connected(kService, 80));
+  CHECK((errno == ECONNREFUSED || errno == EPERM));
+  CHECK(mesh.counter(CF_SVC_C_REFUSED_EMPTY) == 1);
+}
+
+TEST_CASE("a client keeps its backend where the service wishes that, until it goes") {
+  Mesh mesh;
+  std::array<Backend, 4> backends;
+  auto plan = plan_of(backends);
+  plan.affinity_s = 60;
+  mesh.set(plan);
+  call(20);
+  int used = -1;
+  for (int i = 0; i < 4; ++i) {
+    const auto n = backends[static_cast<std::size_t>(i)].accepted();
+    CHECK((n == 0 || n == 20));
+    if (n == 20) used = i;
+  }
+  REQUIRE(used >= 0);
+  plan.slots.erase(plan.slots.begin() + used);
+  mesh.set(plan);
+  call(20);
+  CHECK(backends[static_cast<std::size_t>(used)].accepted() == 0);
+}
+
+TEST_CASE("consistent hashing sends one caller to one backend") {
+  Mesh mesh;
+  std::array<Backend, 4> backends;
+  mesh.set(plan_of(backends, CF_SVC_HASH));
+  call(20);
+  int used = 0;
+  for (auto& backend : backends) used += backend.accepted() > 0;
+  CHECK(used == 1);
+}
+
+TEST_CASE("a caller of a version that the service knows goes to the backends of that version") {
+  Mesh mesh;
+  std::array<Backend, 3> backends;
+  auto plan = plan_of(backends);
+  plan.by_version["canary"] = {plan.slots[2]};
+  plan.slots.pop_back();
+  mesh.set(plan);
+  call(10);
+  CHECK(backends[2].accepted() == 0);
+  mesh.caller_is("canary");
+  call(10);
+  CHECK(backends[2].accepted() == 10);
+  mesh.caller_is("of which there is none");
+  call(10);
+  CHECK(backends[2].accepted() == 0);
+}
+
+TEST_CASE("random reaches every backend") {
+  Mesh mesh;
+  std::array<Backend, 4> backends;
+  mesh.set(plan_of(backends, CF_SVC_RANDOM));
+  call(400);
+  double chi_squared = 0;
+  for (auto& backend : backends) {
+    const double n = backend.accepted();
+    chi_squared += (n - 100) * (n - 100) / 100;
+  }
+  CHECK(chi_squared < 27.9);  // 3 degrees of freedom, one in 250,000
+}
