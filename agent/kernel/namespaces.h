@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The numbers by which the kernel's programs know a workload's cgroup and network namespace.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "agent/base/result.h"
+
+namespace cortexflow::kernel {
+
+// What bpf_get_current_cgroup_id() says in it: the inode number of its cgroup v2 directory.
+[[nodiscard]] Result<std::uint64_t> cgroup_id(const std::string& directory);
+
+// What bpf_get_netns_cookie() says in it (SO_NETNS_COOKIE, kernel commit e8b9eab99232, 5.14).  `netns`: a path, or a
+// name under /run/netns.
+[[nodiscard]] Result<std::uint64_t> netns_cookie(const std::string& netns);
+
+}  // namespace cortexflow::kernel
