@@ -35,7 +35,7 @@ static __noinline __u32 edge_route(struct xdp_md *ctx, const __u8 *to, bool is_v
 		return result < 0 ? CF_EDGE_V_HELPER_FAILED : CF_EDGE_V_NO_ROUTE;
 	}
 	hop->interface = fib.ifindex;
-	hop->mtu = fib.mtu_result;
+	hop->mtu = fib.tot_len; /* since kernel commit e1850ea9bd9e (5.12), where mtu_result shares its place */
 	edge_copy_mac(hop->dest_mac, fib.dmac);
 	edge_copy_mac(hop->source_mac, fib.smac);
 	return EDGE_WAY_KNOWN;
