@@ -115,6 +115,48 @@ class EdgeBook::Writer {
   std::map<std::string, EdgeOperation> frontends_;
 };
 
+EdgeBook::EdgeBook(EdgeAdopted adopted) : unclaimed_(std::move(adopted.entries)), ids_(std::move(adopted.ids)) {
+  for (const auto& [number, id] : ids_) {
+    next_id_ = std::max(next_id_, id + 1);
+    last_number_ = std::max(last_number_, number);
+  }
+  for (const auto& [service, entry] : unclaimed_) {
+    next_service_ = std::max(next_service_, service + 1);
+    tables_.insert(entry.table);
+    for (const auto& one : entry.plan.backends) {
+      const Frontend address{one.backend.address, one.backend.port, entry.plan.protocol};
+      if (one.local && adopted.local.count(address)) ++local_[address][service];
+    }
+  }
+}
+
+bool EdgeBook::claim(const EdgePlan& plan, EdgeEntry& entry) {
+  for (auto& [service, found] : unclaimed_) {
+    const bool its = std::any_of(found.frontends.begin(), found.frontends.end(), [&](const Frontend& frontend) {
+      return frontend.protocol == plan.protocol &&
+             std::find(plan.frontends.begin(), plan.frontends.end(), std::pair(frontend.address, frontend.port)) !=
+                 plan.frontends.end();
+    });
+    if (!its) continue;
+    entry = std::move(found);
+    unclaimed_.erase(service);
+    return true;
+  }
+  return false;
+}
+
+std::vector<EdgeOperation> EdgeBook::drop_unclaimed() {
+  Writer writer;
+  for (const auto& [service, entry] : unclaimed_) {
+    for (const auto& frontend : entry.frontends) {
+      if (!owners_.count(frontend)) writer.frontend(frontend, nullptr);
+    }
+    remove(entry, writer);
+  }
+  unclaimed_.clear();
+  return finish(std::move(writer));
+}
+
 // The one after the last given out: the longest unused comes back first.
 std::uint16_t EdgeBook::new_number() {
   do {
@@ -208,20 +250,35 @@ void EdgeBook::release(const PortKey& key, Writer& writer) {
     local.mode = CF_EDGE_LOCAL_BACKEND;
     writer.frontend(frontend, local_.count(frontend) ? &local : nullptr);
   }
-  if (entry.table != 0) {
-    place_local(entry, entry.plan, false, writer);
-    for (const auto& [backend, wide] : entry.numbers) {
-      const std::uint32_t number = wide;
-      writer.free_numbers.push_back(wide);
-      writer.put(Writer::kEraseBackends, {EdgeMap::kBackends, false, octets(number), octets(cf_edge_backend{})});
-    }
-    writer.free_tables.push_back(entry.table);
-    writer.put(Writer::kEraseTables, {EdgeMap::kTables, true, octets(entry.table), {}});
-  }
+  if (entry.table != 0) remove(entry, writer);
   entries_.erase(key);
 }
 
+void EdgeBook::remove(const EdgeEntry& entry, Writer& writer) {
+  place_local(entry, entry.plan, false, writer);
+  for (const auto& [backend, wide] : entry.numbers) {
+    const std::uint32_t number = wide;
+    writer.free_numbers.push_back(wide);
+    writer.put(Writer::kEraseBackends, {EdgeMap::kBackends, false, octets(number), octets(cf_edge_backend{})});
+  }
+  writer.free_tables.push_back(entry.table);
+  writer.put(Writer::kEraseTables, {EdgeMap::kTables, true, octets(entry.table), {}});
+}
+
+std::vector<EdgeOperation> EdgeBook::finish(Writer writer) {
+  for (const auto number : writer.free_numbers) ids_.erase(number);
+  for (const auto table : writer.free_tables) tables_.erase(table);
+  return std::move(writer).all();
+}
+
 void EdgeBook::put(const PortKey& key, const EdgePlan& plan, Writer& writer) {
+  if (!entries_.count(key)) {
+    EdgeEntry adopted;
+    if (claim(plan, adopted)) {
+      for (const auto& frontend : adopted.frontends) owners_.emplace(frontend, key);
+      entries_[key] = std::move(adopted);
+    }
+  }
   const auto found = entries_.find(key);
   const bool placed = found != entries_.end() && found->second.table != 0;
   auto refusal = lacks_room(plan, placed ? &found->second : nullptr);
@@ -292,9 +349,7 @@ std::vector<EdgeOperation> EdgeBook::update(const std::map<model::ObjectName, st
                                    [&](const auto& frontend) { return !owners_.count(frontend); });
     if (freed && entry.refusal.empty()) claim_frontends(key, entry, writer);
   }
-  for (const auto number : writer.free_numbers) ids_.erase(number);
-  for (const auto table : writer.free_tables) tables_.erase(table);
-  return std::move(writer).all();
+  return finish(std::move(writer));
 }
 
 std::vector<EdgeOperation> EdgeBook::settle(const model::ObjectName& service) {

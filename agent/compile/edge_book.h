@@ -38,10 +38,27 @@ struct EdgeEntry {
   std::string refusal;  // why the tables aren't what the plan wants; empty if they are
 };
 
+// What an agent before left in the tables, by service number; without names, as the kernel has none.
+struct EdgeAdopted {
+  std::map<std::uint32_t, EdgeEntry> entries;
+  std::map<std::uint16_t, std::uint32_t> ids;  // of backends
+  std::map<Frontend, std::uint32_t> local;     // backends on this node that may answer
+};
+
+// From the maps' contents, keys and values as octets.
+[[nodiscard]] EdgeAdopted adopt_edge(const std::map<EdgeMap, std::vector<std::pair<std::string, std::string>>>& maps);
+
 class EdgeBook {
  public:
+  EdgeBook() = default;
+  // A service is known again by its frontends: its flows stay where they are.
+  explicit EdgeBook(EdgeAdopted adopted);
+
   // Each service's new plans; an empty list takes it out.
   [[nodiscard]] std::vector<EdgeOperation> update(const std::map<model::ObjectName, std::vector<EdgePlan>>& changed);
+
+  // What was adopted and no plan has claimed is taken out: to be called once the configuration has been read whole.
+  [[nodiscard]] std::vector<EdgeOperation> drop_unclaimed();
 
   // For all ports of the service: see edge_slots.h.
   [[nodiscard]] std::vector<EdgeOperation> settle(const model::ObjectName& service);
@@ -54,13 +71,18 @@ class EdgeBook {
   class Writer;
   void put(const PortKey& key, const EdgePlan& plan, Writer& writer);
   void release(const PortKey& key, Writer& writer);
+  void remove(const EdgeEntry& entry, Writer& writer);
+  std::vector<EdgeOperation> finish(Writer writer);
   void claim_frontends(const PortKey& key, EdgeEntry& entry, Writer& writer);
   void write_backends(EdgeEntry& entry, const EdgePlan* before, Writer& writer);
   void place_local(const EdgeEntry& entry, const EdgePlan& plan, bool there, Writer& writer);
   [[nodiscard]] std::string lacks_room(const EdgePlan& plan, const EdgeEntry* entry) const;
   std::uint16_t new_number();
 
+  [[nodiscard]] bool claim(const EdgePlan& plan, EdgeEntry& entry);
+
   std::map<PortKey, EdgeEntry> entries_;
+  std::map<std::uint32_t, EdgeEntry> unclaimed_;
   std::map<Frontend, PortKey> owners_;
   std::map<Frontend, std::map<std::uint32_t, int>> local_;  // CF_EDGE_LOCAL_BACKEND entries: by service, how often
   std::map<std::uint16_t, std::uint32_t> ids_;              // backend number -> id, of those in use

@@ -56,14 +56,14 @@ class Edge:
         assert line, f"edge_driver ended with {self.process.wait()}"
         return dict(zip(VERDICTS, json.loads(line)))
 
-    def serve(self, mode, backends=(1, 2), **more):
+    def serve(self, mode, backends=(1, 2), draining=(), **more):
         services = []
         for front, address, family in ((FRONT, "10.8.{}.2", 4), (FRONT6, "fd08:{}::2", 6)):
             for protocol in ("tcp", "udp"):
                 services.append({"name": f"web{family}{protocol}", "protocol": protocol, "mode": mode,
                                  "frontends": [[front, 80]],
-                                 "backends": [{"address": address.format(n), "port": 8080 if mode == "nat" else 80}
-                                              for n in backends]})
+                                 "backends": [{"address": address.format(n), "port": 8080 if mode == "nat" else 80,
+                                               "draining": n in draining} for n in backends]})
         return self.say({"services": services, **more})
 
     def close(self):
@@ -206,39 +206,39 @@ def too_big(world):
         assert edge.say({})["V_TOO_BIG"] > 0
 
 
-@test("an open connection stays with its server when the other leaves, and when it drains", seconds=40)
+def halves(world, then):
+    """What 16 connections come to, between whose halves of a request `then` happens: who answered, or None."""
+    socks = [world.client.socket(kind=socket.SOCK_STREAM) for _ in range(16)]
+    for sock in socks:
+        sock.connect((FRONT, 80))
+        sock.sendall(b"GET /wh")
+    then()
+    answers = []
+    for sock in socks:
+        with sock:
+            answer = b""
+            try:
+                sock.sendall(b"o HTTP/1.0\r\n\r\n")
+                while part := sock.recv(4096):
+                    answer += part
+            except ConnectionError:
+                pass
+            answers.append(answer[-1:].decode() or None)
+    return answers
+
+
+@test("connections stay with a server when the other leaves, and with both when one drains", seconds=40)
 def kept(world):
     for mode in ("nat", "ipip"):
         with Edge(world.edge, native=False) as edge:
             edge.serve(mode)
-            kept_one(world, edge, mode)
-
-
-def kept_one(world, edge, mode):
-    def connect():
-        sock = world.client.socket(kind=socket.SOCK_STREAM)
-        sock.connect((FRONT, 80))
-        return sock
-
-    # Python's server closes after each answer, so an idle connection stands for a long one: half a request is sent.
-    socks = [connect() for _ in range(16)]
-    for sock in socks:
-        sock.sendall(b"GET /wh")
-    edge.serve(mode, backends=(1,))
-    homes = []
-    for sock in socks:
-        try:
-            sock.sendall(b"o HTTP/1.0\r\n\r\n")
-            answer = b""
-            while part := sock.recv(4096):
-                answer += part
-            homes.append(answer[-1:].decode())
-        except (ConnectionError, TimeoutError):
-            homes.append("lost")
-        sock.close()
-    assert homes.count("1") > 2, homes
-    assert homes.count("1") + homes.count("lost") == 16, homes
-    assert all(a == "1" for a in (world.curl(f"http://{FRONT}/who") for _ in range(6)))
+            answers = halves(world, lambda e=edge, m=mode: e.serve(m, draining=(2,)))
+            assert set(answers) == {"1", "2"}, f"{mode}, draining: {answers}"
+            assert {world.curl(f"http://{FRONT}/who") for _ in range(8)} == {"1"}, f"{mode}: new ones go to who drains"
+            edge.serve(mode)
+            answers = halves(world, lambda e=edge, m=mode: e.serve(m, backends=(1,)))
+            assert set(answers) == {"1", None}, f"{mode}, gone: {answers}"
+            assert {world.curl(f"http://{FRONT}/who") for _ in range(8)} == {"1"}, mode
 
 
 @test("whom the deny list names gets no answer, and others do", seconds=40)

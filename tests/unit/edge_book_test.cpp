@@ -276,3 +276,42 @@ TEST_CASE("a deny entry says what the prefixes around it say, and IPv6 rules lea
   zero.octets[10] = zero.octets[11] = 0xff;
   CHECK(find(zero, 96).drop_until_ns[CF_EDGE_IN] == 0);
 }
+
+TEST_CASE("what an agent before left in the edge's tables is taken over, not written again") {
+  auto kept = plan_of(5), gone = plan_of(3);
+  kept.backends[1].local = true;
+  gone.service = name_of(1);
+  gone.frontends[0].first = v4(1, 1);
+  EdgeBook before;
+  Maps maps;
+  const auto apply = [&](const std::vector<EdgeOperation>& operations) {
+    for (const auto& operation : operations) {
+      maps.apply(operation);
+      maps.check_whole();
+    }
+  };
+  apply(before.update({{kept.service, {kept}}, {gone.service, {gone}}}));
+  const auto octets = [](const auto& value) {
+    return std::string(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  std::map<EdgeMap, std::vector<std::pair<std::string, std::string>>> contents;
+  for (const auto& [key, value] : maps.frontends) contents[EdgeMap::kFrontends].emplace_back(key, octets(value));
+  for (const auto& [key, value] : maps.backends) contents[EdgeMap::kBackends].emplace_back(octets(key), octets(value));
+  for (const auto& [key, slots] : maps.tables) {
+    contents[EdgeMap::kTables].emplace_back(
+        octets(key), std::string(reinterpret_cast<const char*>(slots.data()), sizeof(cf_edge_table)));
+  }
+  EdgeBook after(adopt_edge(contents));
+  CHECK(after.has_local());
+  CHECK(after.update({{kept.service, {kept}}}).empty());
+  apply(after.drop_unclaimed());
+  CHECK(maps.frontends.size() == 2);  // its own, and its backend's on this node
+  CHECK(maps.backends.size() == 5);
+  CHECK(maps.tables.size() == 1);
+  auto changed = kept;
+  changed.backends.push_back({{v4(3, 3), 8080}});
+  apply(after.update({{kept.service, {changed}}}));  // with a number and an id that nobody has had
+  CHECK(maps.backends.size() == 6);
+  apply(after.update({{kept.service, {}}}));
+  CHECK((maps.backends.empty() && maps.tables.empty() && maps.frontends.empty()));
+}
