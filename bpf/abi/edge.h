@@ -137,6 +137,7 @@ struct cf_edge_deny_key {
 	__u32 prefix_length; /* 16 + the prefix' own, IPv4 with 96 more */
 	__u8 port[2];	     /* of the frontend, network order as a trie wants it; 0: all */
 	__u8 address[16];
+	__u8 pad[2]; /* behind every prefix */
 };
 CF_EDGE_STATIC_ASSERT(sizeof(struct cf_edge_deny_key) == 24, "cf_edge_deny_key");
 

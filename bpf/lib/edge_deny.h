@@ -26,8 +26,11 @@ static __always_inline bool edge_denied_by(const struct cf_edge_deny_key *key, _
 /* `address` is the client's, `port` the frontend's. */
 static __noinline bool edge_denied(__u32 flags, const __u8 *address, __u16 port, __u32 direction)
 {
-	struct cf_edge_deny_key key = {.prefix_length = 16 + 128};
+	struct cf_edge_deny_key key;
 
+	key.prefix_length = 16 + 128;
+	key.port[0] = key.port[1] = 0;
+	key.pad[0] = key.pad[1] = 0;
 	direction &= 1;
 	__builtin_memcpy(key.address, address, sizeof(key.address));
 	if ((flags & CF_EDGE_DENY_ANY) && edge_denied_by(&key, direction))
