@@ -47,9 +47,6 @@ SEC("xdp")
 int bench_empty(struct xdp_md *ctx) { return XDP_PASS; }
 
 SEC("xdp")
-int bench_clock(struct xdp_md *ctx)
-{
-	return bpf_ktime_get_ns() ? XDP_PASS : XDP_DROP;
-}
+int bench_clock(struct xdp_md *ctx) { return bpf_ktime_get_ns() ? XDP_PASS : XDP_DROP; }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -36,7 +36,8 @@ void write_to(const char* path, const char* text) {
 OwnNetns::OwnNetns() : home_(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
   if (!home_ || unshare(CLONE_NEWNET) != 0) throw std::runtime_error("unshare");
   const char* commands =
-      "set -e; ip link set lo up; ip link add way0 address 02:00:00:00:0d:00 type veth peer name way1; ip link set way1 up; "
+      "set -e; ip link set lo up; ip link add way0 address 02:00:00:00:0d:00 type veth peer name way1; ip link set "
+      "way1 up; "
       "ip address add 10.1.0.254/24 dev way0; ip address add fd01::fe/64 dev way0 nodad; ip link set way0 up; "
       "i=1; while [ $i -lt 100 ]; do m=02:00:00:00:01:$(printf %02x $i); "
       "echo neigh add 10.1.0.$i lladdr $m dev way0 nud permanent; "
