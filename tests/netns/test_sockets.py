@@ -14,6 +14,7 @@ import dnsmsg
 from agent import Agent, expect
 from dnsserver import Server
 from harness import test
+from isolation import CGROUP, own_cgroup
 from netns import Namespace, bound_to_us, sh, veth
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -78,20 +79,20 @@ def comm(env):
     assert lookup["owner_source"] in ("kprobe", "cgroup", "tracepoint"), lookup["owner_source"]
 
 
-@test("the cgroup id is the inode number of the process's cgroup v2 folder")
+@test("the cgroup id is the inode number of the process's cgroup v2 folder, its path starts at the hierarchy's root")
 def cgroup(env):
-    with open("/proc/self/cgroup", encoding="ascii") as file:
-        path = next(line[3:].rstrip("\n") for line in file if line.startswith("0::"))
-    mount = sh("findmnt", "-n", "-o", "TARGET", "-t", "cgroup2").split()[0]
-    expect(ask(env, "cgroup"), cgroup_id=os.stat(mount + path).st_ino)
+    lookup = ask(env, "cgroup")
+    expect(lookup, cgroup_id=os.stat(CGROUP).st_ino)
+    expect(lookup["workload"], cgroup_path=own_cgroup(), name=os.path.basename(CGROUP))
 
 
 @test("the A and AAAA pair that glibc sends with one sendmmsg is two lookups of the resolving process")
 def sendmmsg_pair(env):
     name = dnsmsg.unique("pair")
-    env.near.resolv_conf("nameserver 127.0.0.1\noptions attempts:1 timeout:3\n")
+    conf = env.agent.place.path("resolv.conf", "nameserver 127.0.0.1\noptions attempts:1 timeout:3\n")
     code = f"import socket, os; print(os.getpid()); print(len(socket.getaddrinfo('{name}', 80, type=socket.SOCK_STREAM)))"
-    out = sh(*bound_to_us(["ip", "netns", "exec", env.near.name, sys.executable, "-SEc", code])).split()
+    mount = 'mount --bind "$0" /etc/resolv.conf; exec "$@"'
+    out = env.near.run("unshare", "--mount", "sh", "-ec", mount, conf, sys.executable, "-SEc", code).split()
     lookups = env.watch.named(name, 2)
     assert sorted(lookup["qtype"] for lookup in lookups) == ["A", "AAAA"], lookups
     assert lookups[0]["client_port"] == lookups[1]["client_port"], "glibc asks both on one socket"
