@@ -98,7 +98,11 @@ def timeout_closed(env):
 
 @test("an answer after the timeout is a late answer: two records, and the lookup is not counted twice")
 def late(env):
-    name = env.server.on(dnsmsg.unique("late"), lambda q: [(TIMEOUT + 0.8, q.answer(dnsmsg.NXDOMAIN))])
+    def answer_when_given_up(q):
+        env.watch.wait_for(lambda l: l["name"] == name and l["outcome"] == "timeout")
+        return [q.answer(dnsmsg.NXDOMAIN)]
+
+    name = env.server.on(dnsmsg.unique("late"), answer_when_given_up)
     before = env.agent.metrics()
     with client(env) as sock:
         sock.send(dnsmsg.query(name))
