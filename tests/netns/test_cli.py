@@ -3,9 +3,9 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
-import time
 from types import SimpleNamespace
 
 import dnsmsg
@@ -112,11 +112,13 @@ def follow(env):
     process = subprocess.Popen(bound_to_us([CFCLI, "--socket", env.agent.place.socket, "dns", "watch", "--follow", "-o", "json"]),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        time.sleep(0.4)
+        while not select.select([process.stdout], [], [], 0.05)[0]:  # until it follows
+            env.agent.mark()
+        env.watch.settle()
         name = dnsmsg.unique("follow")
         ask(env, [name])
-        lookup = json.loads(process.stdout.readline())["lookup"]
-        assert lookup["name"] == name, lookup
+        shown = (json.loads(line)["lookup"]["name"] for line in process.stdout)
+        assert name in shown
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=5)
     finally:

@@ -44,6 +44,7 @@ def ask(env, label, connected=True, family=socket.AF_INET, address="127.0.0.1", 
         for level, option, value in options:
             sock.setsockopt(level, option, value)
         message = dnsmsg.query(name, **query)
+        began = time.monotonic_ns()
         if connected:
             sock.connect((address, 53))
             sock.send(message)
@@ -51,7 +52,9 @@ def ask(env, label, connected=True, family=socket.AF_INET, address="127.0.0.1", 
             sock.sendto(message, (address, 53))
         port = sock.getsockname()[1]
         answer = sock.recv(65535)
+        took = time.monotonic_ns() - began
     lookup = env.watch.one(name)
+    assert 0 < lookup["latency_ns"] <= took, (lookup["latency_ns"], took)
     expect(lookup, outcome="answered", id=dnsmsg.ident_of(message), client_port=port, server_port=53, transport="udp",
            rcode="NOERROR", has_answer=True, transmissions=1, query_size=len(message), answer_size=len(answer))
     return lookup
@@ -62,7 +65,6 @@ def connected(env):
     lookup = ask(env, "connected")
     expect(lookup, client="127.0.0.1", server="127.0.0.1", qtype="A", qclass="IN", answers=1, pid=os.getpid(),
            netns=env.near.inode, truncated=False)
-    assert 0 < lookup["latency_ns"] < 1_000_000_000, lookup["latency_ns"]
 
 
 @test("a query on an unconnected UDP socket is one lookup, with its process")
@@ -287,4 +289,6 @@ def start_time(env):
     text = json.dumps(lookup["start"]).strip('"')
     whole, _, fraction = text.rstrip("Z").partition(".")
     seconds = time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - time.timezone + float(f"0.{fraction or 0}")
-    assert before - 0.05 <= seconds <= time.time() + 0.05, f"{text} is not within [{before}, {time.time()}]"
+    after = time.time()
+    step = 0.001  # the agent reads the two clocks one after the other, and the system's may be slewed
+    assert before - step <= seconds <= after + step, f"{text} is not within [{before}, {after}]"
