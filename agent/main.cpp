@@ -50,7 +50,8 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.set_version_flag("--version", std::string("cfagent ") + CORTEXFLOW_VERSION);
   for (const auto& key : source::setting_keys()) {
     app.add_option(flag_name(key), flags.values[key],
-                   fmt::format("{} in the settings file, {} in the environment", key, source::environment_name(key)));
+                   fmt::format("{}; {} in the settings file, {} in the environment", source::expected_value(key), key,
+                               source::environment_name(key)));
   }
 }
 
@@ -95,7 +96,20 @@ void set_up_log(const source::Settings& settings, const std::shared_ptr<LogRing>
 }
 
 // One agent a pin path: held as long as the process lives, whatever ends it.
-Result<Fd> lock_pin_path(const std::string& pin_path) {
+struct PinPathLock {
+  std::string path;
+  Fd directory;
+
+  PinPathLock(std::string of, Fd locked) : path(std::move(of)), directory(std::move(locked)) {}
+  PinPathLock(PinPathLock&&) = default;
+  PinPathLock& operator=(PinPathLock&&) = delete;
+  ~PinPathLock() {
+    std::error_code ignored;
+    if (directory) std::filesystem::remove(path, ignored);  // unless somebody else's pins are in it
+  }
+};
+
+Result<PinPathLock> lock_pin_path(const std::string& pin_path) {
   Fd directory(open(pin_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return fail_errno(fmt::format("cannot open {}", pin_path), errno);
   if (flock(directory.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -103,7 +117,7 @@ Result<Fd> lock_pin_path(const std::string& pin_path) {
                                      "stop it first (systemctl stop cfagent), or give this one its own --pin-path, "
                                      "--control-socket and --metrics-listen"});
   }
-  return directory;
+  return PinPathLock(pin_path, std::move(directory));
 }
 
 int complain(const Error& error, int status) {

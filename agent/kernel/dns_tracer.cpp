@@ -79,9 +79,9 @@ Result<void> DnsTracer::attach() {
   if (!ring_) return fail_errno("cannot read the ring buffer dns_events", errno);
   // Answers first: a query that is seen must not lose its answer to the moment between the two.
   skeleton_->links.dns_ingress = bpf_program__attach_cgroup(skeleton_->progs.dns_ingress, cgroup_.get());
-  if (!skeleton_->links.dns_ingress) return fail_errno("cannot attach dns_ingress to the root cgroup", errno);
+  if (!skeleton_->links.dns_ingress) return fail_errno(fmt::format("cannot attach dns_ingress to {}", options_.cgroup_root), errno);
   skeleton_->links.dns_egress = bpf_program__attach_cgroup(skeleton_->progs.dns_egress, cgroup_.get());
-  if (!skeleton_->links.dns_egress) return fail_errno("cannot attach dns_egress to the root cgroup", errno);
+  if (!skeleton_->links.dns_egress) return fail_errno(fmt::format("cannot attach dns_egress to {}", options_.cgroup_root), errno);
   return {};
 }
 
@@ -113,7 +113,6 @@ Result<void> DnsTracer::pin() {
 void DnsTracer::unpin() {
   std::error_code ignored;
   for (const auto& path : pins_) std::filesystem::remove(path, ignored);
-  if (!pins_.empty()) std::filesystem::remove(options_.pin_path, ignored);  // unless somebody else's pins are in it
 }
 
 Result<void> DnsTracer::set_ports(const std::vector<std::uint16_t>& ports) {

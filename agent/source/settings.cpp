@@ -89,7 +89,8 @@ const std::vector<Setting>& all_settings() {
       text_setting("control_socket", "a path", &Settings::control_socket),
       {"metrics_listen", "ADDRESS:PORT", set_listen},
       text_setting("pin_path", "a path below /sys/fs/bpf", &Settings::pin_path),
-      text_setting("cgroup_root", "the path of a cgroup v2 mount", &Settings::cgroup_root, true),
+      text_setting("cgroup_root", "a directory of cgroup v2, to observe only what is below it", &Settings::cgroup_root,
+                   true),
       choice_setting("log_level", {"debug", "info", "warn", "error"}, &Settings::log_level),
       choice_setting("log_format", {"text", "json"}, &Settings::log_format),
       {"program_stats", "true or false", set_program_stats},
@@ -171,6 +172,11 @@ const std::vector<std::string>& setting_keys() {
     return keys;
   }();
   return kKeys;
+}
+
+const std::string& expected_value(const std::string& key) {
+  const auto& settings = all_settings();
+  return std::find_if(settings.begin(), settings.end(), [&](const auto& s) { return s.key == key; })->expected;
 }
 
 std::string environment_name(const std::string& key) {

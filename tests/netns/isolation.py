@@ -69,7 +69,24 @@ def enter():
 
 def leave(home):
     join_cgroup(home if os.path.isdir(home) else MOUNT)
-    remove_cgroup(CGROUP)
+    for name in os.listdir(MOUNT):
+        if name.startswith(PREFIX):
+            remove_cgroup(f"{MOUNT}/{name}")
+
+
+def inside(directory, *argv):
+    """The command, in that cgroup."""
+    return ["sh", "-ec", 'echo 0 >"$0/cgroup.procs"; exec "$@"', directory, *map(str, argv)]
+
+
+@contextlib.contextmanager
+def cgroup(directory):
+    """Made with what is missing above it; gone at the end, with the processes in it."""
+    os.makedirs(directory)
+    try:
+        yield directory
+    finally:
+        remove_cgroup(directory)
 
 
 def sweep():

@@ -15,24 +15,8 @@ import dnsmsg
 from agent import Agent, Place, expect, total, wait_until
 from dnsserver import Server
 from harness import test
+from loaded import nothing_left
 from netns import Namespace, sh
-
-
-def bpf_objects():
-    """(kind, id) of every program, map and link on this machine."""
-    return {(kind, row["id"]) for kind in ("prog", "map", "link") for row in json.loads(sh("bpftool", "-j", kind, "show"))}
-
-
-@contextlib.contextmanager
-def nothing_left():
-    """What is loaded after the block is what was loaded before it."""
-    before = bpf_objects()
-    yield
-    deadline = time.monotonic() + 3  # the kernel frees programs a moment after the last reference
-    while (left := bpf_objects() - before) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    names = {row["id"]: row.get("name", "") for row in json.loads(sh("bpftool", "-j", "prog", "show"))}
-    assert not left, [(kind, ident, names.get(ident, "") if kind == "prog" else "") for kind, ident in sorted(left)]
 
 
 def pins(place):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every way in which a program can put a query on the wire: sockets, system calls, address families, packets."""
 
+import contextlib
 import json
 import os
 import socket
@@ -11,10 +12,10 @@ import time
 from types import SimpleNamespace
 
 import dnsmsg
-from agent import Agent, expect
+from agent import Agent, expect, wait_until
 from dnsserver import Server
 from harness import test
-from isolation import CGROUP, own_cgroup
+from isolation import CGROUP, MOUNT, PREFIX, cgroup as cgroup_of, inside, own_cgroup
 from netns import Namespace, bound_to_us, sh, veth
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -86,6 +87,40 @@ def cgroup(env):
     lookup = ask(env, "cgroup")
     expect(lookup, cgroup_id=os.stat(CGROUP).st_ino)
     expect(lookup["workload"], cgroup_path=own_cgroup(), name=os.path.basename(CGROUP))
+
+
+@test("a container of a pod has its ids from its cgroup, also where only a part of the machine is observed")
+def pod(env):
+    uid, container = "0a1b2c3d_0000_4000_8000_00000000000f", "c0ffee" + "0" * 58
+    slices = f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid}.slice"
+    with cgroup_of(f"{CGROUP}/{slices}/cri-containerd-{container}.scope") as directory:
+        name = dnsmsg.unique("pod")
+        env.near.run(*inside(directory, "dig", "+tries=1", "+time=3", "@127.0.0.1", name))
+        lookup = env.watch.one(name)
+        expect(lookup, outcome="answered", comm="dig", cgroup_id=os.stat(directory).st_ino)
+        expect(lookup["workload"], container_id=container, pod_uid=uid.replace("_", "-"), name=container[:12],
+               cgroup_path=f"{own_cgroup()}/{slices}/cri-containerd-{container}.scope")
+
+
+@test("--cgroup-root hides what is outside of it; without it the agent sees every cgroup and network namespace")
+def whole_machine(env):
+    below = dnsmsg.unique("machine")
+    outer, inner = f"outer.{below}", f"inner.{below}"
+
+    def asked_and_seen(ns, directory, name, watch):  # asked again, should the machine's other traffic have filled the ring
+        ns.run(*inside(directory, "dig", "+tries=1", "+time=3", "@127.0.0.1", name))
+        with contextlib.suppress(AssertionError):
+            return watch.wait_for(lambda l: l["name"] == name, 1, 1)[0]
+
+    with cgroup_of(f"{MOUNT}/{PREFIX}outside") as outside, Namespace("any") as ns, Server(ns), Agent(cgroup_root=None) as whole, \
+            whole.watch(name=f"*.{below}") as watch:
+        for directory, name in ((outside, outer), (CGROUP, inner)):
+            lookup = wait_until(lambda d=directory, n=name: asked_and_seen(ns, d, n, watch), 15, f"the lookup of {name}")
+            expect(lookup, outcome="answered", netns=ns.inode, cgroup_id=os.stat(directory).st_ino)
+            expect(lookup["workload"], cgroup_path="/" + os.path.basename(directory))
+    env.watch.wait_for(lambda l: l["name"] == inner)
+    env.watch.settle()
+    assert not [lookup for lookup in env.watch.lookups if lookup["name"] == outer]
 
 
 @test("the A and AAAA pair that glibc sends with one sendmmsg is two lookups of the resolving process")
