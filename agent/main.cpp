@@ -49,9 +49,10 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_flag("--dry-run", flags.dry_run, "say what would be loaded, load nothing");
   app.set_version_flag("--version", std::string("cfagent ") + CORTEXFLOW_VERSION);
   for (const auto& key : source::setting_keys()) {
-    app.add_option(flag_name(key), flags.values[key],
-                   fmt::format("{}; {} in the settings file, {} in the environment", source::expected_value(key), key,
-                               source::environment_name(key)));
+    auto* option = app.add_option(flag_name(key), flags.values[key],
+                                  fmt::format("{}; {} in the settings file, {} in the environment",
+                                              source::expected_value(key), key, source::environment_name(key)));
+    if (key != "dns.ports") option->expected(1);
   }
 }
 
@@ -172,8 +173,8 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
     spdlog::info("{}: {}{}", function.name, function.hook.empty() ? "none" : function.hook,
                  function.detail.empty() ? "" : " (" + function.detail + ")");
   }
-  spdlog::info("cfagent {} watches DNS on {}; metrics on {}, control on {}", CORTEXFLOW_VERSION, settings.node_name,
-               settings.metrics_listen, settings.control_socket);
+  spdlog::info("cfagent {} watches DNS on {}; metrics on {}:{}, control on {}", CORTEXFLOW_VERSION, settings.node_name,
+               settings.metrics_listen.substr(0, colon), metrics.port(), settings.control_socket);
   sd_notify(0, "READY=1");
   auto ran = node.run(signals, [&] {
     sd_notify(0, "RELOADING=1");

@@ -79,9 +79,11 @@ Result<void> DnsTracer::attach() {
   if (!ring_) return fail_errno("cannot read the ring buffer dns_events", errno);
   // Answers first: a query that is seen must not lose its answer to the moment between the two.
   skeleton_->links.dns_ingress = bpf_program__attach_cgroup(skeleton_->progs.dns_ingress, cgroup_.get());
-  if (!skeleton_->links.dns_ingress) return fail_errno(fmt::format("cannot attach dns_ingress to {}", options_.cgroup_root), errno);
+  if (!skeleton_->links.dns_ingress)
+    return fail_errno(fmt::format("cannot attach dns_ingress to {}", options_.cgroup_root), errno);
   skeleton_->links.dns_egress = bpf_program__attach_cgroup(skeleton_->progs.dns_egress, cgroup_.get());
-  if (!skeleton_->links.dns_egress) return fail_errno(fmt::format("cannot attach dns_egress to {}", options_.cgroup_root), errno);
+  if (!skeleton_->links.dns_egress)
+    return fail_errno(fmt::format("cannot attach dns_egress to {}", options_.cgroup_root), errno);
   return {};
 }
 

@@ -67,6 +67,7 @@ class Place:
         self.socket = os.path.join(self.dir, "agent.sock")
         self.pins = os.path.join(self.bpffs, "cortexflow")
         self.metrics_port = free_port()
+        self.metrics_listen = f"127.0.0.1:{self.metrics_port}"
 
     def path(self, name, text=None):
         path = os.path.join(self.dir, name)
@@ -77,13 +78,16 @@ class Place:
 
     def argv(self, *flags, cgroup_root=CGROUP):
         """`cgroup_root` None leaves it to the agent: it observes the whole machine."""
-        return [CFAGENT, "--control-socket", self.socket, "--metrics-listen", f"127.0.0.1:{self.metrics_port}",
+        return [CFAGENT, "--control-socket", self.socket, "--metrics-listen", self.metrics_listen,
                 "--pin-path", self.pins, *(["--cgroup-root", cgroup_root] if cgroup_root else []), *flags]
 
-    def run(self, *flags, prefix=(), timeout=15, argv=None):
+    def pinned(self):
+        return [os.path.join(folder, name) for folder, _, files in os.walk(self.pins) for name in files]
+
+    def run(self, *flags, prefix=(), timeout=15, argv=None, cgroup_root=CGROUP):
         """Runs the agent to its end, for the cases in which it must end by itself."""
-        return subprocess.run(bound_to_us([*prefix, *(argv or self.argv(*flags))]), capture_output=True, text=True,
-                              timeout=timeout, check=False)
+        argv = argv or self.argv(*flags, cgroup_root=cgroup_root)
+        return subprocess.run(bound_to_us([*prefix, *argv]), capture_output=True, text=True, timeout=timeout, check=False)
 
     def close(self):
         subprocess.run(["umount", self.bpffs], capture_output=True, check=False)

@@ -20,12 +20,12 @@ def _setns(fd):
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def sh(*argv, **options):
-    """Runs a command that must succeed; its output is in the exception where it doesn't."""
+def sh(*argv, stderr_too=False, **options):
+    """Runs a command that must succeed, and answers its output; that is in the exception where it doesn't."""
     done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, **options)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, argv))}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
+    return done.stdout + (done.stderr if stderr_too else "")
 
 
 def bound_to_us(argv):
