@@ -35,9 +35,10 @@ def connect(env, address="127.0.0.1"):
 
 def write(sock, data, *cuts):
     """Sends the data in pieces that end at the given places, each as a segment of its own."""
-    for start, end in zip((0, *cuts), (*cuts, len(data))):
+    for start, end in zip((0, *cuts), cuts):
         sock.sendall(data[start:end])
         wait_until(lambda: not struct.unpack("i", fcntl.ioctl(sock, SIOCOUTQNSD, b"\0" * 4))[0], 2, "the segment is sent")
+    sock.sendall(data[cuts[-1]:])
 
 
 def names_of(label, count):
