@@ -8,7 +8,7 @@ import struct
 from types import SimpleNamespace
 
 import dnsmsg
-from agent import Agent, expect, wait_until
+from agent import Agent, expect
 from dnsserver import Server
 from harness import test
 from netns import Namespace
@@ -53,7 +53,9 @@ def edns(env):
 
 @test("an extended rcode of EDNS is put together from its two parts")
 def extended_rcode(env):
-    expect(scripted(env, "badvers", lambda q: [q.answer(records=[], edns=1232, extended_rcode=1)], edns=1232), rcode="BADVERS")
+    for records in ([], [dnsmsg.address_record(dnsmsg.A)] * 3):  # right behind the question, and further on
+        lookup = scripted(env, "badvers", lambda q, r=records: [q.answer(records=r, edns=1232, extended_rcode=1)], edns=1232)
+        expect(lookup, rcode="BADVERS", answers=len(records))
 
 
 @test("compressed names in the answer do not matter")
@@ -66,15 +68,13 @@ def compressed(env):
     expect(scripted(env, "compressed", script), answers=3, outcome="answered", rcode="NOERROR")
 
 
-@test("an answer whose question is compressed is still matched, or counted as not understood")
-def compressed_question(env):
-    before = sum(env.agent.status()["parse_errors"].values())
-    name = dnsmsg.unique("cq")
-    # The question's name is a pointer to itself: no server sends that, a broken one might.
-    env.server.on(name, lambda q: [struct.pack("!6H", q.ident, 0x8180, 1, 0, 0, 0) + b"\xc0\x0c\0\1\0\1"])
-    exchange(env, dnsmsg.query(name))
-    wait_until(lambda: sum(env.agent.status()["parse_errors"].values()) > before or
-               [l for l in env.watch.lookups if l["name"] == name], 3, "either outcome")
+@test("an answer whose question is compressed, or that has none, is matched by its id")
+def broken_question(env):
+    for count, question in ((1, b"\xc0\x0c\0\1\0\1"), (0, b"")):  # a pointer to itself: no sound server sends that
+        def script(q, head=(0x8180, count, 0, 0, 0), rest=question):
+            return [struct.pack("!6H", q.ident, *head) + rest]
+
+        expect(scripted(env, "broken", script), outcome="answered", rcode="NOERROR", has_answer=True)
 
 
 @test("a name of 255 octets is whole")
@@ -168,15 +168,6 @@ def truncated_then_tcp(env):
     expect(udp, transport="udp", truncated=True, outcome="answered", answers=0)
     expect(tcp, transport="tcp", truncated=False, outcome="answered", answers=len(dnsmsg.padding(4000)))
     assert udp["pid"] == tcp["pid"] != 0
-
-
-@test("an answer with no question section is counted, or matched by its id")
-def no_question(env):
-    name = env.server.on(dnsmsg.unique("noq"), lambda q: [struct.pack("!6H", q.ident, 0x8181, 0, 0, 0, 0)])
-    before = sum(env.agent.status()["parse_errors"].values())
-    exchange(env, dnsmsg.query(name))
-    wait_until(lambda: sum(env.agent.status()["parse_errors"].values()) > before or
-               [l for l in env.watch.lookups if l["name"] == name], 3, "either outcome")
 
 
 @test("2,000 random messages each way break nothing: the next lookup is right")
