@@ -101,6 +101,7 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
     if (ticks >= kConsumesPerSweep) {
       ticks = 0;
       sweep();
+      if (auto attached = tracer_->check_attached(); !attached) return attached;
     }
   }
 }

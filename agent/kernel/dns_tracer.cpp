@@ -130,6 +130,18 @@ Result<void> DnsTracer::set_ports(const std::vector<std::uint16_t>& ports) {
   return {};
 }
 
+Result<void> DnsTracer::check_attached() const {
+  for (const bpf_link* link : {skeleton_->links.dns_ingress, skeleton_->links.dns_egress}) {
+    bpf_link_info info{};
+    __u32 size = sizeof info;
+    if (bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &size) == 0 && info.cgroup.cgroup_id != 0) continue;
+    return tl::make_unexpected(
+        Error{fmt::format("cgroup {} was removed: nothing is seen any more", options_.cgroup_root),
+              "start the agent again when it is there, or with another --cgroup-root"});
+  }
+  return {};
+}
+
 int DnsTracer::ring_fd() const { return ring_buffer__epoll_fd(ring_); }
 
 void DnsTracer::consume() { ring_buffer__consume(ring_); }

@@ -12,6 +12,7 @@ import dnsmsg
 from agent import Agent, Place, expect, total, wait_until
 from dnsserver import Server
 from harness import test
+from isolation import CGROUP, cgroup
 from loaded import nothing_left
 from refusal import refused
 from netns import Namespace, sh
@@ -126,6 +127,17 @@ def second():
         with agent.watch() as watch:
             lookup_through(ns, watch)
         assert place.pinned() and os.path.exists(place.socket), "the first one's pins and socket are gone"
+
+
+@test("an agent whose cgroup root is removed ends and says so, instead of seeing nothing in silence")
+def cgroup_removed():
+    with nothing_left(), Place() as place, cgroup(f"{CGROUP}/removed") as directory:
+        agent = Agent(place=place, cgroup_root=directory)
+        os.rmdir(directory)
+        assert agent.process.wait(10) == 1, agent.log()
+        assert f"cgroup {directory} was removed" in agent.log() and "--cgroup-root" in agent.log(), agent.log()
+        assert not place.pinned() and not os.path.exists(place.socket)
+        agent.close()
 
 
 @test("SIGHUP reads the configuration again: ports come and go, the rest goes on")
