@@ -5,6 +5,7 @@ from figures import table
 from place import Place, bpftool, resident_kib
 
 RATE = 50000
+SCRAPES = 8  # at each step: a scrape is part of an agent's life, and each of its HTTP threads keeps memory for it
 RSS_GROWTH_MAX = 1.10  # from half way on: what is bounded has been filled by then
 
 
@@ -29,7 +30,8 @@ def steps_of(place, names_limit, total, steps):
                 load = place.load(RATE, count / RATE, first=(step - 1) * count, names=count)
                 assert load["answered"] >= count * 0.95, f"the load reached {load} only"
             status = agent.balance()
-            samples = agent.metrics()  # a scrape is part of an agent's life
+            for _ in range(SCRAPES):
+                samples = agent.metrics()
             maps = map_kib(agent)
             rows.append({"names_limit": names_limit, "lookups": status["delivered"], "series": len(samples), **resident_kib(agent.pid),
                          "maps_kib": sum(maps.values()), "maps": maps})

@@ -13,7 +13,7 @@ from agent import Agent
 from netns import PREFIX, Namespace, bound_to_us, sh
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-QUIET_SECONDS = 30  # how long to wait for another agent to go
+QUIET_SECONDS = 300  # how long to wait for another agent to go
 LOAD_SLACK_SECONDS = 30
 
 
