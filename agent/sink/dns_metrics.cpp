@@ -144,7 +144,12 @@ Metric& DnsMetrics::metric(Table<Metric>& table, Series series, const Args&... a
   if (!table.shape.qtype) series.qtype = 0;
   if (!table.shape.rcode) series.rcode = 0;
   if (!table.shape.name) series.name = 0;
-  if (const auto found = table.metrics.find(series); found != table.metrics.end()) return *found->second;
+  if (table.latest && table.latest_series == series) return *table.latest;
+  if (const auto found = table.metrics.find(series); found != table.metrics.end()) {
+    table.latest_series = series;
+    table.latest = found->second;
+    return *found->second;
+  }
   if (table.metrics.size() >= limits_.series) {
     series_overflow_.Increment();
     series.server = series.workload = series.name = LabelLimit::kOther;
