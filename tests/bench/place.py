@@ -10,20 +10,12 @@ import tempfile
 import time
 
 from agent import Agent
+from isolation import MOUNT, remove_cgroup
 from netns import PREFIX, Namespace, bound_to_us, sh
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUIET_SECONDS = 300  # how long to wait for another agent to go
 LOAD_SLACK_SECONDS = 30
-
-
-def cgroup2_mount():
-    with open("/proc/self/mountinfo", encoding="ascii", errors="replace") as file:
-        for line in file:
-            fields, _, kind = line.partition(" - ")
-            if kind.startswith("cgroup2 ") and fields.split()[3] == "/":
-                return fields.split()[4]
-    raise RuntimeError("no cgroup v2 hierarchy is mounted: mount -t cgroup2 none /sys/fs/cgroup")
 
 
 def bpftool(*arguments):
@@ -42,9 +34,9 @@ class Place:
         self._stack = contextlib.ExitStack()
         try:
             self.dir = self._stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX))
-            self.cgroup = os.path.join(cgroup2_mount(), f"cfbench-{os.getpid()}")
+            self.cgroup = os.path.join(MOUNT, f"cfbench-{os.getpid()}")
             os.mkdir(self.cgroup)
-            self._stack.callback(self._remove_cgroup)
+            self._stack.callback(remove_cgroup, self.cgroup)
             self.ns = self._stack.enter_context(Namespace("bench"))
             for program in ("load", "ask"):
                 sh("cc", "-O2", "-Wall", "-Werror", "-o", f"{self.dir}/{program}", f"{HERE}/{program}.c")
@@ -52,16 +44,8 @@ class Place:
             self._stack.close()
             raise
 
-    def _remove_cgroup(self):
-        """What was in it has been killed; the kernel may need a moment to see it."""
-        for _ in range(100):
-            with contextlib.suppress(OSError):
-                os.rmdir(self.cgroup)
-                return
-            time.sleep(0.02)
-
     def agent(self, *flags):
-        return Agent("--cgroup-root", self.cgroup, "--log-level", "warn", *flags)
+        return Agent("--log-level", "warn", *flags, cgroup_root=self.cgroup)
 
     def argv(self, cpu, *command):
         """The command in the place's namespace and cgroup (the sockets that it opens are traced), on one CPU."""
