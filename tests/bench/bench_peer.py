@@ -28,9 +28,10 @@ def with_capture(place, kind, rate, seconds):
     with Observer(place, kind) as observer:
         cpu = observer.cpu_seconds()
         load = place.load(rate, seconds)
+        observer.sent(load)
         observer.settle()
         out = {**load, "cpu": observer.cpu_seconds() - cpu, "rss": observer.resident_kib()}
-        return {**out, "lost_packets": observer.finish()}
+        return {**out, "lost_packets": observer.lost()}
 
 
 def measure(place, who, rate, seconds):
@@ -59,5 +60,5 @@ def run(smoke):
                   "load_us": summary([1e6 * p["cpu_seconds"] / p["answered"] for p in parts])}
         figures.append(figure)
         rows.append([f"{rate:,}", name, f"{figure['load_us']['median']:.2f}", f"{figure['cpu_ms_per_10k']['median']:.0f} ms", figure["lost_packets"], f"{figure['rss_kib']:,}"])
-    table("The same load, looked at by different observers", ["lookups/s", "observer", "load us/lookup", "its CPU per 10,000", "lost", "RSS KiB"], rows)
+    table("The same load, looked at by different observers", ["lookups/s", "observer", "load us/lookup", "its CPU per 10,000", "records or packets lost", "RSS KiB"], rows)
     return figures

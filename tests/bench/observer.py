@@ -22,6 +22,7 @@ class Observer:
     """A capture of the place's loopback while it lives."""
 
     def __init__(self, place, kind):
+        self._kind, self._sent = kind, 0
         self._out, self._log = (os.path.join(place.dir, f"{kind}.{suffix}") for suffix in ("out", "log"))
         argv = [part.format(out=self._out) for part in COMMANDS[kind]]
         with open(self._log, "w", encoding="utf-8") as log, open(self._out, "w", encoding="utf-8") as out:
@@ -43,8 +44,15 @@ class Observer:
             return file.read()
 
     def _sees(self, place):
-        place.load(1000, 0.1)
+        self.sent(place.load(1000, 0.1))
         return os.path.getsize(self._out) > 4096
+
+    def sent(self, load):
+        """A load has run while it captured: a query and an answer a lookup.  What it misses of them is lost."""
+        self._sent += load["sent"] + load["answered"]
+
+    def lost(self):
+        return self._sent - self.finish()
 
     def settle(self):
         """Until what was captured is written out: the file no longer grows and no CPU is used."""
@@ -68,11 +76,16 @@ class Observer:
         return sum(resident_kib(pid)["VmRSS"] for pid in self._pids())
 
     def finish(self):
-        """Ends it; answers how many packets it says that it lost."""
+        """Ends it; answers how many packets it has seen: those that dumpcap counts, the lines that tshark wrote."""
         self._process.send_signal(signal.SIGINT)
         self._process.wait(30)
-        lost = re.search(r"received/dropped on interface .*: \d+/(\d+)|(\d+) packets? dropped", self._text())
-        return int(lost.group(1) or lost.group(2)) if lost else 0
+        if self._kind == "tshark":
+            with open(self._out, "rb") as file:
+                return sum(1 for _ in file)
+        counted = re.search(r"received/dropped on interface .*: (\d+)/", self._text())
+        if not counted:
+            raise RuntimeError(f"{self._kind} did not say what it saw: {self._text()[-500:]}")
+        return int(counted.group(1))
 
     def close(self):
         if self._process.poll() is None:
