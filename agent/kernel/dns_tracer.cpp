@@ -167,9 +167,11 @@ std::vector<cf_dns_lookup> DnsTracer::take_timed_out(std::chrono::nanoseconds li
   }
   for (const auto& expired : old) {
     if (bpf_map_lookup_elem(pending, &expired, &query) != 0) continue;
-    const cf_dns_ended ended{now, CF_DNS_TIMED_OUT, 0};
+    const __u64 fingerprint = cf_dns_fingerprint(&expired);
+    const __u32 index = cf_dns_recent_index(fingerprint);
+    const __u64 ended = fingerprint | 1;
     // Remembered before it is taken out, so that an answer finds one or the other.
-    bpf_map_update_elem(recent, &expired, &ended, BPF_ANY);
+    bpf_map_update_elem(recent, &index, &ended, BPF_ANY);
     if (bpf_map_delete_elem(pending, &expired) == 0) out.push_back(timed_out(expired, query, now));
   }
   return out;
@@ -187,8 +189,7 @@ std::array<std::uint64_t, CF_DNS_C_MAX> DnsTracer::counters() const {
 
 std::vector<MapInfo> DnsTracer::maps() const {
   std::vector<MapInfo> out;
-  for (const bpf_map* map : {skeleton_->maps.dns_pending, skeleton_->maps.dns_recent, skeleton_->maps.dns_owners,
-                             skeleton_->maps.dns_streams}) {
+  for (const bpf_map* map : {skeleton_->maps.dns_pending, skeleton_->maps.dns_owners, skeleton_->maps.dns_streams}) {
     const std::uint64_t max = bpf_map__max_entries(map);
     out.push_back({bpf_map__name(map), count_entries(bpf_map__fd(map), bpf_map__key_size(map), max), max});
   }

@@ -188,13 +188,15 @@ static __always_inline void on_query(const struct dns_message *m, struct cf_dns_
 static __always_inline void on_stray_answer(const struct dns_message *m, struct cf_dns_key *key, struct ending *e,
 					    const struct dns_header *h)
 {
-	struct cf_dns_ended *ended = bpf_map_lookup_elem(&dns_recent, key);
+	__u64 fingerprint = cf_dns_fingerprint(key);
+	__u32 index = cf_dns_recent_index(fingerprint);
+	__u64 *ended = bpf_map_lookup_elem(&dns_recent, &index);
 	struct cf_dns_lookup *r;
 
 	e->has_query = 0;
 	e->outcome = CF_DNS_UNMATCHED;
-	if (ended)
-		e->outcome = ended->outcome == CF_DNS_TIMED_OUT ? CF_DNS_LATE : CF_DNS_ANSWERED_TWICE;
+	if (ended && (*ended | 1) == (fingerprint | 1))
+		e->outcome = *ended & 1 ? CF_DNS_LATE : CF_DNS_ANSWERED_TWICE;
 	count(CF_DNS_C_EMITTED);
 	r = bpf_ringbuf_reserve(&dns_events, sizeof(*r), 0);
 	if (!r) {
@@ -218,6 +220,16 @@ static __always_inline void on_stray_answer(const struct dns_message *m, struct 
 	r->query.cgroup_id = bpf_skb_cgroup_id(m->skb);
 	describe_socket(m->skb, &r->query);
 	bpf_ringbuf_submit(r, ring_flags());
+}
+
+static __always_inline void remember_answered(const struct cf_dns_key *key)
+{
+	__u64 fingerprint = cf_dns_fingerprint(key);
+	__u32 index = cf_dns_recent_index(fingerprint);
+	__u64 *place = bpf_map_lookup_elem(&dns_recent, &index);
+
+	if (place)
+		*place = fingerprint & ~1ULL;
 }
 
 static __always_inline void on_answer(const struct dns_message *m, struct cf_dns_key *key, const struct dns_header *h)
@@ -246,9 +258,7 @@ static __always_inline void on_answer(const struct dns_message *m, struct cf_dns
 	}
 	if (!q->owner.tgid) /* a hook that fires behind the packet may have named it since */
 		describe_socket(m->skb, q);
-	struct cf_dns_ended ended = {.end_ns = e.now, .outcome = CF_DNS_ANSWERED};
-
-	bpf_map_update_elem(&dns_recent, key, &ended, BPF_ANY);
+	remember_answered(key);
 	emit(key, &e, q);
 	bpf_map_delete_elem(&dns_pending, key);
 }
@@ -557,10 +567,15 @@ static __always_inline void on_udp(struct __sk_buff *skb, const struct packet *p
 
 static __always_inline int look(struct __sk_buff *skb, bool egress)
 {
+	__u32 ethertype = skb->protocol;
+	const __be16 *ports = packet_plain_ports(skb, ethertype);
 	struct cf_dns_key key = {};
 	struct packet p = {};
-	enum packet_result result = packet_parse(skb, &p);
+	enum packet_result result;
 
+	if (ports && !is_dns_port(ports[egress]))
+		return CF_PASS; /* nearly all there is */
+	result = packet_parse(skb, ethertype, &p);
 	if (result != PACKET_OK) {
 		if (result == PACKET_BAD)
 			count(CF_DNS_C_ERR_IPHEADER);
