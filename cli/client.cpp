@@ -72,7 +72,7 @@ Result<ordered_json> Client::get(const std::string& path, const Parameters& para
   if (!response) return tl::make_unexpected(unreachable());
   if (response->status != 200) return tl::make_unexpected(refused(response->body));
   auto json = ordered_json::parse(response->body, nullptr, false);
-  if (json.is_discarded()) return tl::make_unexpected(not_understood());
+  if (!json.is_object()) return tl::make_unexpected(not_understood());
   return json;
 }
 

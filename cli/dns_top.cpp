@@ -42,6 +42,13 @@ std::chrono::milliseconds interval_of(const std::string& text) {
       control::parse_duration(text).value_or(std::chrono::nanoseconds(0)));
 }
 
+Client::Parameters parameters_of(const Options& options, std::uint64_t limit) {
+  auto parameters = *options.filters;
+  parameters.insert({{"by", options.by}, {"sort", options.sort}, {"limit", std::to_string(limit)}});
+  if (!options.since.empty()) parameters.emplace("since", options.since);
+  return parameters;
+}
+
 void print_top(const Context& context, const ordered_json& top, bool once) {
   if (context.output == "json") {
     fmt::print("{}\n", json(top, once ? 2 : -1));  // a document a line where there are many
@@ -62,10 +69,7 @@ Result<void> top(const Context& context, const Options& options) {
   do {
     auto limit = options.limit;
     if (screen) limit = std::min<std::uint64_t>(limit, std::max(screen->rows(), kTopOtherLines + 1) - kTopOtherLines);
-    auto parameters = *options.filters;
-    parameters.insert({{"by", options.by}, {"sort", options.sort}, {"limit", std::to_string(limit)}});
-    if (!options.since.empty()) parameters.emplace("since", options.since);
-    const auto document = context.client().get("/v1/dns/top", parameters);
+    const auto document = context.client().get("/v1/dns/top", parameters_of(options, limit));
     if (!document) return tl::make_unexpected(document.error());
     if (on_screen) {
       if (!screen) screen.emplace();  // only now: a first refusal stays readable where it is
@@ -107,6 +111,10 @@ void add_dns_top(CLI::App& dns, Context& context) {
   command->add_flag("--once", options->once, "one table, and no more")->excludes(interval);
   options->filters = add_filter_flags(*command);
   command->callback([&context, options] {
+    // What only the whole shows; each value by itself is good.
+    const auto query =
+        control::TopQuery::parse(parameters_of(*options, options->limit), std::chrono::system_clock::now());
+    if (!query) throw CLI::ValidationError("dns top", printable(query.error().message));
     context.has_names = true;
     context.run = [&context, options] { return top(context, *options); };
   });

@@ -102,9 +102,10 @@ def filters(env):
 
 @test("a filter that can't be is refused with a sentence on standard error and a non-zero status")
 def bad_filters(env):
-    for flags in (("--type", "NOSUCH"), ("--rcode", "NOSUCH"), ("--latency-above", "fast"), ("--pid", "x")):
+    for flags in (("--type", "NOSUCH"), ("--rcode", "NOSUCH"), ("--latency-above", "fast"), ("--pid", "x"),
+                  ("--server", "nonsense"), ("--since", "yesterday")):
         done = env.agent.cfcli("dns", "watch", *flags)
-        assert done.returncode != 0 and done.stderr.strip() and not done.stdout, (flags, done)
+        assert done.returncode == 2 and done.stderr.strip() and not done.stdout, (flags, done)
 
 
 @test("dns watch --follow shows lookups as they end, each at once, and Ctrl-C ends it with the summary")
@@ -164,12 +165,29 @@ def status(env):
     assert done.returncode == 0, done.stderr
 
 
-@test("dns top --once by name, server, process and workload has the right counts")
+@test("dns top --once by name, server, process, workload and type has the right counts, failures and latencies")
 def top(env):
-    for key, expected in (("name", "two.cli.test"), ("server", "127.0.0.2"), ("process", ""), ("workload", "")):
-        out = cli(env, "dns", "top", "--once", "--by", key)
-        assert expected in out and len(out.splitlines()) >= 2, (key, out)
-    json.loads(cli(env, "dns", "top", "--once", "-o", "json"))
+    def rows(*flags):
+        out = cli(env, "dns", "top", "--once", "-o", "json", "--name", "*.cli.test", "--limit", "1000", *flags)
+        value = json.loads(out)
+        assert value["window"]["complete"] and value["window"]["overwritten"] == 0, value["window"]
+        assert value["total"]["lookups"] == sum(row["lookups"] for row in value["rows"]), value
+        return {row["key"]: row for row in value["rows"]}
+
+    by_name = rows()
+    assert {key: row["lookups"] for key, row in by_name.items()} == {
+        name: 2 if name == NAMES["two"] else 1 for name in NAMES.values()}, by_name
+    assert {key for key, row in by_name.items() if row["failed"]} == {NAMES["bad"], NAMES["silent"]}, by_name
+    assert by_name[NAMES["silent"]]["timeouts"] == 1 and by_name[NAMES["silent"]]["p99_latency_ns"] is None
+    assert by_name[NAMES["slow"]]["p50_latency_ns"] >= 100_000_000
+    assert {key: row["lookups"] for key, row in rows("--by", "server").items()} == {
+        "127.0.0.1:53": len(NAMES), "127.0.0.2:53": 1}
+    assert {key: row["lookups"] for key, row in rows("--by", "type").items()} == {"A": len(NAMES), "AAAA": 1}
+    for key in ("process", "workload"):
+        assert len(rows("--by", key)) == 1, key
+    assert next(iter(rows("--sort", "max"))) == NAMES["slow"]
+    table = cli(env, "dns", "top", "--once", "--by", "server")
+    assert "all that ended since" in table and "127.0.0.2:53" in table, table
 
 
 @test("workload list and bpf list, as table, JSON and YAML")
@@ -184,11 +202,13 @@ def lists(env):
         for form in ("table", "wide", "yaml"):
             assert cli(env, noun, "list", "-o", form).strip(), (noun, form)
     assert all(name in cli(env, "bpf", "list") for name in names)
+    assert sorted(cli(env, "bpf", "list", "-o", "name").split()) == sorted(names)
 
 
 @test("logs shows the agent's own lines")
 def logs(env):
-    assert "cfagent" in cli(env, "logs")
+    lines = cli(env, "logs").splitlines()
+    assert any("cfagent" in line for line in lines) and all(line.strip() for line in lines), lines
 
 
 @test("version names cfcli's version and the agent's")
