@@ -104,7 +104,7 @@ void add_watch_flags(CLI::App& watch, WatchFlags& flags) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   CLI::App app("cfcli drives the CortexBrain agent.");
   Common common;
   app.require_subcommand(1);
@@ -193,4 +193,8 @@ int main(int argc, char** argv) {
   options.parameters.emplace("follow", flags.follow || flags.since.empty() ? "true" : "false");
   const auto watched = cli::dns_watch(client, options);
   return watched ? 0 : complain(watched.error());
+} catch (const std::exception& error) {
+  // A document without the expected fields: something that is no agent answers, or one of another version.
+  std::fprintf(stderr, "cfcli: unexpected answer: %s; compare cfcli version\n", error.what());
+  return 1;
 }

@@ -22,7 +22,7 @@ bool failed(const DnsLookup& lookup) {
 }
 
 std::string server_text(const DnsLookup& lookup, bool with_port) {
-  const auto address = lookup.server.to_string();
+  auto address = lookup.server.to_string();
   if (!with_port) return address;
   return lookup.server.is_v4() ? fmt::format("{}:{}", address, lookup.server_port)
                                : fmt::format("[{}]:{}", address, lookup.server_port);
