@@ -206,7 +206,7 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   mallopt(M_ARENA_MAX, kMallocArenas);
   CLI::App app("cfagent observes DNS on the machine it runs on.");
   Flags flags;
@@ -223,4 +223,8 @@ int main(int argc, char** argv) {
   auto log_ring = std::make_shared<LogRing>(kLogLinesKept);
   set_up_log(*settings, log_ring);
   return run(flags, *settings, log_ring);
+} catch (const std::exception& error) {
+  // Caught so that destructors run and pins go.
+  std::fprintf(stderr, "cfagent: unexpected failure: %s\n", error.what());
+  return kExitFailure;
 }

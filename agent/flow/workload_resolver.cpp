@@ -49,7 +49,7 @@ const model::Workload* WorkloadResolver::cached_workload(const Key& key) {
   const auto at = index_.find(key);
   if (at == index_.end()) return nullptr;
   const auto entry = at->second;
-  if (entry->expires && *entry->expires <= sources_.now()) {
+  if (const auto expires = entry->expires; expires && *expires <= sources_.now()) {
     entries_.erase(entry);
     index_.erase(at);
     return nullptr;

@@ -34,8 +34,7 @@ Result<void> check_host() {
     return tl::make_unexpected(Error{"this kernel offers no type information (/sys/kernel/btf/vmlinux is not there)",
                                      "run a kernel built with CONFIG_DEBUG_INFO_BTF, as Debian's are since 5.10"});
   }
-  LIBBPF_OPTS(bpf_map_create_opts, options);
-  const int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "cf_probe", 0, 0, 4096, &options);
+  const int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "cf_probe", 0, 0, 4096, nullptr);
   if (fd >= 0) {
     close(fd);
     return {};

@@ -118,7 +118,7 @@ DnsMetrics::Series DnsMetrics::series_of(const model::DnsLookup& lookup) {
   series.workload = workloads_.index(lookup.workload.name,
                                      [&] { return lookup.workload.name.empty() ? "unknown" : lookup.workload.name; });
   if (limits_.names > 0) {
-    const std::string name = protocol::dns::fold_case(lookup.name);
+    std::string name = protocol::dns::fold_case(lookup.name);
     series.name = names_.index(name, [&] { return name; });
   }
   return series;

@@ -101,11 +101,20 @@ const std::vector<Setting>& all_settings() {
   return kSettings;
 }
 
-std::string scalar_text(const YAML::Node& node) {
+// Nothing for a list of anything but values.
+std::optional<std::string> value_text(const YAML::Node& node) {
   if (!node.IsSequence()) return node.Scalar();
   std::string joined;
-  for (const auto& item : node) joined += (joined.empty() ? "" : ",") + item.Scalar();
+  for (const auto& item : node) {
+    if (!item.IsScalar()) return std::nullopt;
+    joined += (joined.empty() ? "" : ",") + item.Scalar();
+  }
   return joined;
+}
+
+bool is_section(const std::string& key) {
+  const auto& settings = all_settings();
+  return std::any_of(settings.begin(), settings.end(), [&](const auto& s) { return s.key.starts_with(key + "."); });
 }
 
 Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const std::string& path,
@@ -114,10 +123,16 @@ Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const
     const std::string key = prefix + item.first.Scalar();
     const std::string where = fmt::format("{}:{}", path, item.first.Mark().line + 1);
     if (item.second.IsMap()) {
+      // Only what is known is gone into: a mapping may hold itself, by an alias.
+      if (!is_section(key)) {
+        return fail("{}: {} is no section; expected one of {}", where, key, fmt::join(setting_keys(), ", "));
+      }
       if (auto done = apply_tree(item.second, key + ".", path, settings); !done) return done;
-    } else if (auto done = apply({key, scalar_text(item.second), where}, settings); !done) {
-      return done;
+      continue;
     }
+    const auto value = value_text(item.second);
+    if (!value) return fail("{}: {}: expected a value, or a list of values", where, key);
+    if (auto done = apply({key, *value, where}, settings); !done) return done;
   }
   return {};
 }

@@ -49,6 +49,8 @@ TEST_CASE("a cgroup's path tells its workload") {
            Row{"a guaranteed pod", "/kubepods.slice/kubepods-pod" + kSystemdUid + ".slice/docker-" + kId + ".scope",
                kId, kUid, "0123456789ab"},
            Row{"kubelet with cgroupfs", "/kubepods/burstable/pod" + kUid + "/" + kId, kId, kUid, "0123456789ab"},
+           Row{"dashes in other places than a uid's", "/kubepods/pod0a1b2c3d0000--1111-2222-333344445555/" + kId, kId,
+               "", "0123456789ab"},
            Row{"a static pod's hash", "/kubepods/pod" + std::string(32, 'a') + "/" + kId, kId, std::string(32, 'a'),
                "0123456789ab"},
            Row{"containerd with its drivers mixed up",
