@@ -9,9 +9,8 @@
 
 namespace cortexflow::control {
 
-// Pages of their own for each block, given back to the kernel when it is freed.  What malloc is given back stays with
-// the arena of the thread that asked: with some forty threads, a few megabytes each add up to more than the whole
-// agent.
+// Pages of their own for each block, given back to the kernel when it is freed.  What malloc is given back may stay
+// with the arena that it came from: for work that needs megabytes now and then, that is memory held for nothing.
 class MappedMemory : public std::pmr::memory_resource {
  private:
   void* do_allocate(std::size_t bytes, std::size_t) override {  // pages are aligned well enough for anything
