@@ -31,7 +31,8 @@ void catch_interrupts(void (*before_end)()) {
   end_hook = before_end;
   for (const int number : kSignals) {
     struct sigaction action{};
-    if (sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
+    const bool ignored = sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+    if (ignored && number == SIGHUP) continue;  // nohup; a script's background jobs ignore SIGINT, and must still end
     action = {};
     action.sa_handler = on_signal;
     sigaction(number, &action, nullptr);

@@ -7,7 +7,7 @@
 namespace cortexflow::cli {
 
 // From here on the first of them is only remembered.  A second one ends the process at once, after `before_end`, which
-// may do no more than a signal handler may.  Signals that are ignored (nohup) stay so.
+// may do no more than a signal handler may.  A SIGHUP that is ignored (nohup) stays so.
 void catch_interrupts(void (*before_end)() = nullptr);
 [[nodiscard]] bool interrupted();
 // Shorter where a signal comes.

@@ -2,12 +2,15 @@
 #include "agent/control/dns_top.h"
 
 #include <algorithm>
+#include <memory_resource>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "agent/control/mapped_memory.h"
 #include "agent/control/time_text.h"
 #include "agent/control/top_key.h"
 #include "agent/control/top_row.h"
@@ -25,16 +28,30 @@ system_clock::time_point end_of(const model::DnsLookup& lookup) {
   return std::chrono::time_point_cast<system_clock::duration>(lookup.start + lookup.latency);
 }
 
+struct KeyHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view key) const { return std::hash<std::string_view>()(key); }
+};
+
+using Rows = std::pmr::unordered_map<std::pmr::string, TopRow, KeyHash, std::equal_to<>>;
+
 struct Count {
-  std::unordered_map<std::string, TopRow> rows;  // no more than the log has lookups
+  explicit Count(std::pmr::memory_resource& memory) : rows(&memory), all(memory) {}
+
+  Rows rows;  // no more than the log has lookups
   TopRow all;
   std::uint64_t uncounted = 0;                     // further and unasked answers
   std::uint64_t overwritten = 0;                   // before the first that was read, or while reading
   std::optional<system_clock::time_point> oldest;  // end of the oldest one kept, asked for or not
 };
 
-Count count(const NodeView& node, const TopQuery& query) {
-  Count out;
+TopRow& row_of(Rows& rows, const std::string& key, std::pmr::memory_resource& memory) {
+  const auto found = rows.find(std::string_view(key));
+  return found != rows.end() ? found->second : rows.try_emplace(std::pmr::string(key, &memory), memory).first->second;
+}
+
+Count count(const NodeView& node, const TopQuery& query, std::pmr::memory_resource& memory) {
+  Count out(memory);
   // Where the log ends now: those who write faster than this reads must not keep it reading.
   const std::uint64_t end = node.log_end();
   for (std::uint64_t cursor = 0; cursor < end;) {
@@ -50,7 +67,7 @@ Count count(const NodeView& node, const TopQuery& query) {
         continue;
       }
       out.all.add(*lookup);
-      out.rows[top_key(*lookup, query.by)].add(*lookup);
+      row_of(out.rows, top_key(*lookup, query.by), memory).add(*lookup);
     }
   }
   return out;
@@ -69,8 +86,11 @@ ordered_json window_json(const Count& counted, const TopQuery& query, system_clo
 }  // namespace
 
 ordered_json dns_top(const NodeView& node, const TopQuery& query, system_clock::time_point now) {
-  Count counted = count(node, query);
-  std::vector<std::pair<std::string, TopFigures>> rows;
+  constexpr std::size_t kFirstBlock = 1 << 20;
+  MappedMemory pages;
+  std::pmr::monotonic_buffer_resource memory(kFirstBlock, &pages);
+  Count counted = count(node, query, memory);
+  std::pmr::vector<std::pair<std::string_view, TopFigures>> rows(&memory);
   rows.reserve(counted.rows.size());
   for (auto& [key, row] : counted.rows) rows.emplace_back(key, row.figures(counted.all.lookups()));
   // Ties by key, so that a screen that is drawn again does not jump.

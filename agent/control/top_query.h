@@ -15,7 +15,7 @@
 namespace cortexflow::control {
 
 struct TopQuery {
-  static constexpr std::uint64_t kLimitMax = 10'000;
+  static constexpr std::uint64_t kLimitMax = 1000;
 
   std::string by = "name";
   std::string sort = "lookups";

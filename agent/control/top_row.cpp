@@ -12,7 +12,7 @@ namespace {
 using nlohmann::ordered_json;
 
 // Nearest rank: the smallest that `percent` of them do not exceed.
-std::int64_t quantile(const std::vector<std::int64_t>& sorted, std::size_t percent) {
+std::int64_t quantile(const std::pmr::vector<std::int64_t>& sorted, std::size_t percent) {
   return sorted[(sorted.size() * percent + 99) / 100 - 1];
 }
 

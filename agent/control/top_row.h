@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory_resource>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -30,6 +31,8 @@ struct TopFigures {
 
 class TopRow {
  public:
+  explicit TopRow(std::pmr::memory_resource& memory) : latencies_(&memory) {}
+
   void add(const model::DnsLookup& lookup);
   [[nodiscard]] std::uint64_t lookups() const { return lookups_; }
   // Sorts the latencies: once, when all are added.
@@ -39,7 +42,7 @@ class TopRow {
   std::uint64_t lookups_ = 0;
   std::uint64_t failed_ = 0;
   std::uint64_t timeouts_ = 0;
-  std::vector<std::int64_t> latencies_;
+  std::pmr::vector<std::int64_t> latencies_;
 };
 
 }  // namespace cortexflow::control

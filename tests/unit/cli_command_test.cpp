@@ -202,6 +202,24 @@ TEST_CASE("dns watch shows its header before the first lookup") {
   CHECK(watch.errors().find("seen 0, shown 0, lost 0") != std::string::npos);
 }
 
+TEST_CASE("A script's background job, which ignores SIGINT, ends by it too; under nohup SIGHUP stays ignored") {
+  Agent<FakeNode> agent;
+  add(agent.node, answered());
+  const auto interrupt_before = signal(SIGINT, SIG_IGN);
+  const auto hangup_before = signal(SIGHUP, SIG_IGN);
+  CliProcess top(agent.command({"dns", "top", "--interval", "100ms"}), Output::kPipe);
+  signal(SIGINT, interrupt_before);
+  signal(SIGHUP, hangup_before);
+  top.read_until("www.example.com");
+  top.send(SIGHUP);
+  for (int i = 0; i < 3; ++i) {  // more than can have been on the way
+    const auto shown = top.text().size();
+    CHECK(top.read_until("www.example.com", shown).size() > shown);
+  }
+  top.send(SIGINT);
+  CHECK(top.wait() == 0);
+}
+
 TEST_CASE("A bad value is a usage error that names its flag, before the agent is asked") {
   const std::vector<std::vector<std::string>> kCases{
       {"dns", "watch", "--server", "nonsense"},

@@ -58,9 +58,9 @@ class CliProcess {
     waitpid(pid_, nullptr, 0);
   }
 
-  // Reads its output until `wanted` is in it, or it ends; all that it has given so far.
-  const std::string& read_until(const std::string& wanted) {
-    while (text_.find(wanted) == std::string::npos && read_some(out_, text_)) continue;
+  // Reads its output until `wanted` is in it behind the first `from` octets, or it ends; all that it has given so far.
+  const std::string& read_until(const std::string& wanted, std::size_t from = 0) {
+    while (text_.find(wanted, from) == std::string::npos && read_some(out_, text_)) continue;
     return text_;
   }
   void send(int signal_number) const { REQUIRE(kill(pid_, signal_number) == 0); }
