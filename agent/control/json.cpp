@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/control/json.h"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "agent/control/time_text.h"
 #include "agent/protocol/dns/names.h"
@@ -32,7 +31,8 @@ std::string_view outcome_name(model::DnsOutcome outcome) { return kOutcomes.at(s
 
 std::optional<model::DnsOutcome> parse_outcome(std::string_view name) {
   const auto found = std::find_if(kOutcomes.begin(), kOutcomes.end(), [name](std::string_view outcome) {
-    return outcome.size() == name.size() && strncasecmp(outcome.data(), name.data(), name.size()) == 0;
+    return std::equal(outcome.begin(), outcome.end(), name.begin(), name.end(),
+                      [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
   });
   if (found == kOutcomes.end()) return std::nullopt;
   return static_cast<model::DnsOutcome>(found - kOutcomes.begin());

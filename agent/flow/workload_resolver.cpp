@@ -33,7 +33,7 @@ model::Workload WorkloadResolver::resolve(std::uint64_t cgroup_id, std::uint32_t
   }
   const bool says_more = !found->cgroup_path.empty() && found->cgroup_path != "/";
   if (says_more) return *found;
-  const model::Workload of_cgroup = sources_.has_v1 ? model::Workload{} : *found;
+  model::Workload of_cgroup = sources_.has_v1 ? model::Workload{} : *found;
   if (pid == 0) return of_cgroup;
 
   const Key by_process{cgroup_id, pid};
