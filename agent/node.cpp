@@ -21,7 +21,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kConsumeEvery{20};
 constexpr int kConsumesPerSweep = 10;
 
-// From CLOCK_MONOTONIC to the system's clock.  Asked anew for each record: the system's clock may be set.
+// From CLOCK_MONOTONIC to the system's clock.  Asked anew for each turn of the event loop: the system's clock may be
+// set.
 std::chrono::nanoseconds clock_offset() {
   timespec mono{};
   timespec real{};
@@ -97,16 +98,17 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
         if (read(fd, &expirations, sizeof expirations) == sizeof expirations) ++ticks;
       }
     }
-    tracer_->consume();
+    consume();
     if (ticks >= kConsumesPerSweep) {
       ticks = 0;
       sweep();
+      if (auto attached = tracer_->check_attached(); !attached) return attached;
     }
   }
 }
 
 void Node::drain() {
-  if (tracer_) tracer_->consume();
+  if (tracer_) consume();
   draining_ = true;
   log_.close();
 }
@@ -119,6 +121,11 @@ Result<void> Node::apply(const source::Settings& settings) {
   return {};
 }
 
+void Node::consume() {
+  clock_offset_ = clock_offset();
+  tracer_->consume();
+}
+
 void Node::on_record(std::span<const std::byte> record) {
   const auto lookup = events::decode_dns_lookup(record);
   if (lookup) {
@@ -129,7 +136,7 @@ void Node::on_record(std::span<const std::byte> record) {
 }
 
 void Node::deliver(const cf_dns_lookup& record) {
-  auto built = flow::build(record, clock_offset(), resolver_);
+  auto built = flow::build(record, clock_offset_, resolver_);
   if (!built) {
     ++name_errors_;
     return;

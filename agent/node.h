@@ -47,6 +47,7 @@ class Node : public control::NodeView {
   [[nodiscard]] bool draining() const override { return draining_; }
 
  private:
+  void consume();
   void on_record(std::span<const std::byte> record);
   void deliver(const cf_dns_lookup& record);
   void sweep();
@@ -56,6 +57,7 @@ class Node : public control::NodeView {
   LogLines log_lines_;
   std::chrono::system_clock::time_point started_;
   flow::WorkloadResolver resolver_;
+  std::chrono::nanoseconds clock_offset_{0};  // the event loop's
   flow::LookupLog log_;
   flow::WorkloadTable workloads_;
   sink::DnsMetrics metrics_;

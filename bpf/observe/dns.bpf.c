@@ -188,13 +188,15 @@ static __always_inline void on_query(const struct dns_message *m, struct cf_dns_
 static __always_inline void on_stray_answer(const struct dns_message *m, struct cf_dns_key *key, struct ending *e,
 					    const struct dns_header *h)
 {
-	struct cf_dns_ended *ended = bpf_map_lookup_elem(&dns_recent, key);
+	__u64 fingerprint = cf_dns_fingerprint(key);
+	__u32 index = cf_dns_recent_index(fingerprint);
+	__u64 *ended = bpf_map_lookup_elem(&dns_recent, &index);
 	struct cf_dns_lookup *r;
 
 	e->has_query = 0;
 	e->outcome = CF_DNS_UNMATCHED;
-	if (ended)
-		e->outcome = ended->outcome == CF_DNS_TIMED_OUT ? CF_DNS_LATE : CF_DNS_ANSWERED_TWICE;
+	if (ended && (*ended | 1) == (fingerprint | 1))
+		e->outcome = *ended & 1 ? CF_DNS_LATE : CF_DNS_ANSWERED_TWICE;
 	count(CF_DNS_C_EMITTED);
 	r = bpf_ringbuf_reserve(&dns_events, sizeof(*r), 0);
 	if (!r) {
@@ -218,6 +220,16 @@ static __always_inline void on_stray_answer(const struct dns_message *m, struct 
 	r->query.cgroup_id = bpf_skb_cgroup_id(m->skb);
 	describe_socket(m->skb, &r->query);
 	bpf_ringbuf_submit(r, ring_flags());
+}
+
+static __always_inline void remember_answered(const struct cf_dns_key *key)
+{
+	__u64 fingerprint = cf_dns_fingerprint(key);
+	__u32 index = cf_dns_recent_index(fingerprint);
+	__u64 *place = bpf_map_lookup_elem(&dns_recent, &index);
+
+	if (place)
+		*place = fingerprint & ~1ULL;
 }
 
 static __always_inline void on_answer(const struct dns_message *m, struct cf_dns_key *key, const struct dns_header *h)
@@ -246,9 +258,7 @@ static __always_inline void on_answer(const struct dns_message *m, struct cf_dns
 	}
 	if (!q->owner.tgid) /* a hook that fires behind the packet may have named it since */
 		describe_socket(m->skb, q);
-	struct cf_dns_ended ended = {.end_ns = e.now, .outcome = CF_DNS_ANSWERED};
-
-	bpf_map_update_elem(&dns_recent, key, &ended, BPF_ANY);
+	remember_answered(key);
 	emit(key, &e, q);
 	bpf_map_delete_elem(&dns_pending, key);
 }
@@ -344,6 +354,140 @@ __noinline int stream_step(struct __sk_buff *skb, __u64 id, __u32 at)
 	return at + n;
 }
 
+/* A message that lies whole in the segment, read without the stream's state.  A global function, as above. */
+__noinline int whole_message(struct __sk_buff *skb, __u64 id, __u32 at, __u32 size)
+{
+	struct dns_stream *s = bpf_map_lookup_elem(&dns_streams, &id);
+	struct dns_message m = {.skb = skb, .offset = at, .size = size, .readable = size};
+	struct cf_dns_key key;
+
+	if (!s)
+		return 0;
+	key = s->key;
+	on_message(&m, &key, !(id & 1));
+	return 0;
+}
+
+/* Reads messages from octet `at` of the segment to its end.  False if that was not reached. */
+static __always_inline bool read_stream(struct __sk_buff *skb, __u64 id, __u32 at)
+{
+	for (int i = 0; i < STREAM_MESSAGES_MAX * 4; i++) {
+		at = stream_step(skb, id, at);
+		if (!at || at >= skb->len)
+			break;
+	}
+	if (at >= skb->len)
+		return true;
+	count(at ? CF_DNS_C_ERR_TCP_MANY : CF_DNS_C_ERR_TCP_GAP);
+	return false;
+}
+
+/* Do lengths and messages fill the segment from `at` on to the octet? */
+static __always_inline bool holds_whole_messages(struct __sk_buff *skb, __u32 at)
+{
+	for (int i = 0; i < STREAM_MESSAGES_MAX && at < skb->len; i++) {
+		__u8 prefix[2];
+
+		if (bpf_skb_load_bytes(skb, at, prefix, sizeof(prefix)))
+			return false;
+		at += 2 + ((__u32)prefix[0] << 8 | prefix[1]);
+	}
+	return at == skb->len;
+}
+
+static __always_inline void read_whole_messages(struct __sk_buff *skb, __u64 id, __u32 at)
+{
+	for (int i = 0; i < STREAM_MESSAGES_MAX && at < skb->len; i++) {
+		__u8 prefix[2];
+		__u32 size;
+
+		if (bpf_skb_load_bytes(skb, at, prefix, sizeof(prefix)))
+			return;
+		size = (__u32)prefix[0] << 8 | prefix[1];
+		whole_message(skb, id, at + 2, size);
+		at += 2 + size;
+	}
+}
+
+/* Octets of the current message that are of no interest: behind what is kept of it. */
+static __always_inline __u32 stream_skippable(const struct dns_stream *s)
+{
+	__u32 keep = s->length < STREAM_HEAD ? s->length : STREAM_HEAD;
+
+	return s->have >= 2 && s->have - 2 >= keep ? s->length + 2 - s->have : 0;
+}
+
+/* `n` octets of the current message, at most stream_skippable(), pass unseen. */
+static __always_inline void stream_skip(struct dns_stream *s, __u32 n)
+{
+	s->have += n;
+	if (s->have - 2 >= s->length)
+		s->have = 0;
+}
+
+/*
+ * A segment of a stream from which octets are missing.  They are taken where TCP sends them again; what else comes was
+ * cut in messages by its sender, or is passed over: only segments that hold nothing but whole messages are read.
+ * Returns true where a message starts at the segment's first octet, from which to go on as ever.
+ */
+static __always_inline bool on_lost_stream(struct __sk_buff *skb, __u64 id, struct dns_stream *s, __u32 at, __u32 seq,
+					   __u32 length)
+{
+	__u32 into = s->lost_at - seq;
+	__u32 end = seq + length;
+	__s32 dropped;
+
+	if (into < length) { /* unsigned: and not behind it */
+		if (!read_stream(skb, id, at + into)) {
+			bpf_map_delete_elem(&dns_streams, &id);
+			return false;
+		}
+		s->lost_at = end;
+		dropped = (__s32)(s->next_seq - end);
+		if (dropped <= 0) {
+			s->next_seq = end;
+			s->lost = 0;
+		} else if ((__u32)dropped <= stream_skippable(s)) {
+			stream_skip(s, dropped);
+			s->lost = 0;
+		}
+		return false;
+	}
+	if ((__s32)(end - s->next_seq) <= 0)
+		return false; /* seen before */
+	s->next_seq = end;
+	if (holds_whole_messages(skb, at)) {
+		read_whole_messages(skb, id, at);
+		s->boundary = end;
+		s->has_boundary = 1;
+	} else if (s->has_boundary && s->boundary == seq) {
+		s->next_seq = seq;
+		s->have = 0;
+		s->lost = 0;
+		return true;
+	} else {
+		s->has_boundary = 0;
+	}
+	return false;
+}
+
+/* A stream whose next octet has number `seq`, and starts a message. */
+static __always_inline struct dns_stream *start_stream(__u64 id, const struct cf_dns_key *key, __u32 seq)
+{
+	struct dns_stream *s;
+
+	if (bpf_map_update_elem(&dns_streams, &id, &empty_stream, BPF_ANY)) {
+		count(CF_DNS_C_HELPER_FAILED);
+		return NULL;
+	}
+	s = bpf_map_lookup_elem(&dns_streams, &id);
+	if (s) {
+		s->key = *key;
+		s->next_seq = seq;
+	}
+	return s;
+}
+
 static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p, const struct cf_dns_key *key,
 				   bool to_server)
 {
@@ -351,6 +495,7 @@ static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p
 	struct dns_stream *s;
 	struct tcphdr tcp;
 	__u32 at, seq, length;
+	__s32 ahead;
 
 	if (bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp))) {
 		count(CF_DNS_C_ERR_SHORT);
@@ -363,55 +508,47 @@ static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p
 	}
 	length = skb->len - at;
 	seq = bpf_ntohl(tcp.seq);
-	if (tcp.syn || tcp.rst || tcp.fin) {
-		if (tcp.syn || tcp.rst)
-			bpf_map_delete_elem(&dns_streams, &id);
-		seq += tcp.syn;
+	if (tcp.rst) {
+		bpf_map_delete_elem(&dns_streams, &id);
+		return;
 	}
+	if (tcp.syn)
+		s = start_stream(id, key, ++seq);
+	else
+		s = length ? bpf_map_lookup_elem(&dns_streams, &id) : NULL;
 	if (!length)
 		return;
-	s = bpf_map_lookup_elem(&dns_streams, &id);
-	if (!s) {
-		/* The first octets of a connection, or of one that was there before us: take it as a message's start.
-		 */
-		struct dns_stream *fresh;
-
-		if (bpf_map_update_elem(&dns_streams, &id, &empty_stream, BPF_ANY)) {
-			count(CF_DNS_C_HELPER_FAILED);
-			return;
-		}
-		fresh = bpf_map_lookup_elem(&dns_streams, &id);
-		if (!fresh)
-			return;
-		fresh->key = *key;
-		fresh->next_seq = seq;
-		s = fresh;
-	}
-	if (seq != s->next_seq) {
-		__s32 ahead = (__s32)(seq - s->next_seq);
-
-		if (ahead > 0) {
-			/* A segment is missing; what we keep is no use without it.  The next one is taken as a start.
-			 */
+	if (!s) /* a connection that was there before us: take what comes as a message's start */
+		s = start_stream(id, key, seq);
+	if (!s)
+		return;
+	ahead = (__s32)(seq - s->next_seq);
+	if (!s->lost && ahead > 0) {
+		if ((__u32)ahead <= stream_skippable(s)) {
+			stream_skip(s, ahead);
+			s->next_seq = seq;
+			ahead = 0;
+		} else {
 			count(CF_DNS_C_ERR_TCP_GAP);
-			bpf_map_delete_elem(&dns_streams, &id);
-			return;
+			s->lost = 1;
+			s->lost_at = s->next_seq;
+			s->has_boundary = 0;
 		}
+	}
+	if (s->lost) {
+		if (!on_lost_stream(skb, id, s, at, seq, length))
+			return;
+		ahead = 0;
+	}
+	if (ahead < 0) {
 		if ((__u32)-ahead >= length)
 			return; /* sent again: seen before */
 		at += (__u32)-ahead;
 		length -= (__u32)-ahead;
 	}
 	s->next_seq += length;
-	for (int i = 0; i < STREAM_MESSAGES_MAX * 4; i++) {
-		at = stream_step(skb, id, at);
-		if (!at || at >= skb->len)
-			break;
-	}
-	if (!at || at < skb->len) {
-		count(at ? CF_DNS_C_ERR_TCP_MANY : CF_DNS_C_ERR_TCP_GAP);
+	if (!read_stream(skb, id, at))
 		bpf_map_delete_elem(&dns_streams, &id);
-	}
 }
 
 static __always_inline void on_udp(struct __sk_buff *skb, const struct packet *p, struct cf_dns_key *key,
@@ -430,10 +567,15 @@ static __always_inline void on_udp(struct __sk_buff *skb, const struct packet *p
 
 static __always_inline int look(struct __sk_buff *skb, bool egress)
 {
+	__u32 ethertype = skb->protocol;
+	const __be16 *ports = packet_plain_ports(skb, ethertype);
 	struct cf_dns_key key = {};
 	struct packet p = {};
-	enum packet_result result = packet_parse(skb, &p);
+	enum packet_result result;
 
+	if (ports && !is_dns_port(ports[egress]))
+		return CF_PASS; /* nearly all there is */
+	result = packet_parse(skb, ethertype, &p);
 	if (result != PACKET_OK) {
 		if (result == PACKET_BAD)
 			count(CF_DNS_C_ERR_IPHEADER);

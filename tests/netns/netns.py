@@ -6,29 +6,26 @@ import contextlib
 import ctypes
 import itertools
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
 
-PREFIX = f"cft-{os.getpid()}-"
-CLONE_NEWNET = 0x40000000
+from isolation import CLONE_NEWNET, PREFIX, libc
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(1)
 
 
 def _setns(fd):
-    if _libc.setns(fd, CLONE_NEWNET) != 0:
+    if libc.setns(fd, CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def sh(*argv, **options):
-    """Runs a command that must succeed; its output is in the exception where it doesn't."""
+def sh(*argv, stderr_too=False, **options):
+    """Runs a command that must succeed, and answers its output; that is in the exception where it doesn't."""
     done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, **options)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, argv))}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
+    return done.stdout + (done.stderr if stderr_too else "")
 
 
 def bound_to_us(argv):
@@ -77,19 +74,9 @@ class Namespace:
         """Runs a command in the namespace; it must succeed.  Answers its standard output."""
         return sh(*self.argv(*argv), timeout=timeout)
 
-    def resolv_conf(self, text):
-        """What /etc/resolv.conf says under `ip netns exec`."""
-        folder = f"/etc/netns/{self.name}"
-        os.makedirs(folder, exist_ok=True)
-        with open(f"{folder}/resolv.conf", "w", encoding="ascii") as file:
-            file.write(text)
-
     def close(self):
         os.close(self._fd)
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True, check=False)
-        shutil.rmtree(f"/etc/netns/{self.name}", ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.rmdir("/etc/netns")
 
     def __enter__(self):
         return self
@@ -109,7 +96,7 @@ def veth(left, right, left_addresses, right_addresses, mtu=1500):
 
 def _sweep():
     """Removes the namespaces and folders of this run, and of runs that were killed."""
-    for root in ("/run/netns", "/etc/netns", tempfile.gettempdir()):
+    for root in ("/run/netns", tempfile.gettempdir()):
         for name in os.listdir(root) if os.path.isdir(root) else []:
             owner = name.split("-")[1] if name.startswith("cft-") else ""
             if not owner.isdigit() or (int(owner) != os.getpid() and os.path.exists(f"/proc/{owner}")):
@@ -119,8 +106,6 @@ def _sweep():
             else:
                 subprocess.run(["umount", f"{root}/{name}/bpffs"], capture_output=True, check=False)
                 subprocess.run(["rm", "-rf", "--one-file-system", f"{root}/{name}"], check=False)
-    with contextlib.suppress(OSError):
-        os.rmdir("/etc/netns")
 
 
 _sweep()
