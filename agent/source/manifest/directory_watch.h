@@ -27,7 +27,7 @@ class DirectoryWatch {
  public:
   using Time = std::chrono::steady_clock::time_point;
   // Changes that come within this time are taken together.
-  static constexpr std::chrono::milliseconds kSettle{5};
+  static constexpr std::chrono::milliseconds kSettle{2};
   // A file that is written to and not closed is taken as it is after this time without a write.
   static constexpr std::chrono::seconds kWriteQuiet{1};
 

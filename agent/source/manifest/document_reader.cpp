@@ -73,7 +73,7 @@ void read_value(const Value& root, bool in_list, ReadDocument& made) {
     for (const Field& item : object["items"].items(kListItemsMax)) read_value(item.tree(), true, made);
     if (document.problem) made.refused.push_back({std::move(*document.problem), "List", std::nullopt});
   } else if (!kind || group_of(version) != group_of(api_version(*kind))) {
-    made.ignored.push_back({version + " " + kind_text, root.line});
+    made.ignored.push_back({printable(version + " " + kind_text), root.line});
   } else {
     if (version != api_version(*kind)) object["apiVersion"].expected(api_version(*kind));
     read_known(*kind, document, made);

@@ -55,6 +55,7 @@ void ManifestSource::list_refusals(model::SourceUpdate& update) const {
   const auto add = [&](model::Refusal refusal) {
     if (++update.refused > kRefusalsMax) return;
     refusal.source = kManifestSource;
+    refusal.file = printable(refusal.file);
     update.refusals.push_back(std::move(refusal));
   };
   for (const auto& [directory, reason] : missing_) {
@@ -68,7 +69,8 @@ void ManifestSource::list_refusals(model::SourceUpdate& update) const {
   for (const auto& [path, file] : by_path) {
     for (const model::Refusal& refusal : file->refusals()) add(refusal);
     for (const ReadDocument::Ignored& one : file->ignored()) {
-      auto& kind = ignored.try_emplace(one.kind, model::IgnoredKind{one.kind, 0, path, one.line}).first->second;
+      auto& kind =
+          ignored.try_emplace(one.kind, model::IgnoredKind{one.kind, 0, printable(path), one.line}).first->second;
       ++kind.documents;
     }
   }
@@ -76,7 +78,7 @@ void ManifestSource::list_refusals(model::SourceUpdate& update) const {
     const auto found = holders(key);
     for (std::size_t i = 1; i < found.size(); ++i) {
       add({"", found[i]->path(), found[i]->objects().at(key).line, key.to_string(), "",
-           fmt::format("expected each object once; the one in {} counts", found[0]->path())});
+           fmt::format("expected each object once; the one in {} counts", printable(found[0]->path()))});
     }
   }
   for (auto& [name, kind] : ignored) update.ignored.push_back(std::move(kind));

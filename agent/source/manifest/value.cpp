@@ -84,6 +84,11 @@ std::string quoted(std::string_view text) {
   return made + (text.size() > kShown ? "...\"" : "\"");
 }
 
+std::string printable(std::string_view text) {
+  const bool prints = std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
+  return prints && text.size() <= 4096 ? std::string(text) : quoted(text);
+}
+
 std::string describe(const Value& value) {
   switch (value.type) {
     case Value::Type::kNull:

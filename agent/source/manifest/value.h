@@ -27,5 +27,7 @@ struct Value {
 // For a message: "\"http\"", "a list", "nothing"; printable and short whatever is in it.
 [[nodiscard]] std::string describe(const Value& value);
 [[nodiscard]] std::string quoted(std::string_view text);
+// The text itself, if it prints and isn't long; else quoted.
+[[nodiscard]] std::string printable(std::string_view text);
 
 }  // namespace cortexflow::source
