@@ -18,7 +18,10 @@ void require_printable(const std::string& text) {
 }
 
 void check(const ManifestFile& file, std::string_view text) {
-  const auto lines = std::count(text.begin(), text.end(), '\n') + 2;  // a file may end within its last line
+  // YAML 1.1 also ends lines at CR, NEL, LS and PS: the last octets of these count, and a file may end within a line.
+  const auto lines = 2 + std::count_if(text.begin(), text.end(), [](char c) {
+                       return std::string_view("\n\r\x85\xa8\xa9").find(c) != std::string_view::npos;
+                     });
   for (const auto& refusal : file.refusals()) {
     if (refusal.line == 0 || refusal.line > lines || refusal.reason.empty()) std::abort();
     require_printable(refusal.object);

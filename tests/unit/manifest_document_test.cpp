@@ -88,7 +88,7 @@ TEST_CASE("trees are built, or the line that can't be is named") {
            Row{"a mapping as key", "? {a: 1}\n: 2\n", 1, "a text as a mapping's key"},
            Row{"a list that isn't closed", "a: [1\nb: 2\n", 2, "not YAML"},
            Row{"a tab as indentation", "a:\n\tb: 1\n", 2, "not YAML"},
-           Row{"octets that are no UTF-8", "a: \xff\xfe\n", 1, "not YAML"},
+           Row{"octets that are no UTF-8", "a: 1\nb: 2\nc: \xff\xfe\n", 3, "not YAML"},
            Row{"31 levels", std::string(31, '[') + std::string(31, ']'), 0, ""},
            Row{"33 levels", std::string(33, '[') + std::string(33, ']'), 1, "no more than 32 levels"},
            Row{"a hundred thousand levels", std::string(100'000, '['), 1, "no more than 32 levels"},

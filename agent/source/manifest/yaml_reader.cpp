@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <yaml.h>
 
+#include <algorithm>
+
 namespace cortexflow::source {
 namespace {
 
@@ -53,10 +55,13 @@ void add(const yaml_event_t& event, std::uint32_t line, TreeBuilder& tree) {
   }
 }
 
-Problem syntax_problem(const yaml_parser_t& parser, std::uint32_t first_line) {
-  // A reader's problem (octets that are no UTF-8) has no mark, only an offset; the place reached says the line then.
-  const auto line = parser.error == YAML_READER_ERROR ? parser.mark.line : parser.problem_mark.line;
-  return {first_line + static_cast<std::uint32_t>(line), "",
+Problem syntax_problem(const yaml_parser_t& parser, const DocumentText& document) {
+  std::size_t line = parser.problem_mark.line;
+  if (parser.error == YAML_READER_ERROR) {  // octets that are no UTF-8: no mark, but how far into the text they are
+    const std::string_view before = document.text.substr(0, parser.problem_offset);
+    line = static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
+  }
+  return {document.line + static_cast<std::uint32_t>(line), "",
           fmt::format("not YAML: {}{}{}", parser.context ? parser.context : "", parser.context ? ", " : "",
                       parser.problem ? parser.problem : "unknown problem")};
 }
@@ -70,7 +75,7 @@ tl::expected<Value, Problem> read_yaml(const DocumentText& document) {
   while (true) {
     Event next;
     if (!yaml_parser_parse(&yaml.parser, &next.event)) {
-      return tl::make_unexpected(syntax_problem(yaml.parser, document.line));
+      return tl::make_unexpected(syntax_problem(yaml.parser, document));
     }
     const std::uint32_t line = document.line + static_cast<std::uint32_t>(next.event.start_mark.line);
     if (next.event.type == YAML_STREAM_END_EVENT) return tree.take();
