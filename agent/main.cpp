@@ -56,7 +56,7 @@ void add_flags(CLI::App& app, Flags& flags) {
     auto* option = app.add_option(flag_name(key), flags.values[key],
                                   fmt::format("{}; {} in the settings file, {} in the environment",
                                               source::expected_value(key), key, source::environment_name(key)));
-    if (key != "dns.ports") option->expected(1);
+    if (key != "dns.ports" && key != "manifests") option->expected(1);
   }
 }
 

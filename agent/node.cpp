@@ -2,6 +2,7 @@
 #include "agent/node.h"
 
 #include <signal.h>
+#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -64,6 +65,11 @@ Result<void> Node::open() {
                                         [this](std::span<const std::byte> record) { on_record(record); });
   if (!tracer) return tl::make_unexpected(std::move(tracer.error()));
   tracer_ = std::move(*tracer);
+  if (!settings_.manifests.empty()) {
+    auto services = Services::open(settings_, cgroup_root_);
+    if (!services) return tl::make_unexpected(std::move(services.error()));
+    services_ = std::move(*services);
+  }
   return {};
 }
 
@@ -75,7 +81,9 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
   itimerspec every{};
   every.it_interval.tv_nsec = every.it_value.tv_nsec = std::chrono::nanoseconds(kConsumeEvery).count();
   timerfd_settime(timer.get(), 0, &every, nullptr);
-  for (const int fd : {signal_fd.get(), timer.get(), tracer_->ring_fd()}) {
+  std::vector<int> fds{signal_fd.get(), timer.get(), tracer_->ring_fd()};
+  if (services_) fds.push_back(services_->fd());
+  for (const int fd : fds) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.fd = fd;
@@ -99,6 +107,9 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
       }
     }
     consume();
+    if (services_) {  // its clock's fd wakes us; what is due without one comes with the tick
+      for (const auto& error : services_->poll()) spdlog::error("services: {}", error.to_string());
+    }
     if (ticks >= kConsumesPerSweep) {
       ticks = 0;
       sweep();
@@ -180,7 +191,21 @@ sink::AgentFigures Node::figures() const {
   out.pending_full = c[CF_DNS_C_PENDING_FULL];
   out.helper_failed = c[CF_DNS_C_HELPER_FAILED];
   for (const auto& map : tracer_->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
-  for (const auto& program : tracer_->programs()) {
+  auto programs = tracer_->programs();
+  if (services_) {
+    auto more = services_->tables().programs();
+    programs.insert(programs.end(), more.begin(), more.end());
+    const auto counters = services_->tables().counters();
+    out.services = {{"translated", counters[CF_SVC_C_TRANSLATED]},
+                    {"retried", counters[CF_SVC_C_RETRIED]},
+                    {"lost", counters[CF_SVC_C_LOST]},
+                    {"refused_empty", counters[CF_SVC_C_REFUSED_EMPTY]},
+                    {"refused_breaker", counters[CF_SVC_C_REFUSED_BREAKER]},
+                    {"reversed", counters[CF_SVC_C_REVERSED]},
+                    {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
+    for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
+  }
+  for (const auto& program : programs) {
     out.programs.push_back({program.name, program.run_count, program.run_time_ns});
   }
   return out;
@@ -201,6 +226,7 @@ control::Status Node::status() const {
   out.started = started_;
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
+  if (services_) out.functions.push_back({"services", "cgroup sock_addr", false, ""});
   out.functions.push_back(
       {"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});
   for (const auto& map : now.maps) out.maps.push_back({map.name, map.entries, map.max_entries});
@@ -215,7 +241,12 @@ control::Status Node::status() const {
 
 std::vector<control::BpfProgram> Node::bpf_programs() const {
   std::vector<control::BpfProgram> out;
-  for (auto& program : tracer_->programs()) {
+  auto programs = tracer_->programs();
+  if (services_) {
+    auto more = services_->tables().programs();
+    programs.insert(programs.end(), more.begin(), more.end());
+  }
+  for (auto& program : programs) {
     out.push_back({program.id, program.name, program.type, program.attached_to, program.pin, program.run_count,
                    program.run_time_ns, program.verified_instructions});
   }
@@ -227,6 +258,14 @@ std::vector<control::WorkloadRow> Node::workloads() const {
   for (auto& row : workloads_.rows())
     out.push_back({row.workload, row.cgroup_id, row.lookups, row.failed, row.last_seen});
   return out;
+}
+
+std::vector<control::ServiceRow> Node::services() const {
+  return services_ ? services_->rows() : std::vector<control::ServiceRow>{};
+}
+
+std::vector<std::string> Node::service_refusals() const {
+  return services_ ? services_->refusals() : std::vector<std::string>{};
 }
 
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }

@@ -109,6 +109,30 @@ ordered_json to_json(const BpfProgram& program) {
           {"verified_instructions", program.verified_instructions}};
 }
 
+ordered_json to_json(const ServiceRow& row) {
+  ordered_json backends = ordered_json::array();
+  for (const auto& backend : row.backends) {
+    backends.push_back({{"address", backend.address},
+                        {"number", backend.number},
+                        {"share", backend.share},
+                        {"active", backend.active},
+                        {"chosen", backend.chosen}});
+  }
+  return {{"name", row.ns + "/" + row.name},
+          {"port", row.port_name},
+          {"protocol", row.protocol},
+          {"addresses", row.addresses},
+          {"number", row.number},
+          {"algorithm", row.algorithm},
+          {"affinity_seconds", row.affinity_s},
+          {"max_connections", row.max_connections},
+          {"active", row.active},
+          {"refused", row.refused},
+          {"backends", backends},
+          {"versions", row.versions},
+          {"problems", row.problems}};
+}
+
 ordered_json to_json(const WorkloadRow& row) {
   return {{"workload", workload_json(row.workload)},
           {"cgroup_id", row.cgroup_id},

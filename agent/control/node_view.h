@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/control/service_view.h"
 #include "agent/model/dns_lookup.h"
 
 namespace cortexflow::control {
@@ -81,6 +82,8 @@ class NodeView {
   virtual Status status() const = 0;
   virtual std::vector<BpfProgram> bpf_programs() const = 0;
   virtual std::vector<WorkloadRow> workloads() const = 0;
+  virtual std::vector<ServiceRow> services() const = 0;
+  virtual std::vector<std::string> service_refusals() const = 0;          // manifests not used, in words
   virtual std::vector<std::string> log_lines(std::size_t max) const = 0;  // the agent's own latest, oldest first
   // Cursor of the first kept lookup that ended at or after `since`, else of the log's end.
   virtual std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const = 0;

@@ -46,6 +46,7 @@ const std::vector<Server::Route>& Server::routes() {
       {"/v1/version", {}, &Server::serve_version},
       {"/v1/bpf", {}, &Server::serve_bpf},
       {"/v1/workloads", {}, &Server::serve_workloads},
+      {"/v1/services", {}, &Server::serve_services},
       {"/v1/logs", {{"lines"}, false}, &Server::serve_logs},
       {"/v1/dns/lookups", StreamOptions::parameters(), &Server::serve_lookups},
       {"/v1/dns/top", TopQuery::parameters(), &Server::serve_top},
@@ -93,6 +94,10 @@ void Server::serve_bpf(const Parameters&, httplib::Response& response) {
 
 void Server::serve_workloads(const Parameters&, httplib::Response& response) {
   answer(response, {{"workloads", to_array(node_.workloads())}});
+}
+
+void Server::serve_services(const Parameters&, httplib::Response& response) {
+  answer(response, {{"services", to_array(node_.services())}, {"refusals", node_.service_refusals()}});
 }
 
 void Server::serve_openapi(const Parameters&, httplib::Response& response) {

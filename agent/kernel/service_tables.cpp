@@ -153,6 +153,17 @@ ServiceTables::Entries ServiceTables::read(std::string_view map) const {
   return out;
 }
 
+std::optional<std::string> ServiceTables::find(std::string_view map, const std::string& key) const {
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return std::nullopt;
+  bpf_map_info info{};
+  __u32 length = sizeof info;
+  if (bpf_map_get_info_by_fd(found->second, &info, &length) != 0) return std::nullopt;
+  std::string value(info.value_size, '\0');
+  if (bpf_map_lookup_elem(found->second, key.data(), value.data()) != 0) return std::nullopt;
+  return value;
+}
+
 std::array<std::uint64_t, CF_SVC_C_MAX> ServiceTables::counters() const {
   std::array<std::uint64_t, CF_SVC_C_MAX> sums{};
   std::vector<std::uint64_t> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,6 +47,7 @@ class ServiceTables {
   [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
   [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
   [[nodiscard]] Entries read(std::string_view map) const;
+  [[nodiscard]] std::optional<std::string> find(std::string_view map, const std::string& key) const;
 
   // True if open() found tables of an agent before.
   [[nodiscard]] bool adopted() const { return adopted_; }

@@ -71,9 +71,22 @@ bool set_metric_names(const std::string& text, Settings& settings) {
   return names.has_value();
 }
 
-bool set_program_stats(const std::string& text, Settings& settings) {
-  settings.program_stats = text == "true";
-  return text == "true" || text == "false";
+bool set_manifests(const std::string& text, Settings& settings) {
+  std::vector<std::string> directories;
+  std::istringstream list(text);
+  for (std::string item; std::getline(list, item, ',');) {
+    if (item.empty()) return false;
+    directories.push_back(item);
+  }
+  settings.manifests = std::move(directories);
+  return !settings.manifests.empty();
+}
+
+Setting flag_setting(std::string key, bool Settings::* field) {
+  return {std::move(key), "true or false", [field](const std::string& text, Settings& settings) {
+            settings.*field = text == "true";
+            return text == "true" || text == "false";
+          }};
 }
 
 bool set_listen(const std::string& text, Settings& settings) {
@@ -93,7 +106,10 @@ const std::vector<Setting>& all_settings() {
                    true),
       choice_setting("log_level", {"debug", "info", "warn", "error"}, &Settings::log_level),
       choice_setting("log_format", {"text", "json"}, &Settings::log_format),
-      {"program_stats", "true or false", set_program_stats},
+      flag_setting("program_stats", &Settings::program_stats),
+      {"manifests", "directories of Kubernetes manifests", set_manifests},
+      text_setting("zone", "this node's topology.kubernetes.io/zone", &Settings::zone),
+      flag_setting("services.keep_on_exit", &Settings::keep_services_on_exit),
       {"dns.ports", "1 to 8 ports from 1 to 65535", set_ports},
       {"dns.timeout", "a duration from 100ms to 5m, such as 5s", set_timeout},
       {"dns.metrics.names", "a number from 0 (no name label) to 10000", set_metric_names},

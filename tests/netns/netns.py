@@ -85,13 +85,13 @@ class Namespace:
         self.close()
 
 
-def veth(left, right, left_addresses, right_addresses, mtu=1500):
-    """Joins two namespaces by `veth0` in each; addresses as "10.0.0.1/24" and "fd00::1/64"."""
-    sh("ip", "link", "add", "veth0", "netns", left.name, "type", "veth", "peer", "name", "veth0", "netns", right.name)
-    for ns, addresses in ((left, left_addresses), (right, right_addresses)):
+def veth(left, right, left_addresses, right_addresses, mtu=1500, name="veth0"):
+    """Joins two namespaces: `name` in the left one, veth0 in the right; addresses as "10.0.0.1/24" and "fd00::1/64"."""
+    sh("ip", "link", "add", name, "netns", left.name, "type", "veth", "peer", "name", "veth0", "netns", right.name)
+    for ns, device, addresses in ((left, name, left_addresses), (right, "veth0", right_addresses)):
         for address in addresses:
-            ns.ip("address", "add", address, "dev", "veth0", *(["nodad"] if ":" in address else []))
-        ns.ip("link", "set", "veth0", "mtu", str(mtu), "up")
+            ns.ip("address", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
+        ns.ip("link", "set", device, "mtu", str(mtu), "up")
 
 
 def _sweep():

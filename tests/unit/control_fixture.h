@@ -39,6 +39,18 @@ class FakeNode : public control::NodeView {
   }
   std::vector<BpfProgram> bpf_programs() const override { return std::vector<BpfProgram>(1); }
   std::vector<WorkloadRow> workloads() const override { return std::vector<WorkloadRow>(1); }
+  std::vector<ServiceRow> services() const override {
+    ServiceRow row;
+    row.ns = "shop";
+    row.name = "cart";
+    row.protocol = "TCP";
+    row.addresses = {"10.96.0.11:80"};
+    row.versions = {"canary"};
+    row.problems = {"no backend is ready: connecting is refused"};
+    row.backends.push_back({"10.0.0.1:8080", 1, 0.5, 2, 3});
+    return {row};
+  }
+  std::vector<std::string> service_refusals() const override { return {"shop.yaml:3: a sentence"}; }
   std::vector<std::string> log_lines(std::size_t max) const override {
     return std::vector<std::string>(std::min<std::size_t>(max, 3), "line\n");
   }
