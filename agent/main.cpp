@@ -16,6 +16,7 @@
 
 #include "agent/control/server.h"
 #include "agent/kernel/host.h"
+#include "agent/kernel/service_tables.h"
 #include "agent/node.h"
 #include "agent/sink/metrics_server.h"
 #include "agent/source/settings.h"
@@ -140,6 +141,11 @@ int dry_run(const source::Settings& settings) {
   fmt::print("would name processes by kprobes, or by cgroup connect and sendmsg hooks where kprobes are refused\n");
   fmt::print("would watch DNS ports {}, time limit {} ms\n", fmt::join(settings.dns_ports, ", "),
              settings.dns_timeout.count());
+  if (!settings.manifests.empty()) {
+    if (auto ok = kernel::ServiceTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
+    fmt::print("takes the service programs; would attach them to {} and follow the manifests in {}\n", *root,
+               fmt::join(settings.manifests, ", "));
+  }
   fmt::print("would pin below {}, listen on {} and {}\n", settings.pin_path, settings.control_socket,
              settings.metrics_listen);
   return 0;

@@ -246,6 +246,7 @@ std::vector<control::BpfProgram> Node::bpf_programs() const {
     auto more = services_->tables().programs();
     programs.insert(programs.end(), more.begin(), more.end());
   }
+  out.reserve(programs.size());
   for (auto& program : programs) {
     out.push_back({program.id, program.name, program.type, program.attached_to, program.pin, program.run_count,
                    program.run_time_ns, program.verified_instructions});

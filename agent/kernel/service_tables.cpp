@@ -28,6 +28,13 @@ Result<std::unique_ptr<ServiceTables>> ServiceTables::open(const ServiceTablesOp
   return tables;
 }
 
+Result<void> ServiceTables::try_load() {
+  service_bpf* skeleton = service_bpf__open_and_load();
+  if (!skeleton) return fail_errno("the kernel refused the service programs", errno);
+  service_bpf__destroy(skeleton);
+  return {};
+}
+
 ServiceTables::~ServiceTables() {
   if (!options_.keep_on_exit) remove_pins();
   links_.clear();

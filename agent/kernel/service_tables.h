@@ -35,6 +35,8 @@ class ServiceTables {
   // Loads the programs over the pinned tables, or over new ones where there are none or their layout is another's.
   // Nothing is attached that was not attached before.
   [[nodiscard]] static Result<std::unique_ptr<ServiceTables>> open(const ServiceTablesOptions& options);
+  // Loads the programs and lets them go again: does this kernel take them?
+  [[nodiscard]] static Result<void> try_load();
   ~ServiceTables();
   ServiceTables(const ServiceTables&) = delete;
   ServiceTables& operator=(const ServiceTables&) = delete;
