@@ -103,8 +103,13 @@ std::optional<system_clock::time_point> parse_time(std::string_view text) {
                                         std::chrono::month{static_cast<unsigned>((*date)[1])},
                                         std::chrono::day{static_cast<unsigned>((*date)[2])}};
   if (!day.ok() || (*date)[0] < 1970 || (*date)[0] > 2199) return std::nullopt;
-  return std::chrono::sys_days(day) + std::chrono::hours((*clock)[0]) + std::chrono::minutes((*clock)[1]) +
-         std::chrono::seconds((*clock)[2]) + *fraction - *offset;
+  const system_clock::time_point time = std::chrono::sys_days(day) + std::chrono::hours((*clock)[0]) +
+                                        std::chrono::minutes((*clock)[1]) + std::chrono::seconds((*clock)[2]) +
+                                        *fraction - *offset;
+  // The offset or a leap second may lead out of these years.
+  constexpr system_clock::time_point kEnd = std::chrono::sys_days(std::chrono::year{2200} / 1 / 1);
+  if (time < system_clock::time_point{} || time >= kEnd) return std::nullopt;
+  return time;
 }
 
 Result<system_clock::time_point> parse_since(const std::string& text, system_clock::time_point now) {

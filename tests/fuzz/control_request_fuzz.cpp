@@ -43,25 +43,19 @@ class DrainingNode : public control::NodeView {
   bool draining() const override { return true; }
 };
 
+// Its socket lies beside the program: libFuzzer ends without destructors, and the next run replaces what is left over.
 class RunningServer {
  public:
-  RunningServer() : directory_("/tmp/cortexflow-fuzz-XXXXXX") {
-    require(mkdtemp(directory_.data()) != nullptr);
-    server_ = std::make_unique<control::Server>(node_, path(), "cortexflow");
-    require(server_->start().has_value());
+  RunningServer()
+      : path_(std::filesystem::read_symlink("/proc/self/exe").string() + ".sock"), server_(node_, path_, "cortexflow") {
+    require(server_.start().has_value());
   }
-  RunningServer(const RunningServer&) = delete;
-  RunningServer& operator=(const RunningServer&) = delete;
-  ~RunningServer() {
-    server_->stop();
-    std::filesystem::remove_all(directory_);
-  }
-  std::string path() const { return directory_ + "/agent.sock"; }
+  const std::string& path() const { return path_; }
 
  private:
-  std::string directory_;
+  std::string path_;
   DrainingNode node_;
-  std::unique_ptr<control::Server> server_;
+  control::Server server_;
 };
 
 Fd connect_to(const std::string& path) {
