@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cfcli against a control API.
 #include "agent/flow/lookup_log.h"
+#include "cli/output.h"
 #include "tests/unit/cli_run.h"
 #include "tests/unit/control_fixture.h"
 
@@ -46,15 +47,13 @@ bool is_printable(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c == '\n' || (c >= 0x20 && c <= 0x7e); });
 }
 
-void add(FakeNode& node, const DnsLookup& lookup) { node.lookups.push_back(std::make_shared<DnsLookup>(lookup)); }
-
 }  // namespace
 
 TEST_CASE("Nothing that processes, names or logs hold reaches a terminal raw") {
   Agent<HostileNode> agent;
   auto lookup = answered();
   lookup.name = lookup.comm = lookup.workload.name = lookup.workload.cgroup_path = kHostile;
-  add(agent.node, lookup);
+  agent.node.add(lookup);
   for (const std::vector<std::string>& command : {std::vector<std::string>{"dns", "watch", "--since", "1h"},
                                                   {"dns", "top", "--once"},
                                                   {"dns", "top", "--once", "--by", "process"},
@@ -82,7 +81,7 @@ TEST_CASE("logs prints a line for each, whatever is in it") {
 
 TEST_CASE("-o name lists names, where there are names") {
   Agent<FakeNode> agent;
-  add(agent.node, answered());
+  agent.node.add(answered());
   CHECK(agent.run({"dns", "top", "--once", "--by", "server", "-o", "name"}).out == "192.0.2.53:53\n");
   CHECK(agent.run({"workload", "list", "-o", "name"}).status == 0);
   CHECK(agent.run({"bpf", "list", "-o", "name"}).status == 0);
@@ -98,10 +97,10 @@ TEST_CASE("-o name lists names, where there are names") {
 
 TEST_CASE("dns top shows the counts, from when on they are, and how many rows it leaves out") {
   Agent<FakeNode> agent;
-  for (int i = 0; i < 3; ++i) add(agent.node, answered());
+  for (int i = 0; i < 3; ++i) agent.node.add(answered());
   auto other = timed_out();
   other.name = "other.test";
-  add(agent.node, other);
+  agent.node.add(other);
   const auto all = agent.run({"dns", "top", "--once"});
   CHECK(all.out.find("4 lookups, 1 failed, 1 timeouts\nall that ended since 22:13:20.135\n\n") != std::string::npos);
   CHECK(all.out.find("LOOKUPS  SHARE  FAILED  TIMEOUTS  MEAN    P50     P99     MAX     NAME\n"
@@ -112,15 +111,15 @@ TEST_CASE("dns top shows the counts, from when on they are, and how many rows it
   CHECK(one.out.ends_with("other.test\nand 1 more (--limit)\n"));
   CHECK(ordered_json::parse(agent.run({"dns", "top", "--once", "-o", "json"}).out)["total"]["lookups"] == 4);
 
-  agent.node.first = 2;
+  agent.node.overwrite_before(2);
   CHECK(agent.run({"dns", "top", "--once"}).out.find("the agent keeps no more, 2 before are overwritten") !=
         std::string::npos);
 }
 
 TEST_CASE("dns top takes the filters of dns watch") {
   Agent<FakeNode> agent;
-  add(agent.node, answered());
-  add(agent.node, with_rcode(kServFail));
+  agent.node.add(answered());
+  agent.node.add(with_rcode(kServFail));
   const auto count = [&agent](std::vector<std::string> flags) {
     flags.insert(flags.begin(), {"dns", "top", "--once", "-o", "json"});
     return ordered_json::parse(agent.run(flags).out)["total"]["lookups"].get<int>();
@@ -136,7 +135,7 @@ TEST_CASE("dns top takes the filters of dns watch") {
 TEST_CASE("dns top on a terminal has a screen of its own, and gives it back when it is ended") {
   for (const int signal_number : {SIGINT, SIGTERM, SIGHUP}) {
     Agent<FakeNode> agent;
-    add(agent.node, answered());
+    agent.node.add(answered());
     CliProcess top(agent.command({"dns", "top", "--interval", "100ms"}), Output::kTerminal);
     const auto begin = top.read_until("www.example.com");
     CHECK(begin.starts_with(kEnter));
@@ -149,7 +148,7 @@ TEST_CASE("dns top on a terminal has a screen of its own, and gives it back when
 
 TEST_CASE("dns top gives its screen back before it says that the agent is gone") {
   auto agent = std::make_unique<Agent<FakeNode>>();
-  add(agent->node, answered());
+  agent->node.add(answered());
   CliProcess top(agent->command({"dns", "top", "--interval", "100ms"}), Output::kTerminal);
   top.read_until("www.example.com");
   agent.reset();
@@ -160,7 +159,7 @@ TEST_CASE("dns top gives its screen back before it says that the agent is gone")
 
 TEST_CASE("dns top gives the screen back while it is stopped") {
   Agent<FakeNode> agent;
-  add(agent.node, answered());
+  agent.node.add(answered());
   CliProcess top(agent.command({"dns", "top", "--interval", "100ms"}), Output::kTerminal);
   top.read_until("www.example.com");
   top.send(SIGTSTP);
@@ -176,7 +175,7 @@ TEST_CASE("dns top gives the screen back while it is stopped") {
 
 TEST_CASE("dns top into a pipe is plain tables, or a JSON document a line") {
   Agent<FakeNode> agent;
-  add(agent.node, answered());
+  agent.node.add(answered());
   CliProcess table(agent.command({"dns", "top", "--interval", "100ms"}), Output::kPipe);
   table.read_until("www.example.com\n\n");
   table.send(SIGINT);
@@ -204,7 +203,7 @@ TEST_CASE("dns watch shows its header before the first lookup") {
 
 TEST_CASE("A script's background job, which ignores SIGINT, ends by it too; under nohup SIGHUP stays ignored") {
   Agent<FakeNode> agent;
-  add(agent.node, answered());
+  agent.node.add(answered());
   const auto interrupt_before = signal(SIGINT, SIG_IGN);
   const auto hangup_before = signal(SIGHUP, SIG_IGN);
   CliProcess top(agent.command({"dns", "top", "--interval", "100ms"}), Output::kPipe);

@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "agent/base/fd.h"
-#include "cli/commands.h"
 
 namespace cortexflow::test {
 
@@ -26,7 +25,6 @@ enum class Output { kPipe, kTerminal };
 class CliProcess {
  public:
   CliProcess(std::vector<std::string> arguments, Output output) {
-    std::fflush(nullptr);  // what is buffered must not come out twice
     int error_pipe[2];
     REQUIRE(pipe2(error_pipe, O_CLOEXEC) == 0);
     int output_pipe[2];
@@ -34,16 +32,17 @@ class CliProcess {
     const bool terminal = output == Output::kTerminal;
     REQUIRE((terminal ? openpty(&output_pipe[0], &output_pipe[1], nullptr, nullptr, &size)
                       : pipe2(output_pipe, O_CLOEXEC)) == 0);
+    for (const int end : output_pipe) fcntl(end, F_SETFD, FD_CLOEXEC);  // openpty can't
+    std::vector<char*> argv{const_cast<char*>(CORTEXFLOW_CFCLI)};
+    for (auto& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
     pid_ = fork();
     REQUIRE(pid_ >= 0);
     if (pid_ == 0) {
       dup2(output_pipe[1], STDOUT_FILENO);
       dup2(error_pipe[1], STDERR_FILENO);
-      std::vector<const char*> argv{"cfcli"};
-      for (const auto& argument : arguments) argv.push_back(argument.c_str());
-      const int status = cli::run(static_cast<int>(argv.size()), argv.data());
-      std::fflush(nullptr);
-      _exit(status);
+      execv(argv[0], argv.data());
+      _exit(127);
     }
     close(output_pipe[1]);
     close(error_pipe[1]);

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -55,23 +56,46 @@ class FakeNode : public control::NodeView {
     return std::vector<std::string>(std::min<std::size_t>(max, 3), "line\n");
   }
   std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const override {
-    return since > std::chrono::system_clock::now() ? lookups.size() : first;
+    const std::lock_guard lock(mutex_);
+    return since > std::chrono::system_clock::now() ? lookups_.size() : first_;
   }
   LookupBatch read_lookups(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds wait) const override {
-    LookupBatch batch;
-    batch.next = std::clamp<std::uint64_t>(cursor, first, lookups.size());
-    batch.lost = batch.next - std::min(cursor, batch.next);
-    for (; batch.next < lookups.size() && batch.lookups.size() < max; ++batch.next) {
-      batch.lookups.push_back(lookups[batch.next]);
-    }
+    auto batch = read_now(cursor, max);
     if (batch.lookups.empty() && !drains) std::this_thread::sleep_for(std::min<std::chrono::milliseconds>(wait, 20ms));
     return batch;
   }
   bool draining() const override { return drains; }
 
-  std::vector<std::shared_ptr<const model::DnsLookup>> lookups;
-  std::uint64_t first = 0;  // those before it are overwritten
+  void add(const DnsLookup& lookup) {
+    const std::lock_guard lock(mutex_);
+    lookups_.push_back(std::make_shared<DnsLookup>(lookup));
+  }
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    lookups_.clear();
+  }
+  void overwrite_before(std::uint64_t first) {
+    const std::lock_guard lock(mutex_);
+    first_ = first;
+  }
+
   std::atomic<bool> drains{false};
+
+ private:
+  LookupBatch read_now(std::uint64_t cursor, std::size_t max) const {
+    const std::lock_guard lock(mutex_);
+    LookupBatch batch;
+    batch.next = std::clamp<std::uint64_t>(cursor, first_, lookups_.size());
+    batch.lost = batch.next - std::min(cursor, batch.next);
+    for (; batch.next < lookups_.size() && batch.lookups.size() < max; ++batch.next) {
+      batch.lookups.push_back(lookups_[batch.next]);
+    }
+    return batch;
+  }
+
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<const model::DnsLookup>> lookups_;
+  std::uint64_t first_ = 0;  // those before it are overwritten
 };
 
 class Directory {
@@ -107,8 +131,7 @@ inline std::vector<ordered_json> lines_of(const std::string& body) {
 // A server that is up; stopped as the agent does it, draining first.
 struct Serving {
   Serving() {
-    node.lookups = {std::make_shared<DnsLookup>(answered()), std::make_shared<DnsLookup>(timed_out()),
-                    std::make_shared<DnsLookup>(with_rcode(kNxDomain))};
+    for (const auto& lookup : {answered(), timed_out(), with_rcode(kNxDomain)}) node.add(lookup);
     REQUIRE(server.start());
     for (int i = 0; i < 500 && !get(directory.socket(), "/v1/version"); ++i) std::this_thread::sleep_for(2ms);
   }

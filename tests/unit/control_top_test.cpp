@@ -47,7 +47,7 @@ TEST_CASE("A top has a row for each name, server, process, workload or type") {
   other.qtype = 28;
   FakeNode node;
   for (const auto& l : {named("A.test"), named("a.TEST"), other})
-    node.lookups.push_back(std::make_shared<DnsLookup>(l));
+    node.add(l);
   CHECK(keys(top(node, {{"by", "name"}})) == Keys{"a.test", "b.test"});
   CHECK(keys(top(node, {{"by", "server"}})) == Keys{"192.0.2.53:53", "[::1]:53"});
   CHECK(keys(top(node, {{"by", "process"}})) == Keys{"curl", "(unknown)"});
@@ -58,7 +58,7 @@ TEST_CASE("A top has a row for each name, server, process, workload or type") {
 TEST_CASE("A row counts lookups, failures, timeouts and its share") {
   FakeNode node;
   for (const auto& l : {answered(), timed_out(), with_rcode(kServFail), with_rcode(kNxDomain)}) {
-    node.lookups.push_back(std::make_shared<DnsLookup>(l));
+    node.add(l);
   }
   const auto document = top(node);
   REQUIRE(document["rows"].size() == 1);
@@ -73,9 +73,9 @@ TEST_CASE("A row counts lookups, failures, timeouts and its share") {
 
 TEST_CASE("Quantiles are of first answers, by nearest rank") {
   FakeNode node;
-  for (int i = 1; i <= 200; ++i) node.lookups.push_back(std::make_shared<DnsLookup>(named("a", i * 1ms)));
-  node.lookups.push_back(std::make_shared<DnsLookup>(with_outcome(named("a", 5s), DnsOutcome::kTimeout)));
-  node.lookups.push_back(std::make_shared<DnsLookup>(with_outcome(named("b", 5s), DnsOutcome::kTimeout)));
+  for (int i = 1; i <= 200; ++i) node.add(named("a", i * 1ms));
+  node.add(with_outcome(named("a", 5s), DnsOutcome::kTimeout));
+  node.add(with_outcome(named("b", 5s), DnsOutcome::kTimeout));
   const auto rows = top(node)["rows"];
   CHECK(rows[0]["mean_latency_ns"] == 100'500'000);
   CHECK(rows[0]["p50_latency_ns"] == 100'000'000);
@@ -92,7 +92,7 @@ TEST_CASE("Further and unasked answers are told, not counted as lookups") {
   for (const auto outcome :
        {DnsOutcome::kAnswered, DnsOutcome::kTimeout, DnsOutcome::kSuperseded, DnsOutcome::kUntracked,
         DnsOutcome::kDuplicate, DnsOutcome::kLate, DnsOutcome::kUnmatched}) {
-    node.lookups.push_back(std::make_shared<DnsLookup>(with_outcome(answered(), outcome)));
+    node.add(with_outcome(answered(), outcome));
   }
   const auto document = top(node);
   CHECK(document["total"]["lookups"] == 4);
@@ -104,7 +104,7 @@ TEST_CASE("Further and unasked answers are told, not counted as lookups") {
 TEST_CASE("Rows are sorted by any column, the largest first, ties and keys by the alphabet") {
   FakeNode node;
   const auto add = [&node](int times, const DnsLookup& lookup) {
-    for (int i = 0; i < times; ++i) node.lookups.push_back(std::make_shared<DnsLookup>(lookup));
+    for (int i = 0; i < times; ++i) node.add(lookup);
   };
   add(3, named("a", 1ms));
   add(2, named("c", 9ms));
@@ -135,7 +135,7 @@ TEST_CASE("Rows are sorted by any column, the largest first, ties and keys by th
 TEST_CASE("A top counts what the filters show") {
   FakeNode node;
   for (const auto& l : {named("a.test"), named("b.test"), named("a.example")}) {
-    node.lookups.push_back(std::make_shared<DnsLookup>(l));
+    node.add(l);
   }
   CHECK(keys(top(node, {{"name", "*.test"}})) == Keys{"a.test", "b.test"});
   CHECK(keys(top(node, {{"name", "*.test"}, {"not.name", "b*"}})) == Keys{"a.test"});
@@ -146,7 +146,7 @@ TEST_CASE("The window tells from when on lookups were counted, and what was over
   for (const int second : {0, 10, 20, 30}) {
     auto l = named("a", 0ms);
     l.start = kNow - 60s + std::chrono::seconds(second);
-    node.lookups.push_back(std::make_shared<DnsLookup>(l));
+    node.add(l);
   }
   SECTION("all is kept") {
     const auto document = top(node);
@@ -164,13 +164,13 @@ TEST_CASE("The window tells from when on lookups were counted, and what was over
     CHECK(document["window"]["begin"] == "2023-11-14T22:14:15.000000000Z");
   }
   SECTION("what is overwritten and older than since does not matter") {
-    node.first = 1;
+    node.overwrite_before(1);
     const auto document = top(node, {{"since", "45s"}});
     CHECK(document["window"]["complete"] == true);
     CHECK(document["window"]["overwritten"] == 1);
   }
   SECTION("since reaches beyond what is kept") {
-    node.first = 2;
+    node.overwrite_before(2);
     const auto document = top(node, {{"since", "59s"}});
     CHECK(document["total"]["lookups"] == 2);
     CHECK(document["window"]["complete"] == false);
@@ -178,7 +178,7 @@ TEST_CASE("The window tells from when on lookups were counted, and what was over
     CHECK(document["window"]["begin"] == "2023-11-14T22:14:20.000000000Z");
   }
   SECTION("nothing is kept") {
-    node.lookups.clear();
+    node.clear();
     const auto document = top(node);
     CHECK(document["window"]["begin"].is_null());
     CHECK(document["window"]["complete"] == true);
@@ -195,15 +195,17 @@ TEST_CASE("A top ends though lookups come faster than it reads") {
       auto batch = FakeNode::read_lookups(cursor, max, wait);
       if (max > 0) {
         ++reads;
-        const_cast<Racing*>(this)->lookups.resize(lookups.size() + 2 * max, lookups.front());
-        const_cast<Racing*>(this)->first += 2 * max;
+        auto* self = const_cast<Racing*>(this);
+        for (std::size_t i = 0; i < 2 * max; ++i) self->add(answered());
+        self->overwrite_before(overwritten += 2 * max);
       }
       return batch;
     }
     mutable int reads = 0;
+    mutable std::size_t overwritten = 0;
   };
   Racing node;
-  node.lookups.assign(1000, std::make_shared<DnsLookup>(answered()));
+  for (int i = 0; i < 1000; ++i) node.add(answered());
   const auto document = top(node);
   CHECK(node.reads <= 4);
   CHECK(document["window"]["overwritten"].get<std::uint64_t>() > 0);
