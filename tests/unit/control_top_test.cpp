@@ -46,8 +46,7 @@ TEST_CASE("A top has a row for each name, server, process, workload or type") {
   other.workload.name = "";
   other.qtype = 28;
   FakeNode node;
-  for (const auto& l : {named("A.test"), named("a.TEST"), other})
-    node.add(l);
+  for (const auto& l : {named("A.test"), named("a.TEST"), other}) node.add(l);
   CHECK(keys(top(node, {{"by", "name"}})) == Keys{"a.test", "b.test"});
   CHECK(keys(top(node, {{"by", "server"}})) == Keys{"192.0.2.53:53", "[::1]:53"});
   CHECK(keys(top(node, {{"by", "process"}})) == Keys{"curl", "(unknown)"});
