@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cfagent: settings, wiring, run, drain.
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -15,6 +16,7 @@
 
 #include "agent/control/server.h"
 #include "agent/kernel/host.h"
+#include "agent/kernel/service_tables.h"
 #include "agent/node.h"
 #include "agent/sink/metrics_server.h"
 #include "agent/source/settings.h"
@@ -26,6 +28,9 @@ namespace {
 constexpr int kExitFailure = 1;
 constexpr int kExitUsage = 2;
 constexpr std::size_t kLogLinesKept = 1000;
+// A scrape's text stays with the arena of the thread that made it: a heap for each HTTP thread would be memory for
+// nothing.
+constexpr int kMallocArenas = 2;
 
 using LogRing = spdlog::sinks::ringbuffer_sink_mt;
 
@@ -49,8 +54,10 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_flag("--dry-run", flags.dry_run, "say what would be loaded, load nothing");
   app.set_version_flag("--version", std::string("cfagent ") + CORTEXFLOW_VERSION);
   for (const auto& key : source::setting_keys()) {
-    app.add_option(flag_name(key), flags.values[key],
-                   fmt::format("{} in the settings file, {} in the environment", key, source::environment_name(key)));
+    auto* option = app.add_option(flag_name(key), flags.values[key],
+                                  fmt::format("{}; {} in the settings file, {} in the environment",
+                                              source::expected_value(key), key, source::environment_name(key)));
+    if (key != "dns.ports" && key != "manifests") option->expected(1);
   }
 }
 
@@ -95,7 +102,20 @@ void set_up_log(const source::Settings& settings, const std::shared_ptr<LogRing>
 }
 
 // One agent a pin path: held as long as the process lives, whatever ends it.
-Result<Fd> lock_pin_path(const std::string& pin_path) {
+struct PinPathLock {
+  std::string path;
+  Fd directory;
+
+  PinPathLock(std::string of, Fd locked) : path(std::move(of)), directory(std::move(locked)) {}
+  PinPathLock(PinPathLock&&) = default;
+  PinPathLock& operator=(PinPathLock&&) = delete;
+  ~PinPathLock() {
+    std::error_code ignored;
+    if (directory) std::filesystem::remove(path, ignored);  // unless somebody else's pins are in it
+  }
+};
+
+Result<PinPathLock> lock_pin_path(const std::string& pin_path) {
   Fd directory(open(pin_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return fail_errno(fmt::format("cannot open {}", pin_path), errno);
   if (flock(directory.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -103,7 +123,7 @@ Result<Fd> lock_pin_path(const std::string& pin_path) {
                                      "stop it first (systemctl stop cfagent), or give this one its own --pin-path, "
                                      "--control-socket and --metrics-listen"});
   }
-  return directory;
+  return PinPathLock(pin_path, std::move(directory));
 }
 
 int complain(const Error& error, int status) {
@@ -121,6 +141,11 @@ int dry_run(const source::Settings& settings) {
   fmt::print("would name processes by kprobes, or by cgroup connect and sendmsg hooks where kprobes are refused\n");
   fmt::print("would watch DNS ports {}, time limit {} ms\n", fmt::join(settings.dns_ports, ", "),
              settings.dns_timeout.count());
+  if (!settings.manifests.empty()) {
+    if (auto ok = kernel::ServiceTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
+    fmt::print("takes the service programs; would attach them to {} and follow the manifests in {}\n", *root,
+               fmt::join(settings.manifests, ", "));
+  }
   fmt::print("would pin below {}, listen on {} and {}\n", settings.pin_path, settings.control_socket,
              settings.metrics_listen);
   return 0;
@@ -158,8 +183,8 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
     spdlog::info("{}: {}{}", function.name, function.hook.empty() ? "none" : function.hook,
                  function.detail.empty() ? "" : " (" + function.detail + ")");
   }
-  spdlog::info("cfagent {} watches DNS on {}; metrics on {}, control on {}", CORTEXFLOW_VERSION, settings.node_name,
-               settings.metrics_listen, settings.control_socket);
+  spdlog::info("cfagent {} watches DNS on {}; metrics on {}:{}, control on {}", CORTEXFLOW_VERSION, settings.node_name,
+               settings.metrics_listen.substr(0, colon), metrics.port(), settings.control_socket);
   sd_notify(0, "READY=1");
   auto ran = node.run(signals, [&] {
     sd_notify(0, "RELOADING=1");
@@ -187,7 +212,8 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
+  mallopt(M_ARENA_MAX, kMallocArenas);
   CLI::App app("cfagent observes DNS on the machine it runs on.");
   Flags flags;
   add_flags(app, flags);
@@ -203,4 +229,8 @@ int main(int argc, char** argv) {
   auto log_ring = std::make_shared<LogRing>(kLogLinesKept);
   set_up_log(*settings, log_ring);
   return run(flags, *settings, log_ring);
+} catch (const std::exception& error) {
+  // Caught so that destructors run and pins go.
+  std::fprintf(stderr, "cfagent: unexpected failure: %s\n", error.what());
+  return kExitFailure;
 }

@@ -2,6 +2,7 @@
 #include "agent/node.h"
 
 #include <signal.h>
+#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -21,7 +22,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kConsumeEvery{20};
 constexpr int kConsumesPerSweep = 10;
 
-// From CLOCK_MONOTONIC to the system's clock.  Asked anew for each record: the system's clock may be set.
+// From CLOCK_MONOTONIC to the system's clock.  Asked anew for each turn of the event loop: the system's clock may be
+// set.
 std::chrono::nanoseconds clock_offset() {
   timespec mono{};
   timespec real{};
@@ -63,6 +65,11 @@ Result<void> Node::open() {
                                         [this](std::span<const std::byte> record) { on_record(record); });
   if (!tracer) return tl::make_unexpected(std::move(tracer.error()));
   tracer_ = std::move(*tracer);
+  if (!settings_.manifests.empty()) {
+    auto services = Services::open(settings_, cgroup_root_);
+    if (!services) return tl::make_unexpected(std::move(services.error()));
+    services_ = std::move(*services);
+  }
   return {};
 }
 
@@ -74,7 +81,9 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
   itimerspec every{};
   every.it_interval.tv_nsec = every.it_value.tv_nsec = std::chrono::nanoseconds(kConsumeEvery).count();
   timerfd_settime(timer.get(), 0, &every, nullptr);
-  for (const int fd : {signal_fd.get(), timer.get(), tracer_->ring_fd()}) {
+  std::vector<int> fds{signal_fd.get(), timer.get(), tracer_->ring_fd()};
+  if (services_) fds.push_back(services_->fd());
+  for (const int fd : fds) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.fd = fd;
@@ -97,16 +106,20 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
         if (read(fd, &expirations, sizeof expirations) == sizeof expirations) ++ticks;
       }
     }
-    tracer_->consume();
+    consume();
+    if (services_) {  // its clock's fd wakes us; what is due without one comes with the tick
+      for (const auto& error : services_->poll()) spdlog::error("services: {}", error.to_string());
+    }
     if (ticks >= kConsumesPerSweep) {
       ticks = 0;
       sweep();
+      if (auto attached = tracer_->check_attached(); !attached) return attached;
     }
   }
 }
 
 void Node::drain() {
-  if (tracer_) tracer_->consume();
+  if (tracer_) consume();
   draining_ = true;
   log_.close();
 }
@@ -119,6 +132,11 @@ Result<void> Node::apply(const source::Settings& settings) {
   return {};
 }
 
+void Node::consume() {
+  clock_offset_ = clock_offset();
+  tracer_->consume();
+}
+
 void Node::on_record(std::span<const std::byte> record) {
   const auto lookup = events::decode_dns_lookup(record);
   if (lookup) {
@@ -129,7 +147,7 @@ void Node::on_record(std::span<const std::byte> record) {
 }
 
 void Node::deliver(const cf_dns_lookup& record) {
-  auto built = flow::build(record, clock_offset(), resolver_);
+  auto built = flow::build(record, clock_offset_, resolver_);
   if (!built) {
     ++name_errors_;
     return;
@@ -173,7 +191,21 @@ sink::AgentFigures Node::figures() const {
   out.pending_full = c[CF_DNS_C_PENDING_FULL];
   out.helper_failed = c[CF_DNS_C_HELPER_FAILED];
   for (const auto& map : tracer_->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
-  for (const auto& program : tracer_->programs()) {
+  auto programs = tracer_->programs();
+  if (services_) {
+    auto more = services_->tables().programs();
+    programs.insert(programs.end(), more.begin(), more.end());
+    const auto counters = services_->tables().counters();
+    out.services = {{"translated", counters[CF_SVC_C_TRANSLATED]},
+                    {"retried", counters[CF_SVC_C_RETRIED]},
+                    {"lost", counters[CF_SVC_C_LOST]},
+                    {"refused_empty", counters[CF_SVC_C_REFUSED_EMPTY]},
+                    {"refused_breaker", counters[CF_SVC_C_REFUSED_BREAKER]},
+                    {"reversed", counters[CF_SVC_C_REVERSED]},
+                    {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
+    for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
+  }
+  for (const auto& program : programs) {
     out.programs.push_back({program.name, program.run_count, program.run_time_ns});
   }
   return out;
@@ -194,6 +226,7 @@ control::Status Node::status() const {
   out.started = started_;
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
+  if (services_) out.functions.push_back({"services", "cgroup sock_addr", false, ""});
   out.functions.push_back(
       {"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});
   for (const auto& map : now.maps) out.maps.push_back({map.name, map.entries, map.max_entries});
@@ -208,7 +241,13 @@ control::Status Node::status() const {
 
 std::vector<control::BpfProgram> Node::bpf_programs() const {
   std::vector<control::BpfProgram> out;
-  for (auto& program : tracer_->programs()) {
+  auto programs = tracer_->programs();
+  if (services_) {
+    auto more = services_->tables().programs();
+    programs.insert(programs.end(), more.begin(), more.end());
+  }
+  out.reserve(programs.size());
+  for (auto& program : programs) {
     out.push_back({program.id, program.name, program.type, program.attached_to, program.pin, program.run_count,
                    program.run_time_ns, program.verified_instructions});
   }
@@ -220,6 +259,14 @@ std::vector<control::WorkloadRow> Node::workloads() const {
   for (auto& row : workloads_.rows())
     out.push_back({row.workload, row.cgroup_id, row.lookups, row.failed, row.last_seen});
   return out;
+}
+
+std::vector<control::ServiceRow> Node::services() const {
+  return services_ ? services_->rows() : std::vector<control::ServiceRow>{};
+}
+
+std::vector<std::string> Node::service_refusals() const {
+  return services_ ? services_->refusals() : std::vector<std::string>{};
 }
 
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }

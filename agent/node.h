@@ -14,6 +14,7 @@
 #include "agent/flow/workload_resolver.h"
 #include "agent/flow/workload_table.h"
 #include "agent/kernel/dns_tracer.h"
+#include "agent/services.h"
 #include "agent/sink/agent_metrics.h"
 #include "agent/sink/dns_metrics.h"
 #include "agent/source/settings.h"
@@ -40,6 +41,8 @@ class Node : public control::NodeView {
   [[nodiscard]] control::Status status() const override;
   [[nodiscard]] std::vector<control::BpfProgram> bpf_programs() const override;
   [[nodiscard]] std::vector<control::WorkloadRow> workloads() const override;
+  [[nodiscard]] std::vector<control::ServiceRow> services() const override;
+  [[nodiscard]] std::vector<std::string> service_refusals() const override;
   [[nodiscard]] std::vector<std::string> log_lines(std::size_t max) const override;
   [[nodiscard]] std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const override;
   [[nodiscard]] control::LookupBatch read_lookups(std::uint64_t cursor, std::size_t max,
@@ -47,6 +50,7 @@ class Node : public control::NodeView {
   [[nodiscard]] bool draining() const override { return draining_; }
 
  private:
+  void consume();
   void on_record(std::span<const std::byte> record);
   void deliver(const cf_dns_lookup& record);
   void sweep();
@@ -56,6 +60,7 @@ class Node : public control::NodeView {
   LogLines log_lines_;
   std::chrono::system_clock::time_point started_;
   flow::WorkloadResolver resolver_;
+  std::chrono::nanoseconds clock_offset_{0};  // the event loop's
   flow::LookupLog log_;
   flow::WorkloadTable workloads_;
   sink::DnsMetrics metrics_;
@@ -67,6 +72,7 @@ class Node : public control::NodeView {
   std::string cgroup_root_;
   Fd stats_;
   std::unique_ptr<kernel::DnsTracer> tracer_;
+  std::unique_ptr<Services> services_;  // null: no manifests
 };
 
 }  // namespace cortexflow

@@ -26,48 +26,69 @@ httplib::Client connect_to(const std::string& socket_path) {
 
 Error refused(const std::string& body) {
   const auto json = ordered_json::parse(body, nullptr, false);
-  if (json.is_object() && json.contains("error")) {
+  if (json.is_object() && json.contains("error") && json["error"].is_object()) {
     return {json["error"].value("message", ""), json["error"].value("next_step", "")};
   }
-  return {"the agent's answer was not understood", "is cfcli of the agent's version?"};
+  return Client::not_understood();
 }
 
 }  // namespace
 
-// Why the socket can't be reached, asked again without HTTP in between.
+Error Client::not_understood() { return {"the agent's answer was not understood", "is cfcli of the agent's version?"}; }
+
 Error Client::unreachable() const {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   socket_path_.copy(address.sun_path, sizeof address.sun_path - 1);
   const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-    return {fmt::format("the agent at {} closed the connection", socket_path_), "see its log"};
+    return {fmt::format("the agent at {} took the request and did not answer it", socket_path_),
+            "see its log (journalctl -u cfagent)"};
   }
-  if (errno == EACCES) return {fmt::format("no right to use {}", socket_path_), "use sudo, or join group cortexflow"};
-  return {fmt::format("no agent is listening on {}", socket_path_),
-          "start it (sudo systemctl start cfagent), or name its socket with --socket"};
+  const std::string start = "start it (sudo systemctl start cfagent), or name its socket with --socket";
+  switch (errno) {
+    case EACCES:
+      return {fmt::format("no right to use {}", socket_path_), "use sudo, or join group cortexflow"};
+    case ENOENT:
+      return {fmt::format("no agent is running: there is no {}", socket_path_), start};
+    case ECONNREFUSED:
+      return {fmt::format("no agent is running: nothing answers on {}", socket_path_), start};
+    default:
+      return {fmt::format("cannot connect to {}: {}", socket_path_, std::strerror(errno)), start};
+  }
+}
+
+Result<void> Client::check_path() const {
+  constexpr std::size_t kMax = sizeof(sockaddr_un::sun_path) - 1;
+  if (!socket_path_.empty() && socket_path_.size() <= kMax) return {};
+  return tl::make_unexpected(Error{fmt::format("socket path \"{}\" has {} octets", socket_path_, socket_path_.size()),
+                                   fmt::format("a Unix socket's path has 1 to {}: see --socket", kMax)});
 }
 
 Result<ordered_json> Client::get(const std::string& path, const Parameters& parameters) const {
+  if (auto path_ok = check_path(); !path_ok) return tl::make_unexpected(std::move(path_ok.error()));
   auto http = connect_to(socket_path_);
   const auto response = http.Get(target(path, parameters));
   if (!response) return tl::make_unexpected(unreachable());
   if (response->status != 200) return tl::make_unexpected(refused(response->body));
   auto json = ordered_json::parse(response->body, nullptr, false);
-  if (json.is_discarded()) return tl::make_unexpected(refused({}));
+  if (!json.is_object()) return tl::make_unexpected(not_understood());
   return json;
 }
 
-Result<void> Client::stream(const std::string& path, const Parameters& parameters,
+Result<void> Client::stream(const std::string& path, const Parameters& parameters, const std::function<void()>& on_open,
                             const std::function<bool(const ordered_json&)>& on_line) const {
+  if (auto path_ok = check_path(); !path_ok) return path_ok;
   auto http = connect_to(socket_path_);
   std::string kept;
   bool ended = false;
+  bool broken = false;
   int status = 0;
   const auto response = http.Get(
       target(path, parameters), httplib::Headers{},
-      [&status](const httplib::Response& r) {
+      [&](const httplib::Response& r) {
         status = r.status;
+        if (status == 200) on_open();
         return true;
       },
       [&](const char* data, std::size_t size) {
@@ -78,11 +99,13 @@ Result<void> Client::stream(const std::string& path, const Parameters& parameter
           const auto json = ordered_json::parse(kept.begin() + static_cast<std::ptrdiff_t>(begin),
                                                 kept.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
           begin = end + 1;
-          ended = json.is_discarded() ? !on_line(nullptr) : !on_line(json);
+          broken = !json.is_object();
+          ended = broken || !on_line(json);
         }
         kept.erase(0, begin);
         return !ended;
       });
+  if (broken) return tl::make_unexpected(not_understood());
   if (ended) return {};
   if (!response) return tl::make_unexpected(unreachable());
   if (response->status != 200) return tl::make_unexpected(refused(kept));

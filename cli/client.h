@@ -18,11 +18,16 @@ class Client {
   explicit Client(std::string socket_path) : socket_path_(std::move(socket_path)) {}
 
   [[nodiscard]] Result<nlohmann::ordered_json> get(const std::string& path, const Parameters& parameters = {}) const;
-  // Calls `on_line` with each line of the answer that isn't empty; it returns false to end.
+  // Calls `on_open` when the agent has taken the request, then `on_line` with each line; that returns false to end.
   [[nodiscard]] Result<void> stream(const std::string& path, const Parameters& parameters,
+                                    const std::function<void()>& on_open,
                                     const std::function<bool(const nlohmann::ordered_json&)>& on_line) const;
 
+  [[nodiscard]] static Error not_understood();
+
  private:
+  [[nodiscard]] Result<void> check_path() const;
+  // Why there was no answer, asked again without HTTP in between.
   [[nodiscard]] Error unreachable() const;
 
   std::string socket_path_;

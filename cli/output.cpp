@@ -25,24 +25,33 @@ void write_yaml(YAML::Emitter& out, const ordered_json& json) {
     out << YAML::EndSeq;
   } else if (json.is_string()) {
     out << YAML::DoubleQuoted << json.get<std::string>();
+  } else if (json.is_null()) {
+    out << YAML::Null;
   } else {
-    out << json.dump();
+    out << json.dump();  // numbers, true and false
   }
 }
 
 }  // namespace
 
-std::string printable(std::string text) {
-  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  return text;
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char octet : text) {
+    if (octet >= 0x20 && octet <= 0x7e) {
+      out += octet;
+    } else {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(octet));
+    }
+  }
+  return out;
 }
 
 std::string cell(const ordered_json& row, const std::string& pointer) {
   const ordered_json::json_pointer at(pointer);
   if (!row.contains(at)) return "-";
   const auto& value = row.at(at);
-  auto text = value.is_string() ? value.get<std::string>() : value.is_null() ? std::string() : value.dump();
-  return text.empty() ? "-" : printable(std::move(text));
+  auto text = value.is_string() ? value.get<std::string>() : value.is_null() ? std::string() : json(value, -1);
+  return text.empty() ? "-" : printable(text);
 }
 
 std::string table(const ordered_json& rows, const Columns& columns) {
@@ -66,8 +75,13 @@ std::string table(const ordered_json& rows, const Columns& columns) {
 
 std::string yaml(const ordered_json& document) {
   YAML::Emitter out;
+  out.SetOutputCharset(YAML::EscapeNonAscii);
   write_yaml(out, document);
   return std::string(out.c_str()) + "\n";
+}
+
+std::string json(const ordered_json& document, int indent) {
+  return document.dump(indent, ' ', true, ordered_json::error_handler_t::replace);
 }
 
 std::string duration_text(std::int64_t nanoseconds) {
@@ -75,6 +89,12 @@ std::string duration_text(std::int64_t nanoseconds) {
   if (n < 1e6) return fmt::format("{:.1f}us", n / 1e3);
   if (n < 1e9) return fmt::format("{:.1f}ms", n / 1e6);
   return fmt::format("{:.2f}s", n / 1e9);
+}
+
+std::string clock_text(const std::string& time, std::size_t digits) {
+  constexpr std::size_t kDate = 11;  // 2006-01-02T
+  constexpr std::size_t kClock = 8;  // 15:04:05
+  return printable(time.size() < kDate + kClock ? time : time.substr(kDate, kClock + (digits == 0 ? 0 : digits + 1)));
 }
 
 }  // namespace cortexflow::cli

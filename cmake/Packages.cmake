@@ -11,6 +11,8 @@ pkg_check_modules(LIBBPF IMPORTED_TARGET libbpf>=1.4)
 require_found("libbpf 1.4 or newer" "-t bookworm-backports libbpf-dev" "${LIBBPF_FOUND}")
 pkg_check_modules(LIBSYSTEMD IMPORTED_TARGET libsystemd)
 require_found("libsystemd" "libsystemd-dev" "${LIBSYSTEMD_FOUND}")
+pkg_check_modules(LIBYAML IMPORTED_TARGET yaml-0.1)
+require_found("libyaml" "libyaml-dev" "${LIBYAML_FOUND}")
 
 find_package(fmt QUIET)
 require_found("fmt" "libfmt-dev" "${fmt_FOUND}")

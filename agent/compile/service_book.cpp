@@ -181,6 +181,7 @@ std::vector<Operation> ServiceBook::update(const std::map<model::ObjectName, std
 
 std::vector<Operation> ServiceBook::drop_unclaimed() {
   std::vector<Step> steps;
+  steps.reserve(unclaimed_.size());
   for (const auto& [number, image] : unclaimed_) steps.push_back({number, &image, nullptr});
   auto out = operations(steps);
   // A claimed service has written over these: they are its own now.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "agent/compile/shares.h"
@@ -37,7 +38,7 @@ std::vector<Candidate> candidates_of(const ServiceInput& input, const model::Ser
     }
   }
   // An endpoint may be in two slices for a moment (discovery/v1); the one that is ready counts.
-  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
     return std::pair(a.backend, !a.endpoint->ready) < std::pair(b.backend, !b.endpoint->ready);
   });
   found.erase(
@@ -94,6 +95,7 @@ std::uint64_t own_weight(const Candidate& candidate, const model::TrafficPolicy*
 // others.
 std::vector<std::uint64_t> shares_of(const std::vector<Candidate>& candidates, const model::TrafficPolicy* policy) {
   std::vector<std::uint64_t> shares;
+  shares.reserve(candidates.size());
   for (const auto& candidate : candidates) shares.push_back(own_weight(candidate, policy));
   const bool split = policy && std::any_of(policy->subsets.begin(), policy->subsets.end(),
                                            [](const auto& subset) { return subset.weight > 0; });
@@ -123,6 +125,7 @@ Slots slots_of(const std::vector<Candidate>& candidates, const std::vector<std::
   std::vector<std::uint32_t> order;
   if (policy && policy->algorithm == Algorithm::kConsistentHash) {
     std::vector<std::string> names;
+    names.reserve(candidates.size());
     for (const auto& c : candidates)
       names.push_back(fmt::format("{}#{}", c.backend.address.to_string(), c.backend.port));
     order = maglev_table(names, shares, policy->hash_table_size);
@@ -134,9 +137,10 @@ Slots slots_of(const std::vector<Candidate>& candidates, const std::vector<std::
       const auto most = *std::max_element(shares.begin(), shares.end());
       const std::uint64_t room = std::max<std::uint64_t>(1, CF_SVC_TABLE_SLOTS_MAX / 2 / shares.size());
       std::vector<std::uint64_t> rounded;
+      rounded.reserve(shares.size());
       for (const auto share : shares) {
         const auto scaled = static_cast<std::uint64_t>(
-            static_cast<double>(share) / static_cast<double>(most) * static_cast<double>(room) + 0.5);
+            std::llround(static_cast<double>(share) / static_cast<double>(most) * static_cast<double>(room)));
         rounded.push_back(share == 0 ? 0 : std::max<std::uint64_t>(1, scaled));
       }
       order = weighted_sequence(rounded, CF_SVC_TABLE_SLOTS_MAX);

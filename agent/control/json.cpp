@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/control/json.h"
 
-#include <fmt/chrono.h>
-
+#include <algorithm>
 #include <array>
+#include <cctype>
 
+#include "agent/control/time_text.h"
 #include "agent/protocol/dns/names.h"
 
 namespace cortexflow::control {
@@ -26,14 +27,16 @@ ordered_json workload_json(const model::Workload& workload) {
 
 }  // namespace
 
-std::string time_text(std::chrono::system_clock::time_point time) {
-  const auto since_epoch = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch());
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:09}Z", fmt::gmtime(static_cast<std::time_t>(seconds.count())),
-                     (since_epoch - seconds).count());
-}
-
 std::string_view outcome_name(model::DnsOutcome outcome) { return kOutcomes.at(static_cast<std::size_t>(outcome)); }
+
+std::optional<model::DnsOutcome> parse_outcome(std::string_view name) {
+  const auto found = std::find_if(kOutcomes.begin(), kOutcomes.end(), [name](std::string_view outcome) {
+    return std::equal(outcome.begin(), outcome.end(), name.begin(), name.end(),
+                      [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
+  });
+  if (found == kOutcomes.end()) return std::nullopt;
+  return static_cast<model::DnsOutcome>(found - kOutcomes.begin());
+}
 
 ordered_json to_json(const model::DnsLookup& lookup) {
   ordered_json out{{"start", time_text(lookup.start)},
@@ -104,6 +107,30 @@ ordered_json to_json(const BpfProgram& program) {
           {"run_count", program.run_count},
           {"run_time_ns", program.run_time_ns},
           {"verified_instructions", program.verified_instructions}};
+}
+
+ordered_json to_json(const ServiceRow& row) {
+  ordered_json backends = ordered_json::array();
+  for (const auto& backend : row.backends) {
+    backends.push_back({{"address", backend.address},
+                        {"number", backend.number},
+                        {"share", backend.share},
+                        {"active", backend.active},
+                        {"chosen", backend.chosen}});
+  }
+  return {{"name", row.ns + "/" + row.name},
+          {"port", row.port_name},
+          {"protocol", row.protocol},
+          {"addresses", row.addresses},
+          {"number", row.number},
+          {"algorithm", row.algorithm},
+          {"affinity_seconds", row.affinity_s},
+          {"max_connections", row.max_connections},
+          {"active", row.active},
+          {"refused", row.refused},
+          {"backends", backends},
+          {"versions", row.versions},
+          {"problems", row.problems}};
 }
 
 ordered_json to_json(const WorkloadRow& row) {

@@ -3,18 +3,22 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "agent/control/node_view.h"
 
 namespace cortexflow::control {
 
-[[nodiscard]] std::string time_text(std::chrono::system_clock::time_point time);
 [[nodiscard]] std::string_view outcome_name(model::DnsOutcome outcome);
+[[nodiscard]] std::optional<model::DnsOutcome> parse_outcome(std::string_view name);  // in any case
 
 [[nodiscard]] nlohmann::ordered_json to_json(const model::DnsLookup& lookup);
 [[nodiscard]] nlohmann::ordered_json to_json(const Status& status);
 [[nodiscard]] nlohmann::ordered_json to_json(const BpfProgram& program);
 [[nodiscard]] nlohmann::ordered_json to_json(const WorkloadRow& row);
+[[nodiscard]] nlohmann::ordered_json to_json(const ServiceRow& row);
+[[nodiscard]] nlohmann::ordered_json to_json(const ServiceRow& row);
 
 }  // namespace cortexflow::control

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "agent/control/endpoint.h"
 #include "agent/control/json.h"
+#include "agent/control/time_text.h"
 #include "agent/protocol/dns/names.h"
 
 namespace cortexflow::control {
@@ -14,41 +16,13 @@ namespace {
 
 using model::DnsLookup;
 
+}  // namespace
+
 bool failed(const DnsLookup& lookup) {
   constexpr std::uint16_t kNoError = 0;
   constexpr std::uint16_t kNxDomain = 3;
   if (lookup.outcome == model::DnsOutcome::kTimeout) return true;
   return lookup.has_answer && lookup.rcode != kNoError && lookup.rcode != kNxDomain;
-}
-
-std::string server_text(const DnsLookup& lookup, bool with_port) {
-  const auto address = lookup.server.to_string();
-  if (!with_port) return address;
-  return lookup.server.is_v4() ? fmt::format("{}:{}", address, lookup.server_port)
-                               : fmt::format("[{}]:{}", address, lookup.server_port);
-}
-
-std::string upper(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  return text;
-}
-
-}  // namespace
-
-std::optional<std::chrono::nanoseconds> parse_duration(const std::string& text) {
-  static const std::map<std::string, std::int64_t> kUnits{{"ns", 1},
-                                                          {"us", 1'000},
-                                                          {"ms", 1'000'000},
-                                                          {"s", 1'000'000'000},
-                                                          {"m", 60'000'000'000},
-                                                          {"h", 3'600'000'000'000}};
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
-  if (error != std::errc{} || number < 0 || unit == kUnits.end() || number > INT64_MAX / unit->second)
-    return std::nullopt;
-  return std::chrono::nanoseconds(number * unit->second);
 }
 
 const std::vector<std::string>& LookupFilter::fields() {
@@ -60,6 +34,7 @@ const std::vector<std::string>& LookupFilter::fields() {
 Result<LookupFilter::Test> LookupFilter::make_test(const std::string& field, const std::string& value) {
   const auto refuse = [&](std::string_view expected) { return fail("{}={}: expected {}", field, value, expected); };
   if (value.empty()) return refuse("a value");
+  if (value.find('\0') != std::string::npos) return refuse("text without NUL");
   if (field == "name") {
     return [value](const DnsLookup& l) {
       return fnmatch(value.c_str(), l.name.c_str(), FNM_CASEFOLD | FNM_NOESCAPE) == 0;
@@ -76,16 +51,17 @@ Result<LookupFilter::Test> LookupFilter::make_test(const std::string& field, con
     return [rcode](const DnsLookup& l) { return l.has_answer && l.rcode == *rcode; };
   }
   if (field == "outcome") {
-    for (int i = 0; i <= static_cast<int>(model::DnsOutcome::kUntracked); ++i) {
-      const auto outcome = static_cast<model::DnsOutcome>(i);
-      if (upper(value) == upper(std::string(outcome_name(outcome)))) {
-        return [outcome](const DnsLookup& l) { return l.outcome == outcome; };
-      }
+    if (const auto outcome = parse_outcome(value)) {
+      return [outcome](const DnsLookup& l) { return l.outcome == *outcome; };
     }
     return refuse("answered, timeout, duplicate, late, unmatched, superseded or untracked");
   }
   if (field == "server") {
-    return [value](const DnsLookup& l) { return value == server_text(l, false) || value == server_text(l, true); };
+    const auto server = parse_endpoint(value);
+    if (!server) return refuse("ADDRESS, ADDRESS:PORT or [IPV6]:PORT; names are not resolved");
+    return [server](const DnsLookup& l) {
+      return l.server == server->address && (!server->port || l.server_port == *server->port);
+    };
   }
   if (field == "workload") {
     return [value](const DnsLookup& l) {

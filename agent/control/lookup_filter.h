@@ -2,24 +2,23 @@
 // Which lookups a watcher wants: OR within a field, AND between fields; what a `not.` field matches is left out.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/base/result.h"
+#include "agent/control/parameters.h"
 #include "agent/model/dns_lookup.h"
 
 namespace cortexflow::control {
 
-// "500us", "10ms", "2s", "5m", "1h"
-[[nodiscard]] std::optional<std::chrono::nanoseconds> parse_duration(const std::string& text);
+// A timeout, or an answer with an rcode other than NOERROR and NXDOMAIN.
+[[nodiscard]] bool failed(const model::DnsLookup& lookup);
 
 class LookupFilter {
  public:
-  using Parameters = std::multimap<std::string, std::string>;
+  using Parameters = control::Parameters;
 
   // Fields that can be filtered by; each also with "not." before it.
   // name (glob), type, rcode, outcome, server (address or address:port), workload, pid, min_latency, failed

@@ -2,6 +2,7 @@
 #include "agent/control/lookup_stream.h"
 
 #include "agent/control/json.h"
+#include "agent/control/time_text.h"
 
 namespace cortexflow::control {
 namespace {
@@ -15,6 +16,33 @@ std::string line(const nlohmann::ordered_json& json) {
 }
 
 }  // namespace
+
+const ParameterNames& StreamOptions::parameters() {
+  static const ParameterNames kNames{{"since", "follow", "limit"}, true};
+  return kNames;
+}
+
+Result<StreamOptions> StreamOptions::parse(const Parameters& given, const NodeView& node,
+                                           std::chrono::system_clock::time_point now) {
+  StreamOptions options;
+  auto filter = LookupFilter::parse(given);
+  if (!filter) return tl::make_unexpected(std::move(filter.error()));
+  const auto follow = flag_of(given, "follow", false);
+  if (!follow) return tl::make_unexpected(follow.error());
+  const auto limit = count_of(given, "limit", kLimitMax, 0);
+  if (!limit) return tl::make_unexpected(limit.error());
+  options.filter = std::move(*filter);
+  options.follow = *follow;
+  options.limit = *limit;
+  if (const auto text = value_of(given, "since")) {
+    const auto since = parse_since(*text, now);
+    if (!since) return tl::make_unexpected(since.error());
+    options.cursor = node.cursor_since(*since);
+  } else {
+    options.cursor = options.follow ? node.log_end() : node.cursor_since({});
+  }
+  return options;
+}
 
 std::string LookupStream::next() {
   const bool draining = node_.draining();  // before the read: what is left when it drains is still given

@@ -15,6 +15,13 @@ struct StreamOptions {
   std::uint64_t cursor = 0;
   bool follow = false;
   std::uint64_t limit = 0;  // shown lookups after which it ends; 0: none
+
+  static constexpr std::uint64_t kLimitMax = 1'000'000'000;
+
+  [[nodiscard]] static const ParameterNames& parameters();
+  // Without `since`: all that is kept, or, for a follower, from now on.
+  [[nodiscard]] static Result<StreamOptions> parse(const Parameters& parameters, const NodeView& node,
+                                                   std::chrono::system_clock::time_point now);
 };
 
 class LookupStream {

@@ -5,11 +5,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "agent/control/service_view.h"
 #include "agent/model/dns_lookup.h"
 
 namespace cortexflow::control {
@@ -80,12 +82,20 @@ class NodeView {
   virtual Status status() const = 0;
   virtual std::vector<BpfProgram> bpf_programs() const = 0;
   virtual std::vector<WorkloadRow> workloads() const = 0;
+  virtual std::vector<ServiceRow> services() const = 0;
+  virtual std::vector<std::string> service_refusals() const = 0;          // manifests not used, in words
   virtual std::vector<std::string> log_lines(std::size_t max) const = 0;  // the agent's own latest, oldest first
-  // Cursor of the first kept lookup that ended at or after `since`; of the log's end for a time in the future.
+  // Cursor of the first kept lookup that ended at or after `since`, else of the log's end.
   virtual std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const = 0;
   // Up to `max` lookups from `cursor` on; waits up to `wait` for one.  Returns at once, empty, when the agent drains.
+  // A cursor beyond the end is the end.
   virtual LookupBatch read_lookups(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds wait) const = 0;
   virtual bool draining() const = 0;
+
+  // Cursor of the log's end; reads no lookup.
+  std::uint64_t log_end() const {
+    return read_lookups(std::numeric_limits<std::uint64_t>::max(), 0, std::chrono::milliseconds(0)).next;
+  }
 };
 
 }  // namespace cortexflow::control

@@ -11,10 +11,10 @@
 
 #include "agent/base/result.h"
 #include "agent/control/node_view.h"
+#include "agent/control/parameters.h"
 
 namespace httplib {
 class Server;
-struct Request;
 struct Response;
 }  // namespace httplib
 
@@ -35,16 +35,27 @@ class Server {
   // After node.draining(): watchers get their last line.  Removes the socket.
   void stop();
 
+  struct Route {
+    std::string path;
+    ParameterNames parameters;
+    void (Server::*serve)(const Parameters& parameters, httplib::Response& response);
+  };
   // Every path that is served, as in openapi.json.
-  [[nodiscard]] static const std::vector<std::string>& paths();
+  [[nodiscard]] static const std::vector<Route>& routes();
 
  private:
   void add_routes();
-  void serve_lookups(const httplib::Request& request, httplib::Response& response);
+  void serve_status(const Parameters& parameters, httplib::Response& response);
+  void serve_version(const Parameters& parameters, httplib::Response& response);
+  void serve_bpf(const Parameters& parameters, httplib::Response& response);
+  void serve_workloads(const Parameters& parameters, httplib::Response& response);
+  void serve_services(const Parameters& parameters, httplib::Response& response);
+  void serve_logs(const Parameters& parameters, httplib::Response& response);
+  void serve_lookups(const Parameters& parameters, httplib::Response& response);
+  void serve_top(const Parameters& parameters, httplib::Response& response);
+  void serve_openapi(const Parameters& parameters, httplib::Response& response);
   [[nodiscard]] bool watcher_enters();
   void watcher_leaves();
-  [[nodiscard]] Result<void> claim_socket() const;
-  void open_to_group() const;
 
   const NodeView& node_;
   std::string socket_path_;
@@ -52,6 +63,7 @@ class Server {
   std::mutex watchers_mutex_;
   std::condition_variable watcher_left_;
   int watchers_ = 0;
+  std::mutex top_mutex_;
   std::unique_ptr<httplib::Server> http_;
   std::thread thread_;
   bool listening_ = false;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -130,6 +131,15 @@ std::optional<std::string> cgroup_path_of_process(std::uint32_t pid) {
   std::string path = longest_cgroup_path(read_text(fmt::format("/proc/{}/cgroup", pid)));
   if (path.empty()) return std::nullopt;
   return path;
+}
+
+bool has_cgroup_v1() {
+  std::istringstream lines(read_text("/proc/self/cgroup"));  // "hierarchy:controllers:path", 0:: for v2
+  for (std::string line; std::getline(lines, line);) {
+    const auto controllers = line.find(':') + 1;
+    if (line[controllers] != ':' && line.compare(controllers, 5, "name=") != 0) return true;
+  }
+  return false;
 }
 
 }  // namespace cortexflow::flow

@@ -49,4 +49,7 @@ class CgroupPaths {
 // namespace there.  Nothing for a process that is gone.
 std::optional<std::string> cgroup_path_of_process(std::uint32_t pid);
 
+// Is a cgroup v1 hierarchy with a controller mounted?
+bool has_cgroup_v1();
+
 }  // namespace cortexflow::flow

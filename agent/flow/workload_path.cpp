@@ -2,6 +2,7 @@
 #include "agent/flow/workload_path.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include "agent/flow/printable.h"
@@ -12,6 +13,7 @@ namespace {
 constexpr std::size_t kContainerIdDigits = 64;
 constexpr std::size_t kShortIdDigits = 12;
 constexpr std::size_t kUidDigits = 32;
+constexpr std::array<std::size_t, 4> kUidDashes{23, 18, 13, 8};  // last first, so that one's removal moves no other
 
 bool is_hex(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
@@ -38,7 +40,11 @@ std::string pod_uid_text(std::string_view text) {
   std::string uid(text);
   std::replace(uid.begin(), uid.end(), '_', '-');
   std::string digits = uid;
-  digits.erase(std::remove(digits.begin(), digits.end(), '-'), digits.end());
+  if (digits.size() == kUidDigits + kUidDashes.size()) {
+    for (const std::size_t dash : kUidDashes) {
+      if (digits[dash] == '-') digits.erase(dash, 1);
+    }
+  }
   return digits.size() == kUidDigits && is_hex(digits) ? uid : std::string{};
 }
 

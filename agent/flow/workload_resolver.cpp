@@ -20,6 +20,7 @@ WorkloadResolver WorkloadResolver::of_this_host() {
   }
   sources.path_of_process = cgroup_path_of_process;
   sources.now = [] { return std::chrono::steady_clock::now(); };
+  sources.has_v1 = has_cgroup_v1();
   return WorkloadResolver(std::move(sources));
 }
 
@@ -31,9 +32,10 @@ model::Workload WorkloadResolver::resolve(std::uint64_t cgroup_id, std::uint32_t
     found = &remember(by_cgroup, path, path ? std::nullopt : std::optional(kNotFoundKept));
   }
   const bool says_more = !found->cgroup_path.empty() && found->cgroup_path != "/";
-  if (says_more || pid == 0) return *found;
+  if (says_more) return *found;
+  model::Workload of_cgroup = sources_.has_v1 ? model::Workload{} : *found;
+  if (pid == 0) return of_cgroup;
 
-  const model::Workload of_cgroup = *found;
   const Key by_process{cgroup_id, pid};
   found = cached_workload(by_process);
   if (!found) {
@@ -47,7 +49,7 @@ const model::Workload* WorkloadResolver::cached_workload(const Key& key) {
   const auto at = index_.find(key);
   if (at == index_.end()) return nullptr;
   const auto entry = at->second;
-  if (entry->expires && *entry->expires <= sources_.now()) {
+  if (const auto expires = entry->expires; expires && *expires <= sources_.now()) {
     entries_.erase(entry);
     index_.erase(at);
     return nullptr;

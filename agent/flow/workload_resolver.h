@@ -19,6 +19,7 @@ struct WorkloadSources {
   std::function<std::optional<std::string>(std::uint64_t cgroup_id)> path_of_cgroup;
   std::function<std::optional<std::string>(std::uint32_t pid)> path_of_process;
   std::function<std::chrono::steady_clock::time_point()> now;
+  bool has_v1 = false;  // processes are in cgroup v1 hierarchies too: cgroup v2's "/" says nothing
 };
 
 // From a socket's cgroup to the workload behind it, remembering the latest kCacheMax.  An id is never given twice
@@ -35,7 +36,7 @@ class WorkloadResolver {
   static WorkloadResolver of_this_host();
 
   // Where cgroup v2 says no more than "/" (hosts with cgroup v1) the process is asked, if pid is not 0.  Empty path and
-  // name for what cannot be resolved.
+  // name for what cannot be resolved: there, also the workload of a process that has ended.
   model::Workload resolve(std::uint64_t cgroup_id, std::uint32_t pid);
 
   std::size_t cached() const { return entries_.size(); }

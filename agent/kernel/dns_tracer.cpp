@@ -79,9 +79,11 @@ Result<void> DnsTracer::attach() {
   if (!ring_) return fail_errno("cannot read the ring buffer dns_events", errno);
   // Answers first: a query that is seen must not lose its answer to the moment between the two.
   skeleton_->links.dns_ingress = bpf_program__attach_cgroup(skeleton_->progs.dns_ingress, cgroup_.get());
-  if (!skeleton_->links.dns_ingress) return fail_errno("cannot attach dns_ingress to the root cgroup", errno);
+  if (!skeleton_->links.dns_ingress)
+    return fail_errno(fmt::format("cannot attach dns_ingress to {}", options_.cgroup_root), errno);
   skeleton_->links.dns_egress = bpf_program__attach_cgroup(skeleton_->progs.dns_egress, cgroup_.get());
-  if (!skeleton_->links.dns_egress) return fail_errno("cannot attach dns_egress to the root cgroup", errno);
+  if (!skeleton_->links.dns_egress)
+    return fail_errno(fmt::format("cannot attach dns_egress to {}", options_.cgroup_root), errno);
   return {};
 }
 
@@ -113,7 +115,6 @@ Result<void> DnsTracer::pin() {
 void DnsTracer::unpin() {
   std::error_code ignored;
   for (const auto& path : pins_) std::filesystem::remove(path, ignored);
-  if (!pins_.empty()) std::filesystem::remove(options_.pin_path, ignored);  // unless somebody else's pins are in it
 }
 
 Result<void> DnsTracer::set_ports(const std::vector<std::uint16_t>& ports) {
@@ -125,6 +126,18 @@ Result<void> DnsTracer::set_ports(const std::vector<std::uint16_t>& ports) {
   const __u32 zero = 0;
   if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.dns_settings), &zero, &settings, BPF_ANY) != 0) {
     return fail_errno("cannot write dns_settings", errno);
+  }
+  return {};
+}
+
+Result<void> DnsTracer::check_attached() const {
+  for (const bpf_link* link : {skeleton_->links.dns_ingress, skeleton_->links.dns_egress}) {
+    bpf_link_info info{};
+    __u32 size = sizeof info;
+    if (bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &size) == 0 && info.cgroup.cgroup_id != 0) continue;
+    return tl::make_unexpected(
+        Error{fmt::format("cgroup {} was removed: nothing is seen any more", options_.cgroup_root),
+              "start the agent again when it is there, or with another --cgroup-root"});
   }
   return {};
 }
@@ -154,9 +167,11 @@ std::vector<cf_dns_lookup> DnsTracer::take_timed_out(std::chrono::nanoseconds li
   }
   for (const auto& expired : old) {
     if (bpf_map_lookup_elem(pending, &expired, &query) != 0) continue;
-    const cf_dns_ended ended{now, CF_DNS_TIMED_OUT, 0};
+    const __u64 fingerprint = cf_dns_fingerprint(&expired);
+    const __u32 index = cf_dns_recent_index(fingerprint);
+    const __u64 ended = fingerprint | 1;
     // Remembered before it is taken out, so that an answer finds one or the other.
-    bpf_map_update_elem(recent, &expired, &ended, BPF_ANY);
+    bpf_map_update_elem(recent, &index, &ended, BPF_ANY);
     if (bpf_map_delete_elem(pending, &expired) == 0) out.push_back(timed_out(expired, query, now));
   }
   return out;
@@ -174,8 +189,7 @@ std::array<std::uint64_t, CF_DNS_C_MAX> DnsTracer::counters() const {
 
 std::vector<MapInfo> DnsTracer::maps() const {
   std::vector<MapInfo> out;
-  for (const bpf_map* map : {skeleton_->maps.dns_pending, skeleton_->maps.dns_recent, skeleton_->maps.dns_owners,
-                             skeleton_->maps.dns_streams}) {
+  for (const bpf_map* map : {skeleton_->maps.dns_pending, skeleton_->maps.dns_owners, skeleton_->maps.dns_streams}) {
     const std::uint64_t max = bpf_map__max_entries(map);
     out.push_back({bpf_map__name(map), count_entries(bpf_map__fd(map), bpf_map__key_size(map), max), max});
   }

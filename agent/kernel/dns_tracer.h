@@ -42,6 +42,8 @@ class DnsTracer {
   DnsTracer& operator=(const DnsTracer&) = delete;
 
   [[nodiscard]] Result<void> set_ports(const std::vector<std::uint16_t>& ports);
+  // Fails once the observed cgroup was removed: the kernel detaches the programs without a word.
+  [[nodiscard]] Result<void> check_attached() const;
   // Becomes readable when the ring fills; small amounts wait for the next consume().
   [[nodiscard]] int ring_fd() const;
   // Hands over every record in the ring.  Handler and caller share one thread.

@@ -34,8 +34,7 @@ Result<void> check_host() {
     return tl::make_unexpected(Error{"this kernel offers no type information (/sys/kernel/btf/vmlinux is not there)",
                                      "run a kernel built with CONFIG_DEBUG_INFO_BTF, as Debian's are since 5.10"});
   }
-  LIBBPF_OPTS(bpf_map_create_opts, options);
-  const int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "cf_probe", 0, 0, 4096, &options);
+  const int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "cf_probe", 0, 0, 4096, nullptr);
   if (fd >= 0) {
     close(fd);
     return {};
@@ -52,7 +51,8 @@ Result<std::string> find_cgroup_root(const std::string& configured) {
     if (is_file_system(configured, CGROUP2_SUPER_MAGIC)) return configured;
     return tl::make_unexpected(
         Error{fmt::format("cgroup_root {} is not in a cgroup v2 file system", configured),
-              "leave it out, or name the cgroup v2 mount (/sys/fs/cgroup, or /sys/fs/cgroup/unified on hybrid hosts)"});
+              "leave it out to observe the whole machine, or name a directory below the cgroup v2 mount "
+              "(/sys/fs/cgroup, or /sys/fs/cgroup/unified on hybrid hosts)"});
   }
   std::ifstream mounts("/proc/self/mountinfo");
   for (std::string line; std::getline(mounts, line);) {
@@ -77,12 +77,14 @@ Result<void> prepare_pin_path(const std::string& pin_path) {
                         "mount -t bpf bpf /sys/fs/bpf on the host");
     }
   }
-  std::filesystem::create_directories(pin_path, error);
-  if (error) return fail("cannot make {}: {}", pin_path, error.message());
-  if (!is_file_system(pin_path, BPF_FS_MAGIC)) {
+  auto there = std::filesystem::absolute(pin_path);  // the part of it that exists: a refused path is not made
+  while (!std::filesystem::exists(there, error) && there.has_relative_path()) there = there.parent_path();
+  if (!is_file_system(there, BPF_FS_MAGIC)) {
     return tl::make_unexpected(
         Error{fmt::format("{} is not in a BPF file system", pin_path), "choose a --pin-path below /sys/fs/bpf"});
   }
+  std::filesystem::create_directories(pin_path, error);
+  if (error) return fail("cannot make {}: {}", pin_path, error.message());
   return {};
 }
 

@@ -14,7 +14,8 @@ void show_libbpf_messages(bool show);
 // Checks what every program needs (BTF, the right to load); the error names the cause and the next step.
 [[nodiscard]] Result<void> check_host();
 
-// The cgroup v2 mount that covers the whole machine: `configured` if given, else from /proc/self/mountinfo.
+// The cgroup v2 directory to observe: `configured` if given, else the mount that covers the whole machine, from
+// /proc/self/mountinfo.
 [[nodiscard]] Result<std::string> find_cgroup_root(const std::string& configured);
 
 // Makes `pin_path` a directory of a BPF file system, mounting one at /sys/fs/bpf if there is none.

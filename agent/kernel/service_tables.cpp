@@ -28,6 +28,13 @@ Result<std::unique_ptr<ServiceTables>> ServiceTables::open(const ServiceTablesOp
   return tables;
 }
 
+Result<void> ServiceTables::try_load() {
+  service_bpf* skeleton = service_bpf__open_and_load();
+  if (!skeleton) return fail_errno("the kernel refused the service programs", errno);
+  service_bpf__destroy(skeleton);
+  return {};
+}
+
 ServiceTables::~ServiceTables() {
   if (!options_.keep_on_exit) remove_pins();
   links_.clear();
@@ -151,6 +158,17 @@ ServiceTables::Entries ServiceTables::read(std::string_view map) const {
     if (bpf_map_lookup_elem(found->second, key.data(), value.data()) == 0) out.emplace_back(key, value);
   }
   return out;
+}
+
+std::optional<std::string> ServiceTables::find(std::string_view map, const std::string& key) const {
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return std::nullopt;
+  bpf_map_info info{};
+  __u32 length = sizeof info;
+  if (bpf_map_get_info_by_fd(found->second, &info, &length) != 0) return std::nullopt;
+  std::string value(info.value_size, '\0');
+  if (bpf_map_lookup_elem(found->second, key.data(), value.data()) != 0) return std::nullopt;
+  return value;
 }
 
 std::array<std::uint64_t, CF_SVC_C_MAX> ServiceTables::counters() const {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,6 +35,8 @@ class ServiceTables {
   // Loads the programs over the pinned tables, or over new ones where there are none or their layout is another's.
   // Nothing is attached that was not attached before.
   [[nodiscard]] static Result<std::unique_ptr<ServiceTables>> open(const ServiceTablesOptions& options);
+  // Loads the programs and lets them go again: does this kernel take them?
+  [[nodiscard]] static Result<void> try_load();
   ~ServiceTables();
   ServiceTables(const ServiceTables&) = delete;
   ServiceTables& operator=(const ServiceTables&) = delete;
@@ -46,6 +49,7 @@ class ServiceTables {
   [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
   [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
   [[nodiscard]] Entries read(std::string_view map) const;
+  [[nodiscard]] std::optional<std::string> find(std::string_view map, const std::string& key) const;
 
   // True if open() found tables of an agent before.
   [[nodiscard]] bool adopted() const { return adopted_; }

@@ -12,6 +12,15 @@ bool IpAddress::is_v4() const {
   return std::equal(kMapped.begin(), kMapped.end(), octets.begin());
 }
 
+std::optional<IpAddress> IpAddress::parse(const std::string& text) {
+  if (text.find('\0') != std::string::npos) return std::nullopt;  // inet_pton would stop there
+  IpAddress address;
+  if (inet_pton(AF_INET6, text.c_str(), address.octets.data()) == 1) return address;
+  address.octets[10] = address.octets[11] = 0xff;
+  if (inet_pton(AF_INET, text.c_str(), address.octets.data() + 12) == 1) return address;
+  return std::nullopt;
+}
+
 std::string IpAddress::to_string() const {
   char text[INET6_ADDRSTRLEN] = "";
   if (is_v4()) {

@@ -80,6 +80,13 @@ void add_dns(Families& to, const AgentFigures& figures) {
       .add(figures.pending_full);
 }
 
+void add_services(Families& to, const AgentFigures& figures) {
+  if (figures.services.empty()) return;
+  to.counter("cortexflow_service_events_total",
+             "Connects and sends to services, and their answers: translated, refused, or what went wrong.")
+      .add_each(figures.services, "event");
+}
+
 void add_bpf(Families& to, const AgentFigures& figures) {
   to.counter("cortexflow_bpf_helper_failures_total", "Calls of a kernel helper that failed where they should not.")
       .add(figures.helper_failed);
@@ -118,6 +125,7 @@ std::vector<MetricFamily> AgentMetrics::Collect() const {
       .add(1.0, {{"version", version_}, {"revision", revision_}});
   add_events(families, figures);
   add_dns(families, figures);
+  add_services(families, figures);
   add_bpf(families, figures);
   add_process(families);
   return families.take();

@@ -118,7 +118,7 @@ DnsMetrics::Series DnsMetrics::series_of(const model::DnsLookup& lookup) {
   series.workload = workloads_.index(lookup.workload.name,
                                      [&] { return lookup.workload.name.empty() ? "unknown" : lookup.workload.name; });
   if (limits_.names > 0) {
-    const std::string name = protocol::dns::fold_case(lookup.name);
+    std::string name = protocol::dns::fold_case(lookup.name);
     series.name = names_.index(name, [&] { return name; });
   }
   return series;
@@ -144,7 +144,12 @@ Metric& DnsMetrics::metric(Table<Metric>& table, Series series, const Args&... a
   if (!table.shape.qtype) series.qtype = 0;
   if (!table.shape.rcode) series.rcode = 0;
   if (!table.shape.name) series.name = 0;
-  if (const auto found = table.metrics.find(series); found != table.metrics.end()) return *found->second;
+  if (table.latest && table.latest_series == series) return *table.latest;
+  if (const auto found = table.metrics.find(series); found != table.metrics.end()) {
+    table.latest_series = series;
+    table.latest = found->second;
+    return *found->second;
+  }
   if (table.metrics.size() >= limits_.series) {
     series_overflow_.Increment();
     series.server = series.workload = series.name = LabelLimit::kOther;

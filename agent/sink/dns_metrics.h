@@ -64,6 +64,8 @@ class DnsMetrics {
     prometheus::Family<Metric>& family;
     Shape shape;
     std::unordered_map<Series, Metric*, SeriesHash> metrics;
+    Series latest_series{};
+    Metric* latest = nullptr;  // of latest_series
   };
 
   LabelLimit limit(const std::string& label, std::size_t max);

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace cortexflow::sink {
@@ -26,7 +27,11 @@ class LabelLimit {
   // Index of the value of `key`.  `make_text()` is asked for the label's text when the key is new.
   template <typename MakeText>
   std::uint16_t index(std::string_view key, MakeText make_text) {
-    if (const auto found = indexes_.find(key); found != indexes_.end()) return found->second;
+    if (latest_ && latest_->first == key) return latest_->second;  // lookups of a kind come in runs
+    if (const auto found = indexes_.find(key); found != indexes_.end()) {
+      latest_ = &*found;
+      return found->second;
+    }
     return full() ? refuse() : add(key, make_text());
   }
   // kOther, counted.
@@ -46,6 +51,7 @@ class LabelLimit {
   prometheus::Gauge& values_;
   prometheus::Counter& overflow_;
   std::unordered_map<std::string, std::uint16_t, Hash, std::equal_to<>> indexes_;
+  const std::pair<const std::string, std::uint16_t>* latest_ = nullptr;  // found in indexes_, which keeps its place
   std::vector<std::string> texts_;
 };
 

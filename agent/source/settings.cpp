@@ -71,9 +71,22 @@ bool set_metric_names(const std::string& text, Settings& settings) {
   return names.has_value();
 }
 
-bool set_program_stats(const std::string& text, Settings& settings) {
-  settings.program_stats = text == "true";
-  return text == "true" || text == "false";
+bool set_manifests(const std::string& text, Settings& settings) {
+  std::vector<std::string> directories;
+  std::istringstream list(text);
+  for (std::string item; std::getline(list, item, ',');) {
+    if (item.empty()) return false;
+    directories.push_back(item);
+  }
+  settings.manifests = std::move(directories);
+  return !settings.manifests.empty();
+}
+
+Setting flag_setting(std::string key, bool Settings::* field) {
+  return {std::move(key), "true or false", [field](const std::string& text, Settings& settings) {
+            settings.*field = text == "true";
+            return text == "true" || text == "false";
+          }};
 }
 
 bool set_listen(const std::string& text, Settings& settings) {
@@ -89,10 +102,14 @@ const std::vector<Setting>& all_settings() {
       text_setting("control_socket", "a path", &Settings::control_socket),
       {"metrics_listen", "ADDRESS:PORT", set_listen},
       text_setting("pin_path", "a path below /sys/fs/bpf", &Settings::pin_path),
-      text_setting("cgroup_root", "the path of a cgroup v2 mount", &Settings::cgroup_root, true),
+      text_setting("cgroup_root", "a directory of cgroup v2, to observe only what is below it", &Settings::cgroup_root,
+                   true),
       choice_setting("log_level", {"debug", "info", "warn", "error"}, &Settings::log_level),
       choice_setting("log_format", {"text", "json"}, &Settings::log_format),
-      {"program_stats", "true or false", set_program_stats},
+      flag_setting("program_stats", &Settings::program_stats),
+      {"manifests", "directories of Kubernetes manifests", set_manifests},
+      text_setting("zone", "this node's topology.kubernetes.io/zone", &Settings::zone),
+      flag_setting("services.keep_on_exit", &Settings::keep_services_on_exit),
       {"dns.ports", "1 to 8 ports from 1 to 65535", set_ports},
       {"dns.timeout", "a duration from 100ms to 5m, such as 5s", set_timeout},
       {"dns.metrics.names", "a number from 0 (no name label) to 10000", set_metric_names},
@@ -100,11 +117,20 @@ const std::vector<Setting>& all_settings() {
   return kSettings;
 }
 
-std::string scalar_text(const YAML::Node& node) {
+// Nothing for a list of anything but values.
+std::optional<std::string> value_text(const YAML::Node& node) {
   if (!node.IsSequence()) return node.Scalar();
   std::string joined;
-  for (const auto& item : node) joined += (joined.empty() ? "" : ",") + item.Scalar();
+  for (const auto& item : node) {
+    if (!item.IsScalar()) return std::nullopt;
+    joined += (joined.empty() ? "" : ",") + item.Scalar();
+  }
   return joined;
+}
+
+bool is_section(const std::string& key) {
+  const auto& settings = all_settings();
+  return std::any_of(settings.begin(), settings.end(), [&](const auto& s) { return s.key.starts_with(key + "."); });
 }
 
 Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const std::string& path,
@@ -113,10 +139,16 @@ Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const
     const std::string key = prefix + item.first.Scalar();
     const std::string where = fmt::format("{}:{}", path, item.first.Mark().line + 1);
     if (item.second.IsMap()) {
+      // Only what is known is gone into: a mapping may hold itself, by an alias.
+      if (!is_section(key)) {
+        return fail("{}: {} is no section; expected one of {}", where, key, fmt::join(setting_keys(), ", "));
+      }
       if (auto done = apply_tree(item.second, key + ".", path, settings); !done) return done;
-    } else if (auto done = apply({key, scalar_text(item.second), where}, settings); !done) {
-      return done;
+      continue;
     }
+    const auto value = value_text(item.second);
+    if (!value) return fail("{}: {}: expected a value, or a list of values", where, key);
+    if (auto done = apply({key, *value, where}, settings); !done) return done;
   }
   return {};
 }
@@ -171,6 +203,11 @@ const std::vector<std::string>& setting_keys() {
     return keys;
   }();
   return kKeys;
+}
+
+const std::string& expected_value(const std::string& key) {
+  const auto& settings = all_settings();
+  return std::find_if(settings.begin(), settings.end(), [&](const auto& s) { return s.key == key; })->expected;
 }
 
 std::string environment_name(const std::string& key) {

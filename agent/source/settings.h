@@ -18,7 +18,10 @@ struct Settings {
   std::string control_socket = "/run/cortexflow/agent.sock";
   std::string metrics_listen = "0.0.0.0:9464";
   std::string pin_path = "/sys/fs/bpf/cortexflow";
-  std::string cgroup_root;  // empty: found in /proc/self/mountinfo
+  std::vector<std::string> manifests;  // directories; empty: no services
+  std::string zone;                    // topology.kubernetes.io/zone of this node; empty: none
+  bool keep_services_on_exit = false;  // the kernel goes on translating when the agent ends
+  std::string cgroup_root;             // observed with what is below it; empty: the whole machine
   std::string log_level = "info";
   std::string log_format = "text";
   bool program_stats = false;  // kernel.bpf_stats_enabled while the agent runs
@@ -47,6 +50,9 @@ inline constexpr const char* kDefaultConfigFile = "/etc/cortexflow/agent.yaml";
 
 // All keys, in the order of the documentation.
 [[nodiscard]] const std::vector<std::string>& setting_keys();
+
+// What a key's value has to be, in a few words.
+[[nodiscard]] const std::string& expected_value(const std::string& key);
 
 // "dns.timeout" -> "CORTEXFLOW_DNS_TIMEOUT"
 [[nodiscard]] std::string environment_name(const std::string& key);

@@ -26,10 +26,10 @@ enum {
 	CF_DNS_NAME_ROOM = 256,	    /* the same, rounded up */
 	CF_DNS_PORTS_MAX = 8,	    /* server ports watched at once */
 	CF_COMM_LEN = 16,	    /* TASK_COMM_LEN */
-	CF_DNS_PENDING_MAX = 65536, /* queries waiting for an answer; when full, the query is counted and not matched */
-	CF_DNS_RECENT_MAX = 16384, /* ended lookups remembered to tell late and second answers from unasked ones; LRU */
-	CF_DNS_OWNERS_MAX = 16384, /* sockets whose process is known; LRU */
-	CF_DNS_STREAMS_MAX = 2048, /* TCP directions being reassembled; LRU */
+	CF_DNS_PENDING_MAX = 32768, /* queries waiting for an answer; when full, the query is counted and not matched */
+	CF_DNS_RECENT_MAX = 65536,  /* ended lookups remembered to tell late and second answers; a power of two */
+	CF_DNS_OWNERS_MAX = 16384,  /* sockets whose process is known; LRU */
+	CF_DNS_STREAMS_MAX = 2048,  /* TCP directions being reassembled; LRU */
 	CF_DNS_RING_BYTES = 4 << 20,
 };
 
@@ -139,12 +139,29 @@ struct cf_dns_lookup {
 CF_STATIC_ASSERT(sizeof(struct cf_dns_lookup) == 408, "cf_dns_lookup");
 enum { CF_DNS_LOOKUP_FIXED = sizeof(struct cf_dns_lookup) - CF_DNS_NAME_ROOM };
 
-/* An ended lookup, remembered for a while. */
-struct cf_dns_ended {
-	__u64 end_ns;
-	__u32 outcome; /* enum cf_dns_outcome: answered or timed out */
-	__u32 pad;
-};
+/*
+ * Ended lookups, remembered until another falls on the same place: a table of CF_DNS_RECENT_MAX words, indexed by the
+ * lower bits of the key's fingerprint.  A word is that fingerprint with its lowest bit for the outcome: 1 for timed
+ * out, 0 for answered.  The fingerprint mixes the key's words as FNV-1a mixes octets.
+ */
+static inline __u64 cf_dns_fingerprint(const struct cf_dns_key *key)
+{
+	__u64 hash = 0xcbf29ce484222325ULL;
+	__u64 words[sizeof(*key) / sizeof(hash)];
+	unsigned int i;
+
+	__builtin_memcpy(words, key, sizeof(words));
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+		hash ^= hash >> 32;
+	}
+	return hash;
+}
+
+static inline __u32 cf_dns_recent_index(__u64 fingerprint)
+{
+	return (fingerprint >> 1) & (CF_DNS_RECENT_MAX - 1);
+}
 
 /* Per-CPU counters, index into the dns_counters map. */
 enum cf_dns_counter {

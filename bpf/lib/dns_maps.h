@@ -14,22 +14,22 @@ struct {
 
 /*
  * Queries waiting for an answer.  Written by the packet programs; the agent's sweep takes out what is older than the
- * time limit.  Not preallocated: memory follows the load.  Full: the query is reported as untracked.
+ * time limit.  Preallocated (14 MB): an allocation at each query would cost more than all the rest.  Full: the query is
+ * reported as untracked.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, CF_DNS_PENDING_MAX);
 	__type(key, struct cf_dns_key);
 	__type(value, struct cf_dns_query);
 } dns_pending SEC(".maps");
 
-/* Lookups that ended, so that a further answer is known as a second or a late one.  Full: the oldest goes. */
+/* Lookups that ended (cf_dns_fingerprint), so that a further answer is known as a second or a late one. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, CF_DNS_RECENT_MAX);
-	__type(key, struct cf_dns_key);
-	__type(value, struct cf_dns_ended);
+	__type(key, __u32);
+	__type(value, __u64);
 } dns_recent SEC(".maps");
 
 enum {
@@ -40,9 +40,13 @@ enum {
 /* One direction of a TCP connection, being cut into messages (RFC 1035 4.2.2). */
 struct dns_stream {
 	struct cf_dns_key key; /* of its messages, but for the id */
-	__u32 next_seq;
-	__u32 have;	/* octets of the message so far, the two of its length included */
-	__u32 length;	/* of the message, from those two */
+	__u32 next_seq;	       /* behind the last octet seen */
+	__u32 have;	       /* octets of the message so far, the two of its length included */
+	__u32 length;	       /* of the message, from those two */
+	__u32 lost;	       /* 1: octets from lost_at on are missing; `have` is as it was before them */
+	__u32 lost_at;
+	__u32 boundary; /* while lost: the sequence number at which a message starts, if has_boundary */
+	__u32 has_boundary;
 	__u8 prefix[4]; /* the length field */
 	/* Twice the size: the verifier bounds place and length of a copy each on its own, not their sum. */
 	__u8 head[2 * STREAM_HEAD];

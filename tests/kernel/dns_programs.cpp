@@ -51,8 +51,11 @@ int DnsPrograms::run(const Bytes& packet, Direction direction, int repeat) {
   frame[12] = v6 ? 0x86 : 0x08;
   frame[13] = v6 ? 0xdd : 0x00;
   frame = std::move(frame) + packet;
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()),
-              .repeat = repeat);
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<__u32>(frame.size());
+  options.repeat = repeat;
   const auto* program = direction == Direction::kOut ? skeleton_->progs.dns_egress : skeleton_->progs.dns_ingress;
   if (bpf_prog_test_run_opts(bpf_program__fd(program), &options) != 0) give_up("BPF_PROG_TEST_RUN");
   return static_cast<int>(options.retval);

@@ -15,12 +15,17 @@ import time
 import urllib.parse
 import urllib.request
 
-from netns import PREFIX, bound_to_us, sh
+import dnsmsg
+from isolation import CGROUP, PREFIX
+from netns import bound_to_us, sh
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("CORTEXFLOW_BUILD", os.path.join(ROOT, "build"))
 CFAGENT = os.path.join(BUILD, "agent", "cfagent")
 CFCLI = os.path.join(BUILD, "cli", "cfcli")
+
+
+MARK_SERVER = "127.53.53.53"  # of no test
 
 
 def free_port():
@@ -62,6 +67,7 @@ class Place:
         self.socket = os.path.join(self.dir, "agent.sock")
         self.pins = os.path.join(self.bpffs, "cortexflow")
         self.metrics_port = free_port()
+        self.metrics_listen = f"127.0.0.1:{self.metrics_port}"
 
     def path(self, name, text=None):
         path = os.path.join(self.dir, name)
@@ -70,14 +76,18 @@ class Place:
                 file.write(text)
         return path
 
-    def argv(self, *flags):
-        return [CFAGENT, "--control-socket", self.socket, "--metrics-listen", f"127.0.0.1:{self.metrics_port}",
-                "--pin-path", self.pins, *flags]
+    def argv(self, *flags, cgroup_root=CGROUP):
+        """`cgroup_root` None leaves it to the agent: it observes the whole machine."""
+        return [CFAGENT, "--control-socket", self.socket, "--metrics-listen", self.metrics_listen,
+                "--pin-path", self.pins, *(["--cgroup-root", cgroup_root] if cgroup_root else []), *flags]
 
-    def run(self, *flags, prefix=(), timeout=15, argv=None):
+    def pinned(self):
+        return [os.path.join(folder, name) for folder, _, files in os.walk(self.pins) for name in files]
+
+    def run(self, *flags, prefix=(), timeout=15, argv=None, cgroup_root=CGROUP):
         """Runs the agent to its end, for the cases in which it must end by itself."""
-        return subprocess.run(bound_to_us([*prefix, *(argv or self.argv(*flags))]), capture_output=True, text=True,
-                              timeout=timeout, check=False)
+        argv = argv or self.argv(*flags, cgroup_root=cgroup_root)
+        return subprocess.run(bound_to_us([*prefix, *argv]), capture_output=True, text=True, timeout=timeout, check=False)
 
     def close(self):
         subprocess.run(["umount", self.bpffs], capture_output=True, check=False)
@@ -93,12 +103,13 @@ class Place:
 class Agent:
     """A running agent.  The constructor returns when its control API answers."""
 
-    def __init__(self, *flags, place=None, env=None):
+    def __init__(self, *flags, place=None, env=None, prefix=(), cgroup_root=CGROUP):
         self.place = place or Place()
         self._own_place = place is None
         self._log = open(self.place.path("agent.log"), "a+", encoding="utf-8")
-        self.process = subprocess.Popen(bound_to_us(self.place.argv(*flags)), stdout=self._log, stderr=self._log,
-                                        stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
+        argv = bound_to_us([*prefix, *self.place.argv(*flags, cgroup_root=cgroup_root)])
+        self.process = subprocess.Popen(argv, stdout=self._log, stderr=self._log, stdin=subprocess.DEVNULL,
+                                        env={**os.environ, **(env or {})})
         try:
             self._wait_ready()
         except BaseException:
@@ -137,7 +148,17 @@ class Agent:
         return self.get("/v1/status")
 
     def watch(self, **parameters):
-        return Watch(self.place.socket, **parameters)
+        return Watch(self, **parameters)
+
+    def mark(self):
+        """Sends an answer that nobody asked for, and answers its name: its record comes behind all that ended before."""
+        name = dnsmsg.unique("mark")
+        port = self.status()["dns_ports"][0]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            server.bind((MARK_SERVER, port))
+            client.bind(("127.0.0.1", 0))
+            server.sendto(dnsmsg.Query(dnsmsg.query(name), "udp").answer(), client.getsockname())
+        return name
 
     def metrics(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.place.metrics_port}/metrics", timeout=5) as response:
@@ -190,12 +211,13 @@ class Agent:
 class Watch:
     """Follows /v1/dns/lookups into a list."""
 
-    def __init__(self, socket_path, **parameters):
+    def __init__(self, agent, **parameters):
+        self._agent = agent
         self.lookups = []
         self.summary = None
         self.error = None
         self._changed = threading.Condition()
-        self._connection = _UnixConnection(socket_path, None)
+        self._connection = _UnixConnection(agent.place.socket, None)
         parameters.setdefault("follow", "true")
         self._connection.request("GET", "/v1/dns/lookups?" + urllib.parse.urlencode(parameters))
         self._socket = self._connection.sock
@@ -238,13 +260,18 @@ class Watch:
                     raise AssertionError(f"{len(found)} of {count} lookups within {timeout:g} s; found {list(map(brief, found))[-5:]}; last seen {recent}")
                 self._changed.wait(left)
 
-    def named(self, name, count=1, timeout=5.0, settle=0.15):
-        """The lookups of that name: exactly `count`, and no more a moment later."""
+    def settle(self):
+        """Returns when all that ended before the call is in `lookups`."""
+        mark = self._agent.mark()
+        self.wait_for(lambda lookup: lookup["name"] == mark)
+
+    def named(self, name, count=1, timeout=5.0):
+        """The lookups of that name: exactly `count`, and no more by now."""
         def match(lookup):
             return lookup["name"] == name
 
         self.wait_for(match, count, timeout)
-        time.sleep(settle)
+        self.settle()
         found = [lookup for lookup in self.lookups if match(lookup)]
         assert len(found) == count, f"{len(found)} lookups of {name}, expected {count}: {[brief(l) for l in found]}"
         return found

@@ -16,9 +16,11 @@ import sys
 import time
 import traceback
 
+import isolation
+
 SETUP_SECONDS = 40
 TOOLS = ("ip", "nsenter", "setpriv", "mount", "umount", "cc", "clang", "dig", "dnsperf", "unbound", "unbound-control", "tshark",
-         "tc", "bpftool", "curl", "jq", "prometheus", "promtool", "bash")
+         "tc", "bpftool", "curl", "jq", "prometheus", "promtool", "bash", "unshare", "cmake", "systemd-analyze")
 
 _registry = []
 
@@ -54,6 +56,8 @@ def missing():
 
     wants = [f"{tool} is not installed" for tool in TOOLS if not shutil.which(tool)]
     wants += [f"{path} is not built" for path in (CFAGENT, CFCLI) if not os.access(path, os.X_OK)]
+    if not isolation.MOUNT:
+        wants.append("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup")
     if os.geteuid() != 0:
         wants.append("not root: namespaces and BPF programs need it")
     if not os.path.exists("/usr/include/liburing.h"):
@@ -118,6 +122,8 @@ def main(argv):
         print("tests/netns can't run:\n  " + "\n  ".join(lacks), file=sys.stderr)
         print("0 passed, 1 failed")
         return 1
+    isolation.sweep()
+    isolation.enter()
     here = os.path.dirname(os.path.abspath(__file__))
     for path in sorted(glob.glob(os.path.join(here, "test_*.py"))):
         importlib.import_module(os.path.basename(path)[:-3])

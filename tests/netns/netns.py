@@ -6,29 +6,26 @@ import contextlib
 import ctypes
 import itertools
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
 
-PREFIX = f"cft-{os.getpid()}-"
-CLONE_NEWNET = 0x40000000
+from isolation import CLONE_NEWNET, PREFIX, libc
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(1)
 
 
 def _setns(fd):
-    if _libc.setns(fd, CLONE_NEWNET) != 0:
+    if libc.setns(fd, CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def sh(*argv, **options):
-    """Runs a command that must succeed; its output is in the exception where it doesn't."""
+def sh(*argv, stderr_too=False, **options):
+    """Runs a command that must succeed, and answers its output; that is in the exception where it doesn't."""
     done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, **options)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, argv))}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
+    return done.stdout + (done.stderr if stderr_too else "")
 
 
 def bound_to_us(argv):
@@ -77,19 +74,9 @@ class Namespace:
         """Runs a command in the namespace; it must succeed.  Answers its standard output."""
         return sh(*self.argv(*argv), timeout=timeout)
 
-    def resolv_conf(self, text):
-        """What /etc/resolv.conf says under `ip netns exec`."""
-        folder = f"/etc/netns/{self.name}"
-        os.makedirs(folder, exist_ok=True)
-        with open(f"{folder}/resolv.conf", "w", encoding="ascii") as file:
-            file.write(text)
-
     def close(self):
         os.close(self._fd)
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True, check=False)
-        shutil.rmtree(f"/etc/netns/{self.name}", ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.rmdir("/etc/netns")
 
     def __enter__(self):
         return self
@@ -98,18 +85,18 @@ class Namespace:
         self.close()
 
 
-def veth(left, right, left_addresses, right_addresses, mtu=1500):
-    """Joins two namespaces by `veth0` in each; addresses as "10.0.0.1/24" and "fd00::1/64"."""
-    sh("ip", "link", "add", "veth0", "netns", left.name, "type", "veth", "peer", "name", "veth0", "netns", right.name)
-    for ns, addresses in ((left, left_addresses), (right, right_addresses)):
+def veth(left, right, left_addresses, right_addresses, mtu=1500, name="veth0"):
+    """Joins two namespaces: `name` in the left one, veth0 in the right; addresses as "10.0.0.1/24" and "fd00::1/64"."""
+    sh("ip", "link", "add", name, "netns", left.name, "type", "veth", "peer", "name", "veth0", "netns", right.name)
+    for ns, device, addresses in ((left, name, left_addresses), (right, "veth0", right_addresses)):
         for address in addresses:
-            ns.ip("address", "add", address, "dev", "veth0", *(["nodad"] if ":" in address else []))
-        ns.ip("link", "set", "veth0", "mtu", str(mtu), "up")
+            ns.ip("address", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
+        ns.ip("link", "set", device, "mtu", str(mtu), "up")
 
 
 def _sweep():
     """Removes the namespaces and folders of this run, and of runs that were killed."""
-    for root in ("/run/netns", "/etc/netns", tempfile.gettempdir()):
+    for root in ("/run/netns", tempfile.gettempdir()):
         for name in os.listdir(root) if os.path.isdir(root) else []:
             owner = name.split("-")[1] if name.startswith("cft-") else ""
             if not owner.isdigit() or (int(owner) != os.getpid() and os.path.exists(f"/proc/{owner}")):
@@ -119,8 +106,6 @@ def _sweep():
             else:
                 subprocess.run(["umount", f"{root}/{name}/bpffs"], capture_output=True, check=False)
                 subprocess.run(["rm", "-rf", "--one-file-system", f"{root}/{name}"], check=False)
-    with contextlib.suppress(OSError):
-        os.rmdir("/etc/netns")
 
 
 _sweep()

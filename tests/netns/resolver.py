@@ -6,7 +6,8 @@ import subprocess
 import tempfile
 
 from agent import wait_until
-from netns import PREFIX, sh
+from isolation import PREFIX
+from netns import sh
 
 CONFIG = """
 server:

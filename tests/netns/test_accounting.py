@@ -4,19 +4,17 @@
 import signal
 import socket
 import time
-from collections import Counter
 from types import SimpleNamespace
 
 import dnsmsg
 from agent import Agent, total, wait_until
-from dnsserver import Server
 from harness import test
 from netns import Namespace
 from resolver import Unbound, dnsperf
 
-PENDING_MAX = 65536  # CF_DNS_PENDING_MAX, bpf/abi/dns.h
+PENDING_MAX = 32768  # CF_DNS_PENDING_MAX, bpf/abi/dns.h
 TIMEOUT = 4
-# Servers of one test each, to tell its lookups from what else this machine asks meanwhile.
+# Servers of one test each, to tell its series in the metrics by.
 FULL_RING, FULL_TABLE, SLOW = "127.53.6.1", "127.53.6.2", "127.53.6.3"
 
 
@@ -110,32 +108,9 @@ def slow_watcher(env):
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(env.agent.place.socket)
         slow.sendall(b"GET /v1/dns/lookups?follow=true HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(0.2)
+        slow.recv(16)  # it is being served
         figures = dnsperf(env.ns, [("a.test", "A")], "-n", "30000", "-l", "5", "-Q", "8000", "-c", "1", "-T", "1", address=SLOW)
         status = env.agent.balance()
         delivered = total(env.agent.metrics(), "cortexflow_dns_responses_total", server=SLOW)
         assert delivered == figures["Queries completed"] > 10000, (delivered, figures)
         assert status["lost"] == before["lost"], (status["lost"], before["lost"])
-
-
-@test("parse errors of each cause are counted under their own name", seconds=20)
-def parse_errors(env):
-    before = Counter(env.agent.status()["parse_errors"])
-    with Namespace("bad") as ns, Server(ns):
-        with ns.socket() as sock:
-            sock.connect(("127.0.0.1", 53))
-            good = dnsmsg.query("p.test")
-            for bad in (b"x", good[:12] + b"\x80" + good[13:], good[:4] + b"\0\2" + good[6:], good[:2] + b"\x28\0" + good[4:]):
-                sock.send(bad)
-        with ns.socket(kind=socket.SOCK_STREAM) as sock:  # more messages in a segment than are followed
-            sock.connect(("127.0.0.1", 53))
-            sock.sendall(b"".join(dnsmsg.frame(dnsmsg.query("m.test", ident=i)) for i in range(400)))
-            time.sleep(0.3)
-    time.sleep(0.2)
-    after = Counter(env.agent.status()["parse_errors"])
-    risen = sorted(cause for cause in after if after[cause] > before[cause])
-    for part in ("short", "name", "opcode"):
-        assert any(part in cause for cause in risen), (part, risen)
-    assert any("question" in cause or "qdcount" in cause for cause in risen), risen
-    assert any("many" in cause for cause in risen), (risen, "400 messages in one segment")
-    env.agent.balance()

@@ -3,9 +3,9 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
-import time
 from types import SimpleNamespace
 
 import dnsmsg
@@ -102,9 +102,10 @@ def filters(env):
 
 @test("a filter that can't be is refused with a sentence on standard error and a non-zero status")
 def bad_filters(env):
-    for flags in (("--type", "NOSUCH"), ("--rcode", "NOSUCH"), ("--latency-above", "fast"), ("--pid", "x")):
+    for flags in (("--type", "NOSUCH"), ("--rcode", "NOSUCH"), ("--latency-above", "fast"), ("--pid", "x"),
+                  ("--server", "nonsense"), ("--since", "yesterday")):
         done = env.agent.cfcli("dns", "watch", *flags)
-        assert done.returncode != 0 and done.stderr.strip() and not done.stdout, (flags, done)
+        assert done.returncode == 2 and done.stderr.strip() and not done.stdout, (flags, done)
 
 
 @test("dns watch --follow shows lookups as they end, each at once, and Ctrl-C ends it with the summary")
@@ -112,11 +113,13 @@ def follow(env):
     process = subprocess.Popen(bound_to_us([CFCLI, "--socket", env.agent.place.socket, "dns", "watch", "--follow", "-o", "json"]),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        time.sleep(0.4)
+        while not select.select([process.stdout], [], [], 0.05)[0]:  # until it follows
+            env.agent.mark()
+        env.watch.settle()
         name = dnsmsg.unique("follow")
         ask(env, [name])
-        lookup = json.loads(process.stdout.readline())["lookup"]
-        assert lookup["name"] == name, lookup
+        shown = (json.loads(line)["lookup"]["name"] for line in process.stdout)
+        assert name in shown
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=5)
     finally:
@@ -164,12 +167,42 @@ def status(env):
     assert done.returncode == 0, done.stderr
 
 
-@test("dns top --once by name, server, process and workload has the right counts")
+@test("dns top --once by name, server, process, workload and type has the right counts, failures and latencies")
 def top(env):
-    for key, expected in (("name", "two.cli.test"), ("server", "127.0.0.2"), ("process", ""), ("workload", "")):
-        out = cli(env, "dns", "top", "--once", "--by", key)
-        assert expected in out and len(out.splitlines()) >= 2, (key, out)
-    json.loads(cli(env, "dns", "top", "--once", "-o", "json"))
+    env.server.on("bad.top.test", lambda q: [q.answer(dnsmsg.SERVFAIL)])
+    env.server.on("slow.top.test", lambda q: [(0.1, q.answer())])
+    env.server.on("silent.top.test", lambda q: [])
+    with env.ns.socket() as sock:
+        sock.sendto(dnsmsg.query("silent.top.test"), ("127.0.0.1", 53))
+        for name in ("two.top.test", "Two.top.test", "bad.top.test", "slow.top.test"):
+            sock.sendto(dnsmsg.query(name), ("127.0.0.1", 53))
+            sock.recv(512)
+        sock.sendto(dnsmsg.query("other.top.test", dnsmsg.AAAA), ("127.0.0.2", 53))
+        sock.recv(512)
+        env.watch.wait_for(lambda l: l["name"].lower().endswith(".top.test"), 6)
+
+    def rows(*flags):
+        value = json.loads(cli(env, "dns", "top", "--once", "-o", "json", "--name", "*.top.test", *flags))
+        assert value["window"]["complete"] and value["window"]["overwritten"] == 0, value["window"]
+        assert value["total"]["lookups"] == sum(row["lookups"] for row in value["rows"]) == 6, value
+        return {row["key"]: row for row in value["rows"]}
+
+    def counts(*flags):
+        return {key: row["lookups"] for key, row in rows(*flags).items()}
+
+    by_name = rows()
+    assert counts() == {"two.top.test": 2, "bad.top.test": 1, "slow.top.test": 1, "silent.top.test": 1,
+                        "other.top.test": 1}
+    assert {key for key, row in by_name.items() if row["failed"]} == {"bad.top.test", "silent.top.test"}, by_name
+    silent = by_name["silent.top.test"]
+    assert silent["timeouts"] == 1 and silent["p99_latency_ns"] is None, silent
+    assert next(iter(rows("--sort", "p99"))) == "slow.top.test"
+    assert counts("--by", "server") == {"127.0.0.1:53": 5, "127.0.0.2:53": 1}
+    assert counts("--by", "type") == {"A": 5, "AAAA": 1}
+    for key in ("process", "workload"):
+        assert list(counts("--by", key).values()) == [6], key
+    table = cli(env, "dns", "top", "--once", "--by", "server")
+    assert "all that ended since" in table and "127.0.0.2:53" in table, table
 
 
 @test("workload list and bpf list, as table, JSON and YAML")
@@ -184,11 +217,13 @@ def lists(env):
         for form in ("table", "wide", "yaml"):
             assert cli(env, noun, "list", "-o", form).strip(), (noun, form)
     assert all(name in cli(env, "bpf", "list") for name in names)
+    assert sorted(cli(env, "bpf", "list", "-o", "name").split()) == sorted(names)
 
 
 @test("logs shows the agent's own lines")
 def logs(env):
-    assert "cfagent" in cli(env, "logs")
+    lines = cli(env, "logs").splitlines()
+    assert any("cfagent" in line for line in lines) and all(line.strip() for line in lines), lines
 
 
 @test("version names cfcli's version and the agent's")

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start, reload, end; and what the agent says when it can't.  Every test starts agents of its own."""
+"""Start, reload, end.  Every test starts agents of its own."""
 
-import contextlib
-import json
 import os
 import re
 import signal
 import socket
-import stat
 import threading
 import time
 
@@ -15,37 +12,10 @@ import dnsmsg
 from agent import Agent, Place, expect, total, wait_until
 from dnsserver import Server
 from harness import test
+from isolation import CGROUP, cgroup
+from loaded import nothing_left
+from refusal import refused
 from netns import Namespace, sh
-
-
-def bpf_objects():
-    """(kind, id) of every program, map and link on this machine."""
-    return {(kind, row["id"]) for kind in ("prog", "map", "link") for row in json.loads(sh("bpftool", "-j", kind, "show"))}
-
-
-@contextlib.contextmanager
-def nothing_left():
-    """What is loaded after the block is what was loaded before it."""
-    before = bpf_objects()
-    yield
-    deadline = time.monotonic() + 3  # the kernel frees programs a moment after the last reference
-    while (left := bpf_objects() - before) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    names = {row["id"]: row.get("name", "") for row in json.loads(sh("bpftool", "-j", "prog", "show"))}
-    assert not left, [(kind, ident, names.get(ident, "") if kind == "prog" else "") for kind, ident in sorted(left)]
-
-
-def pins(place):
-    return [os.path.join(folder, name) for folder, _, files in os.walk(place.pins) for name in files]
-
-
-def refused(done, *words, status=1):
-    """It ended with that status and one sentence on standard error that has all the words."""
-    assert done.returncode == status, f"exit {done.returncode}, expected {status}: {done.stderr}{done.stdout}"
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    missing = [word for word in words if not re.search(word, done.stderr, re.IGNORECASE)]
-    assert not missing, f"{missing} not in {done.stderr!r}"
-    assert len(lines) == 1, f"more than one line: {done.stderr!r}"
 
 
 def lookup_through(ns, watch, port=53, **fields):
@@ -61,10 +31,10 @@ def ends_cleanly():
     for number in (signal.SIGTERM, signal.SIGINT):
         with nothing_left(), Place() as place:
             agent = Agent(place=place)
-            assert pins(place), "nothing was pinned while it ran"
+            assert place.pinned(), "nothing was pinned while it ran"
             agent.signal(number)
             assert agent.process.wait(10) == 0, agent.log()
-            assert not pins(place), pins(place)
+            assert not place.pinned(), place.pinned()
             assert not os.path.exists(place.socket)
             agent.close()
 
@@ -72,9 +42,9 @@ def ends_cleanly():
 @test("what is loaded is attached and pinned while it runs, and bpftool can read the maps by name")
 def pinned():
     with Place() as place, Agent(place=place):
-        names = [os.path.basename(pin) for pin in pins(place)]
+        names = [os.path.basename(pin) for pin in place.pinned()]
         assert any("dns" in name for name in names), names
-        maps = [pin for pin in pins(place) if os.path.basename(pin) in ("dns_settings", "settings", "dns_pending")]
+        maps = [pin for pin in place.pinned() if os.path.basename(pin) in ("dns_settings", "settings", "dns_pending")]
         assert maps, names
         for pin in maps:
             sh("bpftool", "map", "dump", "pinned", pin)
@@ -110,7 +80,7 @@ def killed():
         agent.close()
         with Agent(place=place) as following, following.watch() as watch:
             lookup_through(ns, watch)
-        assert not pins(place), pins(place)
+        assert not place.pinned(), place.pinned()
 
 
 @test("no lookup fails while agents start, stop and are killed")
@@ -149,10 +119,25 @@ def traffic_goes_on():
 @test("a second agent on the same node is refused, and the first goes on")
 def second():
     with Namespace("second") as ns, Server(ns), Place() as place, Agent(place=place) as agent:
-        refused(place.run(), "already|another|running")
+        refused(place.run("--log-level", "error"), "another agent is running", "--pin-path")
+        with Place() as other:
+            other.socket = place.socket
+            refused(other.run("--log-level", "error"), "another agent is running", "agent.sock")
+            assert not os.path.exists(other.pins)
         with agent.watch() as watch:
             lookup_through(ns, watch)
-        assert pins(place) and os.path.exists(place.socket), "the first one's pins and socket are gone"
+        assert place.pinned() and os.path.exists(place.socket), "the first one's pins and socket are gone"
+
+
+@test("an agent whose cgroup root is removed ends and says so, instead of seeing nothing in silence")
+def cgroup_removed():
+    with nothing_left(), Place() as place, cgroup(f"{CGROUP}/removed") as directory:
+        agent = Agent(place=place, cgroup_root=directory)
+        os.rmdir(directory)
+        assert agent.process.wait(10) == 1, agent.log()
+        assert f"cgroup {directory} was removed" in agent.log() and "--cgroup-root" in agent.log(), agent.log()
+        assert not place.pinned() and not os.path.exists(place.socket)
+        agent.close()
 
 
 @test("SIGHUP reads the configuration again: ports come and go, the rest goes on")
@@ -238,7 +223,7 @@ def dry_run():
         assert done.returncode == 0, done.stderr
         for word in ("cgroup_skb", "dns", "53"):
             assert word in done.stdout, f"{word} not in {done.stdout!r}"
-        assert not pins(place) and not os.path.exists(place.socket)
+        assert not place.pinned() and not os.path.exists(place.socket)
 
 
 @test("--version is one line with a version")
@@ -246,97 +231,3 @@ def version():
     with Place() as place:
         done = place.run(argv=[place.argv()[0], "--version"])
         assert done.returncode == 0 and re.fullmatch(r"cfagent \d+\.\d+\.\d+\S*\n", done.stdout), done
-
-
-@test("a bad configuration file ends with status 2, its key, its line and what was expected")
-def bad_config():
-    cases = [("log_level: info\ndns:\n  timeout: soon\n", r"agent\.yaml:3", r"dns\.timeout", "soon", "expected"),
-             ("dns:\n  ports: [53, 70000]\n", r"agent\.yaml:2", r"dns\.ports", "70000", "65535"),
-             ("dns:\n  ports: []\n", r"agent\.yaml:2", r"dns\.ports"),
-             ("dns:\n  prots: [53]\n", r"agent\.yaml:2", r"dns\.prots", "expected"),
-             ("log_level: loud\n", r"agent\.yaml:1", "log_level", "loud", "expected"),
-             ("dns: 5\n", r"agent\.yaml:1", "dns"),
-             ("dns:\n  timeout: {a: b}\n", r"agent\.yaml:2", r"dns\.timeout"),
-             ("- a\n- b\n", "agent.yaml", "expected"),
-             ("log_level: info\ndns: [53\n", r"agent\.yaml:\d", "YAML"),
-             ("log_level: \"info\nother\x01\n", r"agent\.yaml")]
-    with Place() as place:
-        wrong = []
-        for text, *words in cases:
-            done = place.run("--config", place.path("agent.yaml", text))
-            try:
-                refused(done, *words, status=2)
-            except AssertionError as error:
-                wrong.append(f"{text!r}: {error}")
-        assert not wrong, "\n".join(wrong)
-
-
-@test("a configuration file that isn't there, and a bad flag, end with status 2 and a sentence")
-def bad_flags():
-    with Place() as place:
-        refused(place.run("--config", place.path("none.yaml")), "none.yaml", "no such file", status=2)
-        refused(place.run("--dns-port", "99999"), "--dns-port", "99999", "65535", status=2)
-        refused(place.run("--dns-timeout", "never"), "--dns-timeout", "never", "expected", status=2)
-        done = place.run("--frobnicate")
-        assert done.returncode == 2 and "--frobnicate" in done.stderr, done
-
-
-@test("a metrics port that is taken is refused with the port and what to do, and nothing is left loaded")
-def port_taken():
-    with nothing_left(), Place() as place, socket.socket() as sock:
-        sock.bind(("127.0.0.1", place.metrics_port))
-        sock.listen()
-        refused(place.run("--log-level", "error"), str(place.metrics_port), "in use|taken", "--metrics-listen|metrics_listen")
-        assert not pins(place) and not os.path.exists(place.socket)
-
-
-@test("without root it is refused with what it needs")
-def not_root():
-    with Place() as place:
-        os.chmod(place.dir, 0o755)
-        done = place.run("--log-level", "error", prefix=["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"])
-        refused(done, "root|CAP_BPF")
-
-
-@test("a control socket that somebody listens on is refused; one that was left behind is not")
-def socket_present():
-    with Place() as place:
-        with socket.socket(socket.AF_UNIX) as other:
-            other.bind(place.socket)
-            other.listen()
-            refused(place.run("--log-level", "error"), "agent.sock", "--control-socket|control_socket|listen|in use|running")
-            assert os.path.exists(place.socket), "the other's socket was removed"
-        with Agent(place=place) as agent:  # the file is still there, nobody listens
-            assert stat.S_IMODE(os.stat(place.socket).st_mode) == 0o660, oct(os.stat(place.socket).st_mode)
-            assert agent.status()["pid"] == agent.pid
-
-
-@test("a file in the place of the control socket is refused and kept")
-def file_present():
-    with nothing_left(), Place() as place:
-        with open(place.socket, "w", encoding="ascii") as file:
-            file.write("precious")
-        refused(place.run("--log-level", "error"), "agent.sock")
-        with open(place.socket, encoding="ascii") as file:
-            assert file.read() == "precious"
-
-
-@test("a pin path outside a BPF file system is refused with what to do")
-def pin_path():
-    with nothing_left(), Place() as place:
-        place.pins = place.path("plain")
-        refused(place.run("--log-level", "error"), "plain", "bpf", "--pin-path|mount")
-
-
-@test("systemd is told READY=1, RELOADING=1 and STOPPING=1")
-def notify():
-    with Place() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(place.path("notify"))
-        sock.settimeout(5)
-        with Agent(place=place, env={"NOTIFY_SOCKET": place.path("notify")}) as agent:
-            assert b"READY=1" in sock.recv(512)
-            agent.signal(signal.SIGHUP)
-            assert b"RELOADING=1" in sock.recv(512)
-            assert b"READY=1" in sock.recv(512)
-            agent.stop()
-            assert b"STOPPING=1" in sock.recv(512)

@@ -5,11 +5,10 @@ import contextlib
 import os
 import socket
 import struct
-import time
 from types import SimpleNamespace
 
 import dnsmsg
-from agent import Agent, expect, wait_until
+from agent import Agent, expect
 from dnsserver import Server
 from harness import test
 from netns import Namespace
@@ -54,7 +53,9 @@ def edns(env):
 
 @test("an extended rcode of EDNS is put together from its two parts")
 def extended_rcode(env):
-    expect(scripted(env, "badvers", lambda q: [q.answer(records=[], edns=1232, extended_rcode=1)], edns=1232), rcode="BADVERS")
+    for records in ([], [dnsmsg.address_record(dnsmsg.A)] * 3):  # right behind the question, and further on
+        lookup = scripted(env, "badvers", lambda q, r=records: [q.answer(records=r, edns=1232, extended_rcode=1)], edns=1232)
+        expect(lookup, rcode="BADVERS", answers=len(records))
 
 
 @test("compressed names in the answer do not matter")
@@ -67,15 +68,13 @@ def compressed(env):
     expect(scripted(env, "compressed", script), answers=3, outcome="answered", rcode="NOERROR")
 
 
-@test("an answer whose question is compressed is still matched, or counted as not understood")
-def compressed_question(env):
-    before = sum(env.agent.status()["parse_errors"].values())
-    name = dnsmsg.unique("cq")
-    # The question's name is a pointer to itself: no server sends that, a broken one might.
-    env.server.on(name, lambda q: [struct.pack("!6H", q.ident, 0x8180, 1, 0, 0, 0) + b"\xc0\x0c\0\1\0\1"])
-    exchange(env, dnsmsg.query(name))
-    wait_until(lambda: sum(env.agent.status()["parse_errors"].values()) > before or
-               [l for l in env.watch.lookups if l["name"] == name], 3, "either outcome")
+@test("an answer whose question is compressed, or that has none, is matched by its id")
+def broken_question(env):
+    for count, question in ((1, b"\xc0\x0c\0\1\0\1"), (0, b"")):  # a pointer to itself: no sound server sends that
+        def script(q, head=(0x8180, count, 0, 0, 0), rest=question):
+            return [struct.pack("!6H", q.ident, *head) + rest]
+
+        expect(scripted(env, "broken", script), outcome="answered", rcode="NOERROR", has_answer=True)
 
 
 @test("a name of 255 octets is whole")
@@ -171,85 +170,6 @@ def truncated_then_tcp(env):
     assert udp["pid"] == tcp["pid"] != 0
 
 
-@test("an answer with no question section is counted, or matched by its id")
-def no_question(env):
-    name = env.server.on(dnsmsg.unique("noq"), lambda q: [struct.pack("!6H", q.ident, 0x8181, 0, 0, 0, 0)])
-    before = sum(env.agent.status()["parse_errors"].values())
-    exchange(env, dnsmsg.query(name))
-    wait_until(lambda: sum(env.agent.status()["parse_errors"].values()) > before or
-               [l for l in env.watch.lookups if l["name"] == name], 3, "either outcome")
-
-
-def junk(env, message, *causes):
-    """The message is passed on, shows no lookup, and is counted once, under a cause whose name has one of `causes`."""
-    before = env.agent.status()["parse_errors"]
-    seen, arrived = len(env.watch.lookups), len(env.server.received)
-    env.server.default = lambda query: []  # an answer would repeat the junk
-    exchange(env, message, answered=False)
-
-    def rise():
-        after = env.agent.status()["parse_errors"]
-        return {cause: count - before.get(cause, 0) for cause, count in after.items() if count != before.get(cause, 0)}
-
-    risen = wait_until(rise, 3, f"a parse error is counted for {message[:24].hex()}")
-    assert list(risen.values()) == [1], f"{risen} for {message[:24].hex()}"
-    assert any(cause in next(iter(risen)) for cause in causes), f"{risen}, expected one of {causes}"
-    wait_until(lambda: len(env.server.received) > arrived, 2, "the server gets it all the same")
-    env.server.default = lambda query: [query.answer()]
-    mine = [l for l in env.watch.lookups[seen:] if l["netns"] == env.ns.inode]
-    assert not mine, mine
-
-
-@test("an empty message is counted and passed on")
-def empty(env):
-    junk(env, b"", "short")
-
-
-@test("a message of one octet, and a header that is cut, are counted and passed on")
-def short(env):
-    junk(env, b"x", "short")
-    junk(env, dnsmsg.query("cut.test")[:11], "short")
-
-
-@test("a message that ends inside its name, or before its type, is counted and passed on")
-def cut_question(env):
-    message = dnsmsg.query("cut.question.test")
-    junk(env, message[:16], "name", "short")
-    junk(env, message[:-3], "short", "name")
-
-
-@test("a label of more than 63 octets is counted and passed on")
-def huge_label(env):
-    head = dnsmsg.query("x.test")[:12]
-    junk(env, head + b"\x40" + b"y" * 64 + b"\0\0\1\0\1", "name")
-    junk(env, head + b"\xbf" + b"y" * 191 + b"\0\0\1\0\1", "name")
-
-
-@test("a query whose name is a compression pointer, to itself too, is counted and passed on")
-def pointer_loop(env):
-    junk(env, dnsmsg.query("x.test")[:12] + b"\xc0\x0c\0\1\0\1", "name")
-
-
-@test("a name of 256 octets is counted and passed on")
-def too_long_name(env):
-    labels = [b"a" * 63, b"b" * 63, b"c" * 63, b"d" * 62]
-    assert len(dnsmsg.wire_name(labels)) == 256
-    junk(env, dnsmsg.query(labels), "name")
-
-
-@test("no question, two questions, 65535 questions are counted and passed on")
-def question_count(env):
-    message = dnsmsg.query("count.test")
-    for count in (0, 2, 65535):
-        junk(env, message[:4] + struct.pack("!H", count) + message[6:], "question", "qdcount")
-
-
-@test("a NOTIFY and an UPDATE are counted as another opcode, and passed on")
-def opcode(env):
-    for number in (4, 5):
-        junk(env, dnsmsg.query("opcode.test", flags=number << 11), "opcode")
-
-
 @test("2,000 random messages each way break nothing: the next lookup is right")
 def random_junk(env):
     with env.ns.socket() as sock:
@@ -276,7 +196,6 @@ def tcp_junk(env):
         with env.ns.socket(kind=socket.SOCK_STREAM) as sock, contextlib.suppress(OSError):
             sock.connect(("127.0.0.1", 53))
             sock.sendall(data)
-            time.sleep(0.02)
     name = dnsmsg.unique("aftertcpjunk")
     with env.ns.socket(kind=socket.SOCK_STREAM) as sock:
         sock.connect(("127.0.0.1", 53))

@@ -4,7 +4,6 @@
 import json
 import math
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -58,9 +57,9 @@ def counts(env):
     burst(env)
     with env.ns.socket() as sock:
         sock.connect((ADDRESS, 53))
-        for name in (silent, twice, failing, silent):
-            sock.send(dnsmsg.query(name, ident=len(name)))
-            time.sleep(0.05)
+        for ident, name in enumerate((silent, twice, failing)):
+            sock.send(dnsmsg.query(name, ident=ident))
+        sock.send(dnsmsg.query(silent, ident=0))  # once more
         env.watch.one(silent)
     env.agent.balance()
     mine = [l for l in env.watch.lookups if l["server"] == ADDRESS]
@@ -149,7 +148,6 @@ scrape_configs:
     def traffic_until(query, good):
         def condition():
             burst(env, 5)
-            time.sleep(0.1)
             values = ask(query)
             return values if values and all(map(good, values)) else None
 

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """DNS over TCP: the stream is cut into segments where the sender likes."""
 
+import fcntl
 import os
 import socket
-import time
+import struct
 from types import SimpleNamespace
 
 import dnsmsg
-from agent import Agent, expect
+from agent import Agent, expect, wait_until
 from dnsserver import Server, read_message
 from harness import test
 from netns import Namespace, veth
 
-PAUSE = 0.01  # between two writes, so that each is a segment of its own
+SIOCOUTQNSD = 0x894B  # linux/sockios.h: octets that are not sent yet
 
 
 def setup(stack):
@@ -33,10 +34,11 @@ def connect(env, address="127.0.0.1"):
 
 
 def write(sock, data, *cuts):
-    """Sends the data in pieces that end at the given places."""
-    for start, end in zip((0, *cuts), (*cuts, len(data))):
+    """Sends the data in pieces that end at the given places, each as a segment of its own."""
+    for start, end in zip((0, *cuts), cuts):
         sock.sendall(data[start:end])
-        time.sleep(PAUSE)
+        wait_until(lambda: not struct.unpack("i", fcntl.ioctl(sock, SIOCOUTQNSD, b"\0" * 4))[0], 2, "the segment is sent")
+    sock.sendall(data[cuts[-1]:])
 
 
 def names_of(label, count):

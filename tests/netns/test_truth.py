@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent against two witnesses of the same run: the resolver's own statistics and log, and a capture by tshark."""
 
+import contextlib
+import itertools
 import re
+import socket
 import statistics
 import subprocess
 import time
@@ -23,6 +26,23 @@ QUERIES = [("a.test", "A"), ("a.test", "AAAA"), ("a.test", "TXT"), ("A.tEsT", "M
            *((f"nx{i}.test", ("A", "AAAA", "PTR")[i % 3]) for i in range(20)), *((("a.test", "A"),) * 12)]
 
 
+_probes = itertools.count(1)
+
+
+def captured(ns, path, tshark):
+    """Has a connection attempt, which is no DNS message, reached the file?  Then so has all before it."""
+    assert tshark.poll() is None, "tshark ended"
+    address = f"127.53.77.{next(_probes)}"
+    with ns.socket(kind=socket.SOCK_STREAM) as sock, contextlib.suppress(ConnectionRefusedError):
+        sock.connect((address, 53))
+    for _ in range(10):  # dumpcap writes out every tenth of a second
+        time.sleep(0.02)
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            if socket.inet_aton(address) in file.read():
+                return True
+    return False
+
+
 def setup(stack):
     agent = stack.enter_context(Agent())
     ns = stack.enter_context(Namespace("truth"))
@@ -34,16 +54,14 @@ def setup(stack):
 
     capture = agent.place.path("lo.pcapng")
     tshark = ns.popen("tshark", "-q", "-i", "lo", "-f", "port 53", "-B", "64", "-w", capture, stdout=subprocess.DEVNULL,
-                      stderr=subprocess.PIPE, text=True)
+                      stderr=subprocess.DEVNULL)
     try:
-        while "Capturing" not in (line := tshark.stderr.readline()):
-            assert line, "tshark ended"
-        time.sleep(0.5)
+        wait_until(lambda: captured(ns, capture, tshark), 20, "tshark captures")
         perf = [dnsperf(ns, QUERIES, "-l", "4", "-Q", "2000", "-c", "4", "-T", "1", address=ADDRESS),
                 dnsperf(ns, QUERIES, "-m", "tcp", "-e", "-l", "1", "-Q", "500", "-c", "4", "-T", "1", address=ADDRESS)]
         for flags in (("+tcp",), ("+noedns",), ("+dnssec",), ("+norecurse",)):
             ns.run("dig", "+tries=1", "+time=2", *flags, f"@{ADDRESS}", "a.test", "A")
-        time.sleep(0.5)
+        wait_until(lambda: captured(ns, capture, tshark), 20, "tshark has captured all of it")
     finally:
         tshark.terminate()
         tshark.wait()
@@ -51,10 +69,14 @@ def setup(stack):
     status = agent.balance()
     wait_until(lambda: len([l for l in watch.lookups if l["netns"] == ns.inode]) >= truth["total.num.queries"], 10,
                "the watch has as many lookups as the resolver had queries")
-    time.sleep(0.3)
+    watch.settle()
     lookups = [lookup for lookup in watch.lookups if lookup["netns"] == ns.inode]
     return SimpleNamespace(agent=agent, ns=ns, unbound=unbound, truth=truth, status=status, lookups=lookups, perf=perf,
                            capture=capture, before=before, after=agent.metrics())
+
+
+def percentile_99(values):
+    return sorted(values)[int(len(values) * 0.99)]
 
 
 def same(have, want, what):
@@ -129,12 +151,12 @@ def accounting(env):
     assert env.status["queries"] >= len(env.lookups) and env.status["answers"] >= len(env.lookups)
 
 
-@test("the latencies agree with the capture: within 200 us in the median, within 1 ms for 99 of 100")
+@test("the latencies are those of the capture, and what is between the two is small against them")
 def latencies(env):
     fields = ("frame.time_epoch", "udp.srcport", "udp.dstport", "dns.id", "dns.flags.response")
     out = subprocess.run(["tshark", "-r", env.capture, "-Y", "dns && udp", "-T", "fields", "-E", "separator=,",
                           *(arg for field in fields for arg in ("-e", field))], capture_output=True, text=True, check=True).stdout
-    asked, captured = {}, defaultdict(list)
+    asked, in_capture = {}, defaultdict(list)
     for line in out.splitlines():
         when, source, dest, ident, response = line.split(",")
         seconds, fraction = when.split(".")
@@ -142,16 +164,17 @@ def latencies(env):
         if response in ("1", "True"):
             key = (int(dest), int(ident, 16))
             if key in asked:
-                captured[key].append(time_ns - asked.pop(key))
+                in_capture[key].append(time_ns - asked.pop(key))
         else:
             asked[(int(source), int(ident, 16))] = time_ns
     differences, udp = [], [l for l in env.lookups if l["transport"] == "udp"]
     for lookup in udp:
         key = (lookup["client_port"], lookup["id"])
-        if captured[key]:
-            differences.append(abs(lookup["latency_ns"] - captured[key].pop(0)))
+        if in_capture[key]:
+            differences.append(lookup["latency_ns"] - in_capture[key].pop(0))
     assert len(differences) >= 0.99 * len(udp), f"{len(differences)} of {len(udp)} lookups are in the capture"
-    differences.sort()
-    median, p99 = statistics.median(differences), differences[int(len(differences) * 0.99)]
-    assert median < 200_000, f"median difference {median / 1000:.0f} us, 99th percentile {p99 / 1000:.0f} us"
-    assert p99 < 1_000_000, f"median difference {median / 1000:.0f} us, 99th percentile {p99 / 1000:.0f} us"
+    # The agent's hooks are nearer to the client than the capture: it measures a little more, never less.
+    assert min(differences) >= 0, f"{-min(differences)} ns less than in the capture"
+    whole = [lookup["latency_ns"] for lookup in udp]
+    assert statistics.median(differences) < statistics.median(whole) / 4, (statistics.median(differences), statistics.median(whole))
+    assert percentile_99(differences) < percentile_99(whole) / 2, (percentile_99(differences), percentile_99(whole))

@@ -49,6 +49,8 @@ TEST_CASE("a cgroup's path tells its workload") {
            Row{"a guaranteed pod", "/kubepods.slice/kubepods-pod" + kSystemdUid + ".slice/docker-" + kId + ".scope",
                kId, kUid, "0123456789ab"},
            Row{"kubelet with cgroupfs", "/kubepods/burstable/pod" + kUid + "/" + kId, kId, kUid, "0123456789ab"},
+           Row{"dashes in other places than a uid's", "/kubepods/pod0a1b2c3d0000--1111-2222-333344445555/" + kId, kId,
+               "", "0123456789ab"},
            Row{"a static pod's hash", "/kubepods/pod" + std::string(32, 'a') + "/" + kId, kId, std::string(32, 'a'),
                "0123456789ab"},
            Row{"containerd with its drivers mixed up",
@@ -100,9 +102,15 @@ TEST_CASE("the resolver asks the kernel no more than it has to") {
   int asked_processes = 0;
   std::optional<std::string> path = "/system.slice/a.service";
   std::chrono::steady_clock::time_point now{};
-  flow::WorkloadResolver resolver(
-      {[&](std::uint64_t) { return ++asked_cgroups, path; },
-       [&](std::uint32_t) { return ++asked_processes, std::optional<std::string>("/docker/x"); }, [&] { return now; }});
+  const auto resolver_on = [&](bool has_v1) {
+    return flow::WorkloadResolver({[&](std::uint64_t) { return ++asked_cgroups, path; },
+                                   [&](std::uint32_t pid) {
+                                     ++asked_processes;
+                                     return pid == 1 ? std::nullopt : std::optional<std::string>("/docker/x");
+                                   },
+                                   [&] { return now; }, has_v1});
+  };
+  auto resolver = resolver_on(false);
 
   SECTION("a path that was found is kept") {
     CHECK(resolver.resolve(7, 1).name == "a.service");
@@ -130,6 +138,14 @@ TEST_CASE("the resolver asks the kernel no more than it has to") {
     now += 10s;
     resolver.resolve(1, 42);
     CHECK(asked_processes == 2);
+  }
+  SECTION("with cgroup v1 beside it, cgroup v2's root is nobody's name; without, the host's") {
+    path = "/";
+    CHECK(resolver.resolve(1, 1).name == "host");
+    auto hybrid = resolver_on(true);
+    CHECK(hybrid.resolve(1, 1).name.empty());
+    CHECK(hybrid.resolve(1, 0).name.empty());
+    CHECK(hybrid.resolve(1, 42).cgroup_path == "/docker/x");
   }
   SECTION("the cache is bounded and drops what was not used for longest") {
     for (std::uint64_t id = 1; id <= flow::WorkloadResolver::kCacheMax; ++id) resolver.resolve(id, 0);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/protocol/dns/wire_name.h"
 
-#include <string_view>
+#include <algorithm>
+#include <array>
 
 namespace cortexflow::protocol::dns {
 namespace {
@@ -9,17 +10,40 @@ namespace {
 constexpr std::size_t kLabelMax = 63;  // RFC 1035 2.3.4
 constexpr std::size_t kNameMax = 255;
 
+enum class Shown : std::uint8_t { kAsDigits, kAsIs, kBehindBackslash };
+
+constexpr std::array<Shown, 256> kShown = [] {
+  std::array<Shown, 256> shown{};
+  for (std::size_t octet = 0x21; octet <= 0x7e; ++octet) shown[octet] = Shown::kAsIs;
+  for (const char c : {'.', ';', '\\', '(', ')', '"', '@', '$'}) {
+    shown[static_cast<std::uint8_t>(c)] = Shown::kBehindBackslash;
+  }
+  return shown;
+}();
+
 void append_escaped(std::string& text, std::uint8_t octet) {
-  if (octet < 0x21 || octet > 0x7e) {
-    text += '\\';
+  text += '\\';
+  if (kShown[octet] == Shown::kAsDigits) {
     text += static_cast<char>('0' + octet / 100);
     text += static_cast<char>('0' + octet / 10 % 10);
     text += static_cast<char>('0' + octet % 10);
-    return;
+  } else {
+    text += static_cast<char>(octet);
   }
-  const char c = static_cast<char>(octet);
-  if (std::string_view(".;\\()\"@$").find(c) != std::string_view::npos) text += '\\';
-  text += c;
+}
+
+// Most labels need no escape: those are copied whole.
+void append_label(std::string& text, std::span<const std::uint8_t> label) {
+  const auto plain = [](std::uint8_t octet) { return kShown[octet] == Shown::kAsIs; };
+  while (!label.empty()) {
+    const auto end = std::find_if_not(label.begin(), label.end(), plain);
+    const auto count = static_cast<std::size_t>(end - label.begin());
+    text.append(reinterpret_cast<const char*>(label.data()), count);
+    label = label.subspan(count);
+    if (label.empty()) return;
+    append_escaped(text, label.front());
+    label = label.subspan(1);
+  }
 }
 
 }  // namespace
@@ -37,7 +61,7 @@ Result<std::string> to_text(std::span<const std::uint8_t> wire) {
     if (length > kLabelMax) return fail("label length {} at octet {} is more than {}", length, at - 1, kLabelMax);
     if (length > wire.size() - at) return fail("label of {} octets runs past the end of the name", length);
     if (!text.empty()) text += '.';
-    for (const std::uint8_t octet : wire.subspan(at, length)) append_escaped(text, octet);
+    append_label(text, wire.subspan(at, length));
     at += length;
   }
   if (at != wire.size()) return fail("{} octets behind the root of the name", wire.size() - at);

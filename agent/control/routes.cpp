@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each path of the control API takes and answers.
+#include <httplib.h>
+
+#include <algorithm>
+
+#include "agent/control/dns_top.h"
+#include "agent/control/json.h"
+#include "agent/control/lookup_stream.h"
+#include "agent/control/openapi.h"
+#include "agent/control/server.h"
+
+namespace cortexflow::control {
+namespace {
+
+using nlohmann::ordered_json;
+using std::chrono::system_clock;
+
+constexpr const char* kJson = "application/json";
+constexpr std::uint64_t kLogLines = 100;
+constexpr std::uint64_t kLogLinesMax = 1000;
+
+std::string dump(const ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+void answer(httplib::Response& response, const ordered_json& json) { response.set_content(dump(json), kJson); }
+
+void refuse(httplib::Response& response, int status, const Error& error) {
+  response.status = status;
+  answer(response, {{"error", {{"message", error.message}, {"next_step", error.next_step}}}});
+}
+
+template <typename Rows>
+ordered_json to_array(const Rows& rows) {
+  ordered_json out = ordered_json::array();
+  for (const auto& row : rows) out.push_back(to_json(row));
+  return out;
+}
+
+}  // namespace
+
+const std::vector<Server::Route>& Server::routes() {
+  static const std::vector<Route> kRoutes{
+      {"/v1/status", {}, &Server::serve_status},
+      {"/v1/version", {}, &Server::serve_version},
+      {"/v1/bpf", {}, &Server::serve_bpf},
+      {"/v1/workloads", {}, &Server::serve_workloads},
+      {"/v1/services", {}, &Server::serve_services},
+      {"/v1/logs", {{"lines"}, false}, &Server::serve_logs},
+      {"/v1/dns/lookups", StreamOptions::parameters(), &Server::serve_lookups},
+      {"/v1/dns/top", TopQuery::parameters(), &Server::serve_top},
+      {"/v1/openapi.json", {}, &Server::serve_openapi},
+  };
+  return kRoutes;
+}
+
+void Server::add_routes() {
+  for (const auto& route : routes()) {
+    http_->Get(route.path, [this, &route](const httplib::Request& request, httplib::Response& response) {
+      const Parameters parameters(request.params.begin(), request.params.end());
+      if (auto known = check_names(parameters, route.parameters); !known) return refuse(response, 400, known.error());
+      (this->*route.serve)(parameters, response);
+    });
+  }
+  // For what no route took.
+  http_->set_error_handler([](const httplib::Request& request, httplib::Response& response) {
+    if (!response.body.empty()) return;
+    const bool known = std::any_of(routes().begin(), routes().end(),
+                                   [&request](const Route& route) { return route.path == request.path; });
+    if (response.status == 413) {
+      refuse(response, 413, {"the request's body is too large", "send none: nothing here takes one"});
+    } else if (known && request.method != "GET" && request.method != "HEAD") {
+      response.set_header("Allow", "GET, HEAD");
+      refuse(response, 405, {fmt::format("{} does not take {}", request.path, request.method), "use GET"});
+    } else if (response.status == 404) {
+      refuse(response, 404, {fmt::format("there is no {}", request.path), "see GET /v1/openapi.json"});
+    } else {
+      refuse(response, response.status, {"the request was not understood", "see GET /v1/openapi.json"});
+    }
+  });
+}
+
+void Server::serve_status(const Parameters&, httplib::Response& response) { answer(response, to_json(node_.status())); }
+
+void Server::serve_version(const Parameters&, httplib::Response& response) {
+  const auto status = node_.status();
+  answer(response, {{"version", status.version}, {"node", status.node}, {"kernel", status.kernel}});
+}
+
+void Server::serve_bpf(const Parameters&, httplib::Response& response) {
+  answer(response, {{"programs", to_array(node_.bpf_programs())}});
+}
+
+void Server::serve_workloads(const Parameters&, httplib::Response& response) {
+  answer(response, {{"workloads", to_array(node_.workloads())}});
+}
+
+void Server::serve_services(const Parameters&, httplib::Response& response) {
+  answer(response, {{"services", to_array(node_.services())}, {"refusals", node_.service_refusals()}});
+}
+
+void Server::serve_openapi(const Parameters&, httplib::Response& response) {
+  response.set_content(std::string(kOpenApi), kJson);
+}
+
+void Server::serve_logs(const Parameters& parameters, httplib::Response& response) {
+  const auto count = count_of(parameters, "lines", kLogLinesMax, kLogLines);
+  if (!count) return refuse(response, 400, count.error());
+  auto lines = node_.log_lines(*count);
+  for (auto& line : lines) line.erase(line.find_last_not_of("\r\n") + 1);
+  answer(response, {{"lines", std::move(lines)}});
+}
+
+void Server::serve_top(const Parameters& parameters, httplib::Response& response) {
+  const auto query = TopQuery::parse(parameters, system_clock::now());
+  if (!query) return refuse(response, 400, query.error());
+  const std::lock_guard one_at_a_time(top_mutex_);  // bounds its memory and its share of the processors
+  answer(response, dns_top(node_, *query, system_clock::now()));
+}
+
+void Server::serve_lookups(const Parameters& parameters, httplib::Response& response) {
+  auto options = StreamOptions::parse(parameters, node_, system_clock::now());
+  if (!options) return refuse(response, 400, options.error());
+  if (!watcher_enters()) {
+    return refuse(response, 503, {fmt::format("{} watchers are connected, more are refused", kWatchersMax), "end one"});
+  }
+  auto stream = std::make_shared<LookupStream>(node_, std::move(*options));
+  response.set_chunked_content_provider(
+      "application/x-ndjson",
+      [stream](std::size_t, httplib::DataSink& sink) {
+        const auto lines = stream->next();
+        if (!sink.write(lines.data(), lines.size())) return false;
+        if (stream->done()) sink.done();
+        return true;
+      },
+      [this](bool) { watcher_leaves(); });
+}
+
+}  // namespace cortexflow::control

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the control API shows of services.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace cortexflow::control {
+
+struct BackendRow {
+  std::string address;       // "10.200.2.1:8080"
+  std::uint32_t number = 0;  // in svc_backends
+  double share = 0;          // of the callers, without regard to their version; 0 to 1
+  std::uint64_t active = 0;  // live connections of this machine's callers
+  std::uint64_t chosen = 0;  // times chosen since it is there
+};
+
+// One port of a service in one address family.
+struct ServiceRow {
+  std::string ns;
+  std::string name;
+  std::string port_name;
+  std::string protocol;                // "TCP", "UDP"
+  std::vector<std::string> addresses;  // "10.96.0.11:80"
+  std::uint32_t number = 0;            // in svc_services
+  std::string algorithm;               // "RoundRobin"...
+  std::uint32_t affinity_s = 0;
+  std::uint32_t max_connections = 0;
+  std::uint64_t active = 0;
+  std::uint64_t refused = 0;  // by the circuit breaker
+  std::vector<BackendRow> backends;
+  std::vector<std::string> versions;  // callers of these have backends of their own
+  std::vector<std::string> problems;  // why the kernel has not what was asked for; empty if it has
+};
+
+}  // namespace cortexflow::control

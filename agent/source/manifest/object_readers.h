@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// A reader a kind: a document's tree -> the model's object, with the API server's defaults and checks.  What they
+// return counts only if the document has no problem.
+#pragma once
+
+#include "agent/model/service.h"
+#include "agent/source/manifest/field.h"
+
+namespace cortexflow::source {
+
+[[nodiscard]] model::Service read_service(const Field& object);
+[[nodiscard]] model::EndpointSlice read_endpoint_slice(const Field& object);
+[[nodiscard]] model::Pod read_pod(const Field& object);
+[[nodiscard]] model::Namespace read_namespace(const Field& object);
+[[nodiscard]] model::TrafficPolicy read_traffic_policy(const Field& object);
+
+}  // namespace cortexflow::source

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/v1 Pod, as far as it names a workload.  Containers are not looked at: without a cluster a pod is the cgroup or
+// network namespace that its annotations name.
+#include <algorithm>
+#include <charconv>
+
+#include "agent/source/manifest/address.h"
+#include "agent/source/manifest/metadata.h"
+#include "agent/source/manifest/names.h"
+#include "agent/source/manifest/object_readers.h"
+
+namespace cortexflow::source {
+namespace {
+
+constexpr std::size_t kAddressesMax = 16;
+constexpr std::uint32_t kWeightMax = 1000;
+
+// An annotation's value is a text, numbers too.
+std::uint32_t read_weight(const Field& annotation) {
+  if (!annotation.present()) return 1;
+  const std::string text = annotation.text();
+  std::uint32_t weight = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || weight > kWeightMax) {
+    annotation.expected("a number from 0 to 1000, in quotes");
+    return 1;
+  }
+  return weight;
+}
+
+bool climbs(const std::string& path) { return ("/" + path + "/").find("/../") != std::string::npos; }
+
+std::string read_path(const Field& annotation) {
+  std::string path = annotation.text();
+  const bool wrong = path.empty() || path.size() > 4095 || path.find('\0') != std::string::npos || climbs(path);
+  if (annotation.present() && wrong) {
+    annotation.expected("a path without ..");
+  }
+  return path;
+}
+
+std::vector<model::IpAddress> read_addresses(const Field& status) {
+  // The addresses of a pod that has ended may be another's by now.
+  const std::string phase = status["phase"].text();
+  const bool ended = phase == "Succeeded" || phase == "Failed";
+  std::vector<model::IpAddress> addresses;
+  const auto several = status["podIPs"].items(kAddressesMax);
+  for (const Field& item : several) {
+    if (const auto address = read_address(item["ip"])) addresses.push_back(*address);
+  }
+  const Field one = status["podIP"];
+  if (one.present() && !one.text().empty()) {
+    const auto address = read_address(one);
+    if (several.empty() && address) addresses.push_back(*address);
+    if (address && !addresses.empty() && addresses.front() != *address) one.expected("the first of podIPs");
+  }
+  if (ended) addresses.clear();
+  return addresses;
+}
+
+}  // namespace
+
+model::Pod read_pod(const Field& object) {
+  model::Pod pod;
+  Metadata metadata = read_metadata(object, NameRule::kDns1123Subdomain);
+  pod.name = std::move(metadata.name);
+  pod.labels = std::move(metadata.labels);
+  pod.addresses = read_addresses(object["status"]);
+  pod.node = object["spec"]["nodeName"].text();
+  pod.service_account = object["spec"]["serviceAccountName"].text("default");
+  const Field annotations = object["metadata"]["annotations"];
+  pod.weight = read_weight(annotations["cortexflow.io/weight"]);
+  pod.cgroup = read_path(annotations["cortexflow.io/cgroup"]);
+  const Field netns = annotations["cortexflow.io/netns"];
+  pod.netns = read_path(netns);
+  if (pod.netns.find('/') != std::string::npos && pod.netns.front() != '/') {
+    netns.expected("a name under /run/netns, or a whole path");
+  }
+  return pod;
+}
+
+}  // namespace cortexflow::source

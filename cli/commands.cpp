@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace cortexflow::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+int complain(const Error& error, int status) {
+  fmt::print(stderr, "cfcli: {}\n", printable(error.to_string()));
+  return status;
+}
+
+}  // namespace
+
+bool Context::use_color() const {
+  if (color == "always") return true;
+  return color == "auto" && std::getenv("NO_COLOR") == nullptr && isatty(STDOUT_FILENO) == 1;
+}
+
+bool show_document(const Context& context, const ordered_json& document) {
+  if (context.output == "json") {
+    fmt::print("{}\n", json(document, 2));
+  } else if (context.output == "yaml") {
+    fmt::print("{}", yaml(document));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void show(const Context& context, const ordered_json& document, const Shown& shown) {
+  if (show_document(context, document)) return;
+  const auto& rows = document.at(shown.key);
+  if (context.output == "name") {
+    for (const auto& row : rows) fmt::print("{}\n", cell(row, shown.name));
+    return;
+  }
+  auto columns = shown.columns;
+  if (context.output == "wide") columns.insert(columns.end(), shown.wide_columns.begin(), shown.wide_columns.end());
+  fmt::print("{}", table(rows, columns));
+}
+
+void add_all(CLI::App& app, Context& context) {
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--socket", context.socket, "the agent's control socket")
+      ->envname("CORTEXFLOW_CONTROL_SOCKET")
+      ->capture_default_str();
+  app.add_option("-o,--output", context.output, "table, wide, json, yaml, or, for lists and dns top, name")
+      ->check(CLI::IsMember({"table", "wide", "json", "yaml", "name"}));
+  app.add_option("--color", context.color, "auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
+  for (const auto add :
+       {add_status, add_version, add_dns, add_workload, add_service, add_bpf, add_logs, add_completion}) {
+    add(app, context);
+  }
+}
+
+void add_dns(CLI::App& app, Context& context) {
+  auto* dns = app.add_subcommand("dns", "DNS lookups of this machine")->require_subcommand(1);
+  add_dns_watch(*dns, context);
+  add_dns_top(*dns, context);
+}
+
+int run(int argc, const char* const* argv) {
+  CLI::App app("cfcli drives the CortexBrain agent.", "cfcli");
+  Context context;
+  add_all(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  if (context.output == "name" && !context.has_names) {
+    return complain({"-o name: this command lists nothing by name", "use table, wide, json or yaml"}, kUsage);
+  }
+  try {
+    const auto done = context.run();
+    return done ? 0 : complain(done.error(), kFailed);
+  } catch (const ordered_json::exception&) {
+    return complain(Client::not_understood(), kFailed);
+  }
+}
+
+}  // namespace cortexflow::cli

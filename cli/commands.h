@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each add_ function hangs its command below `app` and sets `run` where that command was given.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "agent/base/result.h"
+#include "cli/client.h"
+#include "cli/output.h"
+
+namespace cortexflow::cli {
+
+struct Context {
+  std::string socket = "/run/cortexflow/agent.sock";
+  std::string output = "table";
+  std::string color = "auto";
+  bool has_names = false;  // -o name has a meaning for the command
+  std::function<Result<void>()> run;
+
+  [[nodiscard]] Client client() const { return Client(socket); }
+  [[nodiscard]] bool is_table() const { return output == "table" || output == "wide"; }
+  [[nodiscard]] bool use_color() const;  // on standard output
+};
+
+// Shows `document` as -o says; as a table, the rows at `key` with `columns`, as names, what lies at `name` in each.
+struct Shown {
+  std::string key;
+  Columns columns;
+  Columns wide_columns = {};
+  std::string name = {};
+};
+void show(const Context& context, const nlohmann::ordered_json& document, const Shown& shown);
+// Shows it as JSON or YAML; false where another form is wanted.
+[[nodiscard]] bool show_document(const Context& context, const nlohmann::ordered_json& document);
+
+void add_status(CLI::App& app, Context& context);
+void add_version(CLI::App& app, Context& context);
+void add_dns(CLI::App& app, Context& context);
+void add_dns_watch(CLI::App& dns, Context& context);
+void add_dns_top(CLI::App& dns, Context& context);
+void add_workload(CLI::App& app, Context& context);
+void add_service(CLI::App& app, Context& context);
+void add_bpf(CLI::App& app, Context& context);
+void add_logs(CLI::App& app, Context& context);
+void add_completion(CLI::App& app, Context& context);
+
+// All of them, and the flags that all take.
+void add_all(CLI::App& app, Context& context);
+
+// Parses and runs.  0: done; 1: it failed; 2: the command line is wrong.
+[[nodiscard]] int run(int argc, const char* const* argv);
+
+}  // namespace cortexflow::cli

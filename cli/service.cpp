@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// service list and service describe.
+#include <algorithm>
+
+#include "cli/commands.h"
+
+namespace cortexflow::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string joined(const ordered_json& texts) {
+  std::string out;
+  for (const auto& text : texts) out += (out.empty() ? "" : ",") + text.get<std::string>();
+  return out;
+}
+
+void warn_of_refusals(const ordered_json& document) {
+  for (const auto& refusal : document.at("refusals")) {
+    fmt::print(stderr, "not used: {}\n", printable(refusal.get<std::string>()));
+  }
+}
+
+Result<void> list(const Context& context) {
+  auto document = context.client().get("/v1/services");
+  if (!document) return tl::make_unexpected(document.error());
+  for (auto& service : document->at("services")) {
+    service["backend_count"] = service.at("backends").size();
+    service["problem"] = joined(service.at("problems"));
+  }
+  show(context, *document,
+       {"services",
+        {{"SERVICE", "/name"},
+         {"PORT", "/port"},
+         {"PROTOCOL", "/protocol"},
+         {"ADDRESSES", "/addresses"},
+         {"ALGORITHM", "/algorithm"},
+         {"BACKENDS", "/backend_count"},
+         {"ACTIVE", "/active"},
+         {"PROBLEM", "/problem"}},
+        {{"NUMBER", "/number"},
+         {"AFFINITY", "/affinity_seconds"},
+         {"LIMIT", "/max_connections"},
+         {"VERSIONS", "/versions"}},
+        "/name"});
+  warn_of_refusals(*document);
+  return {};
+}
+
+void describe_one(const ordered_json& service) {
+  fmt::print("{} {} {}\n", cell(service, "/name"), cell(service, "/port"), cell(service, "/protocol"));
+  fmt::print("  addresses     {}\n  algorithm     {}\n", cell(service, "/addresses"), cell(service, "/algorithm"));
+  fmt::print("  affinity      {}\n  limit         {}\n", cell(service, "/affinity_seconds"),
+             cell(service, "/max_connections"));
+  fmt::print("  active        {}\n  refused       {}\n", cell(service, "/active"), cell(service, "/refused"));
+  for (const auto& problem : service.at("problems")) {
+    fmt::print("  problem       {}\n", printable(problem.get<std::string>()));
+  }
+  fmt::print("{}\n", table(service.at("backends"), {{"BACKEND", "/address"},
+                                                    {"SHARE", "/share"},
+                                                    {"ACTIVE", "/active"},
+                                                    {"CHOSEN", "/chosen"},
+                                                    {"NUMBER", "/number"}}));
+}
+
+Result<void> describe(const Context& context, const std::string& name) {
+  auto document = context.client().get("/v1/services");
+  if (!document) return tl::make_unexpected(document.error());
+  const auto full = name.find('/') == std::string::npos ? "default/" + name : name;
+  auto found = ordered_json::array();
+  for (const auto& service : document->at("services")) {
+    if (service.at("name") == full) found.push_back(service);
+  }
+  if (found.empty()) {
+    return tl::make_unexpected(
+        Error{fmt::format("there is no service {} with an address", full), "see cfcli service list"});
+  }
+  const ordered_json shown{{"services", found}};
+  if (show_document(context, shown)) return {};
+  for (const auto& service : found) describe_one(service);
+  return {};
+}
+
+}  // namespace
+
+void add_service(CLI::App& app, Context& context) {
+  auto* service = app.add_subcommand("service", "services and their backends")->require_subcommand(1);
+  service->add_subcommand("list", "every port of every service")->callback([&context] {
+    context.has_names = true;
+    context.run = [&context] { return list(context); };
+  });
+  auto* one = service->add_subcommand("describe", "a service's backends: shares, live connections");
+  const auto name = std::make_shared<std::string>();
+  one->add_option("name", *name, "NAMESPACE/NAME, or a name in the namespace default")->required();
+  one->callback([&context, name] { context.run = [&context, name] { return describe(context, *name); }; });
+}
+
+}  // namespace cortexflow::cli

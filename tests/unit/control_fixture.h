@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// A control API that serves what a test gives it.
+#pragma once
+
+#include <httplib.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "agent/control/server.h"
+#include "tests/unit/control_lookups.h"
+
+namespace cortexflow::test {
+
+using namespace control;
+using model::DnsLookup;
+using model::DnsOutcome;
+using nlohmann::ordered_json;
+
+// A log of what it was given; never waits long.
+class FakeNode : public control::NodeView {
+ public:
+  Status status() const override {
+    Status s;
+    s.version = "1.2.3";
+    s.node = "n1";
+    s.dns_ports = {53};
+    s.functions.push_back({"dns packets", "cgroup_skb", false, ""});
+    s.maps.push_back({"dns_pending", 1, 2});
+    s.lost["ring_full"] = 1;
+    s.parse_errors["short"] = 1;
+    return s;
+  }
+  std::vector<BpfProgram> bpf_programs() const override { return std::vector<BpfProgram>(1); }
+  std::vector<WorkloadRow> workloads() const override { return std::vector<WorkloadRow>(1); }
+  std::vector<ServiceRow> services() const override {
+    ServiceRow row;
+    row.ns = "shop";
+    row.name = "cart";
+    row.protocol = "TCP";
+    row.addresses = {"10.96.0.11:80"};
+    row.versions = {"canary"};
+    row.problems = {"no backend is ready: connecting is refused"};
+    row.backends.push_back({"10.0.0.1:8080", 1, 0.5, 2, 3});
+    return {row};
+  }
+  std::vector<std::string> service_refusals() const override { return {"shop.yaml:3: a sentence"}; }
+  std::vector<std::string> log_lines(std::size_t max) const override {
+    return std::vector<std::string>(std::min<std::size_t>(max, 3), "line\n");
+  }
+  std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const override {
+    const std::lock_guard lock(mutex_);
+    return since > std::chrono::system_clock::now() ? lookups_.size() : first_;
+  }
+  LookupBatch read_lookups(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds wait) const override {
+    auto batch = read_now(cursor, max);
+    if (batch.lookups.empty() && !drains) std::this_thread::sleep_for(std::min<std::chrono::milliseconds>(wait, 20ms));
+    return batch;
+  }
+  bool draining() const override { return drains; }
+
+  void add(const DnsLookup& lookup) {
+    const std::lock_guard lock(mutex_);
+    lookups_.push_back(std::make_shared<DnsLookup>(lookup));
+  }
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    lookups_.clear();
+  }
+  void overwrite_before(std::uint64_t first) {
+    const std::lock_guard lock(mutex_);
+    first_ = first;
+  }
+
+  std::atomic<bool> drains{false};
+
+ private:
+  LookupBatch read_now(std::uint64_t cursor, std::size_t max) const {
+    const std::lock_guard lock(mutex_);
+    LookupBatch batch;
+    batch.next = std::clamp<std::uint64_t>(cursor, first_, lookups_.size());
+    batch.lost = batch.next - std::min(cursor, batch.next);
+    for (; batch.next < lookups_.size() && batch.lookups.size() < max; ++batch.next) {
+      batch.lookups.push_back(lookups_[batch.next]);
+    }
+    return batch;
+  }
+
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<const model::DnsLookup>> lookups_;
+  std::uint64_t first_ = 0;  // those before it are overwritten
+};
+
+class Directory {
+ public:
+  Directory() { REQUIRE(mkdtemp(path_.data()) != nullptr); }
+  ~Directory() { std::filesystem::remove_all(path_); }
+  std::string socket() const { return path_ + "/agent.sock"; }
+
+ private:
+  std::string path_ = "/tmp/control-test-XXXXXX";
+};
+
+inline httplib::Client client_of(const std::string& socket) {
+  httplib::Client client(socket, 80);
+  client.set_address_family(AF_UNIX);
+  return client;
+}
+
+inline httplib::Result get(const std::string& socket, const std::string& path) { return client_of(socket).Get(path); }
+
+// But for progress, which comes by the clock.
+inline std::vector<ordered_json> lines_of(const std::string& body) {
+  std::vector<ordered_json> lines;
+  std::istringstream in(body);
+  for (std::string line; std::getline(in, line);) {
+    if (line.empty()) continue;
+    auto json = ordered_json::parse(line);
+    if (!json.contains("progress")) lines.push_back(std::move(json));
+  }
+  return lines;
+}
+
+// A server that is up; stopped as the agent does it, draining first.
+struct Serving {
+  Serving() {
+    for (const auto& lookup : {answered(), timed_out(), with_rcode(kNxDomain)}) node.add(lookup);
+    REQUIRE(server.start());
+    for (int i = 0; i < 500 && !get(directory.socket(), "/v1/version"); ++i) std::this_thread::sleep_for(2ms);
+  }
+  ~Serving() {
+    node.drains = true;
+    server.stop();
+  }
+
+  Directory directory;
+  FakeNode node;
+  Server server{node, directory.socket(), "no-such-group"};
+};
+
+}  // namespace cortexflow::test

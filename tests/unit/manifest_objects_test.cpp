@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the API server would make of an object: defaults, and each refusal with its line and field.
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "agent/source/manifest/document_reader.h"
+
+using namespace cortexflow;
+
+namespace {
+
+template <typename T>
+T read(const std::string& text) {
+  const auto document = source::read_document(text);
+  for (const auto& refused : document.refused) {
+    UNSCOPED_INFO(refused.problem.line << ": " << refused.problem.field << ": " << refused.problem.reason);
+  }
+  REQUIRE(document.objects.size() == 1);
+  return *std::get<std::shared_ptr<const T>>(document.objects[0].object);
+}
+
+struct Refusal {
+  const char* sentence;
+  std::string text;  // stands behind four lines of head
+  std::uint32_t line;
+  const char* field;
+  const char* reason;  // a part of it
+};
+
+void check(const std::string& head, const std::vector<Refusal>& rows) {
+  for (const Refusal& row : rows) {
+    INFO(row.sentence);
+    const auto document = source::read_document(head + row.text);
+    CHECK(document.objects.empty());
+    REQUIRE(document.refused.size() == 1);
+    CHECK(document.refused[0].problem.line == row.line);
+    CHECK(document.refused[0].problem.field == row.field);
+    CHECK_THAT(document.refused[0].problem.reason, Catch::Contains(row.reason));
+  }
+}
+
+model::IpAddress ip(const char* text) { return *model::IpAddress::parse(text); }
+
+const std::string kService = "apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\nspec:\n";
+const std::string kSlice =
+    "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+    "metadata: {name: cart-1, namespace: shop, labels: {kubernetes.io/service-name: cart}}\naddressType: IPv4\n";
+const std::string kPolicy =
+    "apiVersion: cortexflow.io/v1alpha1\nkind: TrafficPolicy\nmetadata: {name: cart, namespace: shop}\nspec:\n";
+const std::string kPod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: cart-a\n";
+const std::string kTarget = "  targetRefs: [{kind: Service, name: cart}]\n";
+
+}  // namespace
+
+TEST_CASE("a Service has the API server's defaults") {
+  const auto service = read<model::Service>(kService + "  clusterIP: 10.96.0.1\n  ports: [{port: 80}]\n");
+  model::Service expected;
+  expected.name = {"shop", "cart"};
+  expected.cluster_ips = {ip("10.96.0.1")};
+  expected.ports = {{"", model::Protocol::kTcp, 80, 0}};
+  CHECK(service == expected);
+  CHECK(read<model::Service>("{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {clusterIP: None}}").name.ns ==
+        "default");
+}
+
+TEST_CASE("a Service is read whole") {
+  const auto service = read<model::Service>(kService + R"(  type: LoadBalancer
+  clusterIP: 10.96.0.1
+  clusterIPs: [10.96.0.1, "fd00::1"]
+  ipFamilies: [IPv4, IPv6]
+  ipFamilyPolicy: RequireDualStack
+  externalIPs: [192.0.2.7]
+  ports:
+  - {name: http, port: 80, targetPort: 8080, nodePort: 30080}
+  - {name: dns, protocol: UDP, port: 53, targetPort: dns}
+  sessionAffinity: ClientIP
+  internalTrafficPolicy: Local
+  externalTrafficPolicy: Local
+  trafficDistribution: PreferClose
+  publishNotReadyAddresses: true
+status:
+  loadBalancer:
+    ingress: [{ip: 203.0.113.1}, {ip: 203.0.113.2, ipMode: Proxy}, {hostname: lb.example.com}]
+)");
+  CHECK(service.type == model::ServiceType::kLoadBalancer);
+  CHECK(service.cluster_ips == std::vector{ip("10.96.0.1"), ip("fd00::1")});
+  CHECK(service.external_ips == std::vector{ip("192.0.2.7")});
+  CHECK(service.load_balancer_ips == std::vector{ip("203.0.113.1")});
+  CHECK(service.ports == std::vector<model::ServicePort>{{"http", model::Protocol::kTcp, 80, 30080},
+                                                         {"dns", model::Protocol::kUdp, 53, 0}});
+  CHECK(service.affinity_timeout == std::chrono::seconds(10800));
+  CHECK(service.internal_scope == model::TrafficScope::kLocal);
+  CHECK(service.external_scope == model::TrafficScope::kLocal);
+  CHECK(service.prefer_close);
+  CHECK(service.publish_not_ready);
+}
+
+TEST_CASE("headless, ExternalName and topology-mode Services are read") {
+  CHECK(read<model::Service>(kService + "  clusterIP: None\n").cluster_ips.empty());
+  const auto named = read<model::Service>(kService + "  type: ExternalName\n  externalName: db.example.com.\n");
+  CHECK(named.external_name == "db.example.com.");
+  CHECK(named.cluster_ips.empty());
+  CHECK(read<model::Service>("{apiVersion: v1, kind: Service, metadata: {name: a, annotations: "
+                             "{service.kubernetes.io/topology-mode: Auto}}, spec: {clusterIP: None}}")
+            .prefer_close);
+}
+
+TEST_CASE("a Service that the API server would refuse is refused, with line and field") {
+  const std::string ip = "  clusterIP: 10.96.0.1\n";
+  const std::string ports = "  ports: [{port: 80}]\n";
+  check(kService,
+        {{"no address", ports, 5, "spec.clusterIP", "an address, or None"},
+         {"an address that isn't one", ports + "  clusterIP: 10.96.0\n", 6, "spec.clusterIP", "expected an IP address"},
+         {"IPv4 written as IPv6", ports + "  clusterIP: '::ffff:1.2.3.4'\n", 6, "spec.clusterIP", "dotted form"},
+         {"a loopback address", ports + "  clusterIP: 127.0.0.1\n", 6, "spec.clusterIP", "loopback"},
+         {"two addresses of one family", ports + "  clusterIPs:\n  - 10.0.0.1\n  - 10.0.0.2\n", 8, "spec.clusterIPs[1]",
+          "other family"},
+         {"three addresses", ports + "  clusterIPs: [10.0.0.1, 'fd00::1', 10.0.0.3]\n", 6, "spec.clusterIPs",
+          "no more than 2"},
+         {"None beside an address", ports + "  clusterIPs: [None, 10.0.0.1]\n", 6, "spec.clusterIPs[1]", "None alone"},
+         {"clusterIP that contradicts clusterIPs", ports + ip + "  clusterIPs: [10.0.0.9]\n", 6, "spec.clusterIP",
+          "the first of clusterIPs"},
+         {"a family that contradicts the address", ports + ip + "  ipFamilies: [IPv6]\n", 7, "spec.ipFamilies[0]",
+          "the family of its clusterIP"},
+         {"a type that doesn't exist", ports + ip + "  type: Clusterip\n", 7, "spec.type", "expected one of ClusterIP"},
+         {"ExternalName with an address", ip + "  type: ExternalName\n  externalName: a\n", 5, "spec.clusterIP",
+          "expected nothing"},
+         {"ExternalName without a name", "  type: ExternalName\n", 5, "spec.externalName", "a DNS name"},
+         {"a headless NodePort", ports + "  clusterIP: None\n  type: NodePort\n", 6, "spec.clusterIP", "headless"},
+         {"no ports", ip, 5, "spec.ports", "at least one port"},
+         {"a port of 0", ip + "  ports:\n  - port: 0\n", 7, "spec.ports[0].port", "1 to 65535, found the number \"0\""},
+         {"a port too large", ip + "  ports:\n  - port: 65536\n", 7, "spec.ports[0].port", "1 to 65535"},
+         {"a port in quotes", ip + "  ports:\n  - port: '80'\n", 7, "spec.ports[0].port", "found \"80\""},
+         {"a port with a fraction", ip + "  ports:\n  - port: 80.5\n", 7, "spec.ports[0].port", "1 to 65535"},
+         {"no port", ip + "  ports:\n  - name: a\n", 7, "spec.ports[0].port", "found nothing"},
+         {"two ports without names", ip + "  ports: [{port: 80}, {port: 81}]\n", 6, "spec.ports[0].name", "a name"},
+         {"two ports of one name", ip + "  ports:\n  - {name: a, port: 80}\n  - {name: a, port: 81}\n", 8,
+          "spec.ports[1].name", "each name once"},
+         {"a port twice", ip + "  ports:\n  - {name: a, port: 80}\n  - {name: b, port: 80}\n", 8, "spec.ports[1].port",
+          "each protocol and port once"},
+         {"a protocol that doesn't exist", ip + "  ports:\n  - {port: 80, protocol: tcp}\n", 7,
+          "spec.ports[0].protocol", "one of TCP, UDP, SCTP"},
+         {"a target port's name too long", ip + "  ports:\n  - {port: 80, targetPort: a-name-that-is-too-long}\n", 7,
+          "spec.ports[0].targetPort", "number or name"},
+         {"a node port without its type", ip + "  ports:\n  - {port: 80, nodePort: 30000}\n", 7,
+          "spec.ports[0].nodePort", "NodePort or LoadBalancer"},
+         {"NodePort without a node port", ip + "  type: NodePort\n" + ports, 7, "spec.ports[0].nodePort",
+          "no API server"},
+         {"affinity for longer than a day",
+          ip + ports + "  sessionAffinity: ClientIP\n  sessionAffinityConfig: {clientIP: {timeoutSeconds: 86401}}\n", 8,
+          "spec.sessionAffinityConfig.clientIP.timeoutSeconds", "1 to 86400"},
+         {"affinity's settings without affinity", ip + ports + "  sessionAffinityConfig: {}\n", 7,
+          "spec.sessionAffinityConfig", "ClientIP"},
+         {"externalTrafficPolicy for nobody outside", ip + ports + "  externalTrafficPolicy: Local\n", 7,
+          "spec.externalTrafficPolicy", "NodePort or LoadBalancer"},
+         {"an unknown distribution", ip + ports + "  trafficDistribution: Far\n", 7, "spec.trafficDistribution",
+          "PreferClose"},
+         {"ports that are no list", ip + "  ports: 80\n", 6, "spec.ports", "expected a list"},
+         {"a truth value that is a text", ip + ports + "  publishNotReadyAddresses: 'yes'\n", 7,
+          "spec.publishNotReadyAddresses", "true or false"}});
+  check(
+      "apiVersion: v1\nkind: Service\n",
+      {{"no name", "metadata: {namespace: shop}\nspec: {clusterIP: None}\n", 3, "metadata.name", "expected a text"},
+       {"a name with capitals", "metadata: {name: Cart}\nspec: {clusterIP: None}\n", 3, "metadata.name", "a-z"},
+       {"a name that begins with a digit", "metadata: {name: 1a}\nspec: {clusterIP: None}\n", 3, "metadata.name",
+        "a letter first"},
+       {"a name that is a number", "metadata: {name: 12}\nspec: {clusterIP: None}\n", 3, "metadata.name", "in quotes"},
+       {"a namespace with a dot", "metadata: {name: a, namespace: b.c}\nspec: {clusterIP: None}\n", 3,
+        "metadata.namespace", "63"},
+       {"a label's value that is a number", "metadata: {name: a, labels: {v: 1}}\nspec: {clusterIP: None}\n", 3,
+        "metadata.labels.v", "in quotes"},
+       {"a label's value with a blank", "metadata: {name: a, labels: {v: a b}}\nspec: {clusterIP: None}\n", 3,
+        "metadata.labels.v", "a label's value"},
+       {"a label's key with a blank", "metadata: {name: a, labels: {a b: c}}\nspec: {clusterIP: None}\n", 3,
+        "metadata.labels.\"a b\"", "a label's key"},
+       {"no spec", "metadata: {name: a}\n", 1, "spec", "expected a mapping"}});
+}
+
+TEST_CASE("an EndpointSlice is read, and what it doesn't say has its default") {
+  const auto slice = read<model::EndpointSlice>(kSlice + R"(ports:
+- {name: http, port: 8080}
+- {name: any}
+endpoints:
+- addresses: [10.0.0.1, 10.0.0.9]
+- addresses: [10.0.0.2]
+  conditions: {ready: false, serving: true, terminating: true}
+  nodeName: n1
+  zone: z1
+  hints: {forZones: [{name: z1}, {name: z2}]}
+  targetRef: {kind: Pod, name: cart-a}
+)");
+  CHECK(slice.service == "cart");
+  CHECK(slice.ports == std::vector<model::EndpointPort>{{"http", model::Protocol::kTcp, 8080}});
+  model::Endpoint first;
+  first.address = ip("10.0.0.1");
+  model::Endpoint second{ip("10.0.0.2"), false, true, true, "n1", "z1", {"z1", "z2"}, {"shop", "cart-a"}};
+  CHECK(slice.endpoints == std::vector{first, second});
+}
+
+TEST_CASE("an EndpointSlice that the API server would refuse is refused") {
+  check(kSlice,
+        {{"an address of the other family", "endpoints:\n- addresses: ['fd00::1']\n", 6, "endpoints[0].addresses[0]",
+          "as addressType says"},
+         {"no address", "endpoints:\n- addresses: []\n", 6, "endpoints[0].addresses", "at least one"},
+         {"a loopback address", "endpoints:\n- addresses: [127.0.0.1]\n", 6, "endpoints[0].addresses[0]", "loopback"},
+         {"two ports of one name", "ports:\n- {port: 1}\n- {port: 2}\n", 7, "ports[1].name", "each name once"},
+         {"a target without a name", "endpoints:\n- addresses: [10.0.0.1]\n  targetRef: {kind: Pod}\n", 7,
+          "endpoints[0].targetRef.name", "a text"},
+         {"a condition that is no truth value", "endpoints:\n- addresses: [10.0.0.1]\n  conditions: {ready: 1}\n", 7,
+          "endpoints[0].conditions.ready", "true or false"}});
+  check("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a}\n",
+        {{"no addressType", "endpoints: []\n", 1, "addressType", "expected a text"},
+         {"names for addresses", "addressType: FQDN\n", 4, "addressType", "not looked up"}});
+}
+
+TEST_CASE("a Pod is read, with the annotations that name its workload") {
+  const auto pod = read<model::Pod>(kPod + R"(  namespace: shop
+  labels: {version: canary}
+  annotations:
+    cortexflow.io/weight: "3"
+    cortexflow.io/netns: shop-cart
+    cortexflow.io/cgroup: shop/cart
+spec: {nodeName: n1}
+status: {podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}, {ip: "fd00::1"}]}
+)");
+  CHECK(pod == model::Pod{{"shop", "cart-a"},
+                          {{"version", "canary"}},
+                          {ip("10.0.0.1"), ip("fd00::1")},
+                          "n1",
+                          "default",
+                          3,
+                          "shop/cart",
+                          "shop-cart"});
+  CHECK(read<model::Pod>(kPod + "status: {podIP: 10.0.0.1}\n").addresses == std::vector{ip("10.0.0.1")});
+  CHECK(read<model::Pod>(kPod + "status: {podIP: 10.0.0.1, phase: Succeeded}\n").addresses.empty());
+}
+
+TEST_CASE("a Pod whose annotations can't be used is refused") {
+  const std::string annotations = "  annotations:\n    cortexflow.io/";
+  check(kPod, {{"a weight that isn't in quotes", annotations + "weight: 3\n", 6,
+                "metadata.annotations.cortexflow.io/weight", "in quotes"},
+               {"a weight below 0", annotations + "weight: '-1'\n", 6, "metadata.annotations.cortexflow.io/weight",
+                "0 to 1000"},
+               {"a cgroup that climbs", annotations + "cgroup: a/../../b\n", 6,
+                "metadata.annotations.cortexflow.io/cgroup", "without .."},
+               {"a namespace's path that isn't whole", annotations + "netns: a/b\n", 6,
+                "metadata.annotations.cortexflow.io/netns", "a whole path"},
+               {"podIP that contradicts podIPs", "status: {podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.2}]}\n", 5,
+                "status.podIP", "the first of podIPs"}});
+}
+
+TEST_CASE("a Namespace has its name as label") {
+  const auto ns = read<model::Namespace>("{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {a: b}}}");
+  CHECK(ns == model::Namespace{"shop", {{"a", "b"}, {"kubernetes.io/metadata.name", "shop"}}});
+}
+
+TEST_CASE("a TrafficPolicy fills the model") {
+  const auto policy = read<model::TrafficPolicy>(kPolicy + kTarget + R"(  loadBalancing:
+    algorithm: ConsistentHash
+    consistentHash: {tableSize: 4093}
+  subsets:
+  - {name: stable, labels: {version: stable}, weight: 90}
+  - {name: canary, labels: {version: canary}, weight: 10}
+  matchCallerVersion: true
+  circuitBreaker: {maxConnections: 100}
+)");
+  CHECK(policy ==
+        model::TrafficPolicy{{"shop", "cart"},
+                             {"cart"},
+                             model::Algorithm::kConsistentHash,
+                             4093,
+                             {{"stable", {{"version", "stable"}}, 90}, {"canary", {{"version", "canary"}}, 10}},
+                             true,
+                             100});
+  model::TrafficPolicy least;
+  least.name = {"shop", "cart"};
+  least.services = {"cart"};
+  CHECK(read<model::TrafficPolicy>(kPolicy + kTarget) == least);
+}
+
+TEST_CASE("a TrafficPolicy that says nothing clear is refused") {
+  check(
+      kPolicy,
+      {{"a field that doesn't exist", kTarget + "  loadbalancing: {}\n", 6, "spec.loadbalancing", "unknown field"},
+       {"no target", "  subsets: []\n", 5, "spec.targetRefs", "at least one target"},
+       {"a target of another kind", "  targetRefs: [{kind: Pod, name: a}]\n", 5, "spec.targetRefs[0].kind",
+        "expected Service"},
+       {"a target twice", "  targetRefs:\n  - {kind: Service, name: a}\n  - {kind: Service, name: a}\n", 7,
+        "spec.targetRefs[1].name", "each service once"},
+       {"an algorithm that doesn't exist", kTarget + "  loadBalancing: {algorithm: Best}\n", 6,
+        "spec.loadBalancing.algorithm", "one of RoundRobin"},
+       {"a table without hashing", kTarget + "  loadBalancing: {consistentHash: {tableSize: 251}}\n", 6,
+        "spec.loadBalancing.consistentHash", "ConsistentHash"},
+       {"a table's size that is no prime",
+        kTarget + "  loadBalancing: {algorithm: ConsistentHash, consistentHash: {tableSize: 1000}}\n", 6,
+        "spec.loadBalancing.consistentHash.tableSize", "a prime"},
+       {"a table that is too large",
+        kTarget + "  loadBalancing: {algorithm: ConsistentHash, consistentHash: {tableSize: 65537}}\n", 6,
+        "spec.loadBalancing.consistentHash.tableSize", "251 to 16381"},
+       {"a subset without labels", kTarget + "  subsets:\n  - {name: a}\n", 7, "spec.subsets[0].labels",
+        "at least one label"},
+       {"a subset's name twice", kTarget + "  subsets:\n  - {name: a, labels: {v: a}}\n  - {name: a, labels: {v: b}}\n",
+        8, "spec.subsets[1].name", "each name once"},
+       {"two subsets of the same endpoints",
+        kTarget + "  subsets:\n  - {name: a, labels: {v: a}}\n  - {name: b, labels: {v: a}}\n", 8,
+        "spec.subsets[1].labels", "subset a has the same"},
+       {"a weight below 0", kTarget + "  subsets:\n  - {name: a, labels: {v: a}, weight: -1}\n", 7,
+        "spec.subsets[0].weight", "0 to 1000"},
+       {"callers' versions without a subset for them", kTarget + "  matchCallerVersion: true\n", 6,
+        "spec.matchCallerVersion", "a version"},
+       {"a breaker for no connection", kTarget + "  circuitBreaker: {maxConnections: 0}\n", 6,
+        "spec.circuitBreaker.maxConnections", "1 to 1000000"}});
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Links: source.
+#include "agent/source/settings.h"
+
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <fstream>
+
+using cortexflow::source::Settings;
+
+namespace {
+
+class SettingsFile {
+ public:
+  explicit SettingsFile(const std::string& text) {
+    const int fd = mkstemp(path_.data());
+    REQUIRE(fd >= 0);
+    close(fd);
+    std::ofstream(path_) << text;
+  }
+  SettingsFile(const SettingsFile&) = delete;
+  SettingsFile& operator=(const SettingsFile&) = delete;
+  ~SettingsFile() { unlink(path_.c_str()); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_ = "/tmp/cortexflow-settings-XXXXXX";
+};
+
+}  // namespace
+
+TEST_CASE("A settings file sets what it names and leaves the rest") {
+  const SettingsFile file("log_level: debug\ndns:\n  ports: [53, 5353]\n  timeout: 250ms\n  metrics: {names: 7}\n");
+  Settings settings;
+  REQUIRE(cortexflow::source::read_file(file.path(), settings));
+  CHECK(settings.log_level == "debug");
+  CHECK(settings.dns_ports == std::vector<std::uint16_t>{53, 5353});
+  CHECK(settings.dns_timeout == std::chrono::milliseconds(250));
+  CHECK(settings.dns_metric_names == 7);
+  CHECK(settings.log_format == "text");
+  CHECK(settings.config_file == file.path());
+}
+
+TEST_CASE("A wrong settings file is refused with line and key, and nothing of it is applied") {
+  struct Row {
+    const char* what;
+    std::string text;
+    std::string said;  // behind the file's name
+  };
+  const Row row = GENERATE(values<Row>({
+      {"a key that is not there", "log_level: debug\nlog_colour: red\n", ":2: unknown key log_colour; expected one of"},
+      {"a key that is not there, in a section", "dns:\n  port: 53\n", ":2: unknown key dns.port; expected one of"},
+      {"an empty section that is not there", "tcp: {}\n", ":1: tcp is no section; expected one of"},
+      {"a section in place of a value", "cgroup_root: {a: b}\n", ":1: cgroup_root is no section; expected one of"},
+      {"a section that holds itself", "dns: &d\n  metrics: *d\n", ":2: dns.metrics.metrics is no section; expected"},
+      {"a list that holds a list", "dns:\n  ports: [53, [54]]\n",
+       ":2: dns.ports: expected a value, or a list of values"},
+      {"a port out of range", "log_level: debug\ndns: {ports: [65536]}\n",
+       ":2: dns.ports: \"65536\" won't do; expected"},
+      {"too many ports", "dns: {ports: [1, 2, 3, 4, 5, 6, 7, 8, 9]}\n",
+       ":1: dns.ports: \"1,2,3,4,5,6,7,8,9\" won't do"},
+      {"a duration without a unit", "dns: {timeout: 5}\n", ":1: dns.timeout: \"5\" won't do; expected a duration"},
+      {"a list at the top", "- log_level\n", ":1: expected a mapping of keys to values"},
+      {"no YAML", "log_level: debug\n\tx: [\n", ":2: not YAML:"},
+  }));
+  CAPTURE(row.what);
+  const SettingsFile file(row.text);
+  Settings settings;
+  const auto read = cortexflow::source::read_file(file.path(), settings);
+  REQUIRE_FALSE(read);
+  CHECK_THAT(read.error().message, Catch::Matchers::StartsWith(file.path() + row.said));
+  CHECK(settings.log_level == Settings().log_level);
+  CHECK(settings.config_file.empty());
+}
