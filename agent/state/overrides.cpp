@@ -113,6 +113,14 @@ Overridden<model::ServiceOverride> set_weights(const Snapshot& snapshot, const m
   return bounded(std::move(now));
 }
 
+Overridden<model::ServiceOverride> reset_weights(const Snapshot& snapshot, const model::ObjectName& service,
+                                                 model::ServiceOverride now) {
+  if (!snapshot.services.find(service)) return no_service(service);
+  now.subset_weights.clear();
+  now.backend_weights.clear();
+  return now;
+}
+
 Overridden<model::ServiceOverride> set_drained(const Snapshot& snapshot, const model::ObjectName& service,
                                                model::ServiceOverride now, const std::string& backend, bool drained) {
   if (!snapshot.services.find(service)) return no_service(service);

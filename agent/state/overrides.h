@@ -31,6 +31,10 @@ using Overridden = tl::expected<T, OverrideRefusal>;
 using Weights = std::vector<std::pair<std::string, std::uint32_t>>;
 [[nodiscard]] Overridden<model::ServiceOverride> set_weights(const Snapshot& snapshot, const model::ObjectName& service,
                                                              model::ServiceOverride now, const Weights& weights);
+// As the manifests have them again.
+[[nodiscard]] Overridden<model::ServiceOverride> reset_weights(const Snapshot& snapshot,
+                                                               const model::ObjectName& service,
+                                                               model::ServiceOverride now);
 [[nodiscard]] Overridden<model::ServiceOverride> set_drained(const Snapshot& snapshot, const model::ObjectName& service,
                                                              model::ServiceOverride now, const std::string& backend,
                                                              bool drained);
