@@ -164,9 +164,11 @@ class Agent:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.place.metrics_port}/metrics", timeout=5) as response:
             return parse_metrics(response.read().decode())
 
+    def cfcli_argv(self, *args):
+        return bound_to_us([CFCLI, "--socket", self.place.socket, *args])
+
     def cfcli(self, *args, timeout=20):
-        return subprocess.run(bound_to_us([CFCLI, "--socket", self.place.socket, *args]), capture_output=True, text=True,
-                              timeout=timeout, check=False)
+        return subprocess.run(self.cfcli_argv(*args), capture_output=True, text=True, timeout=timeout, check=False)
 
     def balance(self):
         """Waits until the ring is drained, and answers the status; the accounting must be closed by then."""
