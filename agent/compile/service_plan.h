@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "agent/compile/avoided.h"
 #include "agent/model/service.h"
+#include "agent/model/service_override.h"
 #include "bpf/abi/service.h"
 
 namespace cortexflow::compile {
@@ -27,13 +29,11 @@ struct ServiceInput {
   const model::TrafficPolicy* policy = nullptr;  // null: none
   // Of the endpoints' targetRefs; those that are not known have no labels and weight 1.
   std::map<model::ObjectName, const model::Pod*> pods;
+  const AvoidedBackends* avoided = nullptr;     // null: none
+  const model::ServiceOverride* set = nullptr;  // by the operator, on top of policy and pods; null: nothing
 };
 
-struct Backend {
-  model::IpAddress address;
-  std::uint16_t port = 0;
-  auto operator<=>(const Backend&) const = default;
-};
+using Backend = model::BackendAddress;
 
 // Slots in their order: a backend that is there n times of m gets n of m callers.  Without repetition where all have
 // the same share.
@@ -50,6 +50,11 @@ struct ServicePlan {
   std::uint32_t max_connections = 0;
   Slots slots;                              // empty: connecting is refused
   std::map<std::string, Slots> by_version;  // for callers of that version; not empty
+  // Ready, but something speaks against them.  They are in the slots all the same where `panic` is set, but the
+  // drained.
+  std::map<Backend, AvoidedReasons> avoided;
+  bool panic = false;               // fewer than the policy's panicThreshold would be left...
+  std::size_t ready = 0, left = 0;  // ...of so many (compile/avoided.h)
 };
 
 // The plans of all ports, and in words what of the service or its policy could not be done.
