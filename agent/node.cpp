@@ -10,6 +10,7 @@
 
 #include <array>
 
+#include "agent/edge_figures.h"
 #include "agent/flow/lookup_builder.h"
 #include "agent/kernel/host.h"
 
@@ -204,6 +205,13 @@ sink::AgentFigures Node::figures() const {
                     {"reversed", counters[CF_SVC_C_REVERSED]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
+    if (const auto* edge = services_->edge()) {
+      auto figures = edge_figures(edge->tables().counters());
+      out.edge_verdicts = std::move(figures.verdicts);
+      out.edge_events = std::move(figures.events);
+      for (const auto& map : edge->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
+      programs.push_back(edge->tables().program());
+    }
   }
   for (const auto& program : programs) {
     out.programs.push_back({program.name, program.run_count, program.run_time_ns});
@@ -226,7 +234,9 @@ control::Status Node::status() const {
   out.started = started_;
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
-  if (services_) out.functions.push_back({"services", "cgroup sock_addr", false, ""});
+  if (services_) {
+    for (auto& function : services_->functions()) out.functions.push_back(std::move(function));
+  }
   out.functions.push_back(
       {"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});
   for (const auto& map : now.maps) out.maps.push_back({map.name, map.entries, map.max_entries});
@@ -245,6 +255,7 @@ std::vector<control::BpfProgram> Node::bpf_programs() const {
   if (services_) {
     auto more = services_->tables().programs();
     programs.insert(programs.end(), more.begin(), more.end());
+    if (const auto* edge = services_->edge()) programs.push_back(edge->tables().program());
   }
   out.reserve(programs.size());
   for (auto& program : programs) {

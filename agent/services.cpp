@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/services.h"
 
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 
 #include "agent/compile/adopt.h"
 #include "agent/compile/shares.h"
+#include "agent/interface_addresses.h"
 #include "agent/kernel/namespaces.h"
 #include "agent/service_rows.h"
 #include "agent/state/overrides.h"
@@ -27,29 +26,12 @@ std::string octets(const Value& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
-// This machine's own addresses, but loopback's and link-local ones: where node ports answer.
+// Where node ports answer.
 std::vector<model::IpAddress> node_addresses() {
   std::vector<model::IpAddress> out;
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return out;
-  for (const auto* one = list; one; one = one->ifa_next) {
-    if (!one->ifa_addr) continue;
-    model::IpAddress address;
-    if (one->ifa_addr->sa_family == AF_INET) {
-      const auto* in = reinterpret_cast<const sockaddr_in*>(one->ifa_addr);
-      if (ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET) continue;
-      address.octets[10] = address.octets[11] = 0xff;
-      std::memcpy(address.octets.data() + 12, &in->sin_addr, 4);
-    } else if (one->ifa_addr->sa_family == AF_INET6) {
-      const auto* in = reinterpret_cast<const sockaddr_in6*>(one->ifa_addr);
-      if (IN6_IS_ADDR_LOOPBACK(&in->sin6_addr) || IN6_IS_ADDR_LINKLOCAL(&in->sin6_addr)) continue;
-      std::memcpy(address.octets.data(), &in->sin6_addr, 16);
-    } else {
-      continue;
-    }
-    if (std::find(out.begin(), out.end(), address) == out.end()) out.push_back(address);
+  for (const auto& one : interface_addresses()) {
+    if (std::find(out.begin(), out.end(), one.address) == out.end()) out.push_back(one.address);
   }
-  freeifaddrs(list);
   return out;
 }
 
@@ -82,11 +64,13 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
                                                   {settings.node_name, settings.zone, node_addresses()}, cgroup_root,
                                                   OverrideBook::open(settings.state_dir + "/overrides.json")));
   std::vector<Error> errors;
+  services->open_edge(settings);
   services->take_over(errors);
   if (const auto first = services->manifests_.poll(Clock::now())) services->update(*first, errors);
   services->write(services->book_.drop_unclaimed(), errors);
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
+  if (services->edge_) services->edge_->start();
   return services;
 }
 
@@ -114,6 +98,10 @@ void Services::take_over(std::vector<Error>& errors) {
 std::vector<Error> Services::poll() {
   std::vector<Error> errors;
   if (const auto changes = manifests_.poll(Clock::now())) update(*changes, errors);
+  if (edge_) {
+    edge_->tick();
+    for (auto& error : edge_->take_errors()) errors.push_back(std::move(error).wrap("edge"));
+  }
   return errors;
 }
 
@@ -123,6 +111,37 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
   for (const auto& pod : update.touched.pods) update_caller(pod, *update.snapshot, errors);
   for (const auto& name : update.touched.services) drop_gone_override(name, *update.snapshot, errors);
   replan(update.touched.services, errors);
+  if (update.touched.deny_lists) update_deny();
+}
+
+// A kernel that refuses its program does without the edge alone.
+void Services::open_edge(const source::Settings& settings) {
+  if (settings.edge.interfaces.empty()) return;
+  auto edge = Edge::open(settings.edge, settings.pin_path);
+  if (edge) {
+    edge_ = std::move(*edge);
+    return;
+  }
+  edge_failure_ = edge.error().to_string();
+  spdlog::error("edge: {}", edge_failure_);
+}
+
+void Services::update_deny() {
+  if (!edge_) return;
+  std::vector<model::DenyEntry> entries;
+  desired_.snapshot()->deny_lists.for_each(
+      [&](const auto& list) { entries.insert(entries.end(), list->entries.begin(), list->entries.end()); });
+  edge_->deny(std::move(entries));
+}
+
+std::vector<control::FunctionStatus> Services::functions() const {
+  std::vector<control::FunctionStatus> out{{"services", "cgroup sock_addr", false, ""}};
+  if (edge_) out.push_back(edge_->function());
+  if (!edge_failure_.empty()) {
+    out.push_back(
+        {"edge", "", true, edge_failure_ + "; node ports, load balancer and external addresses answer no one"});
+  }
+  return out;
 }
 
 void Services::drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
@@ -141,9 +160,11 @@ void Services::drop_gone_override(const model::ObjectName& service, const state:
 void Services::replan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
   const auto snapshot = desired_.snapshot();
   std::map<model::ObjectName, std::vector<compile::ServicePlan>> plans;
+  Edge::Plans edge_plans;
   for (const auto& name : services) {
     plan_refusals_.erase(name);
     auto& planned = plans[name];
+    auto& outside = edge_plans[name];
     const auto service = snapshot->services.find(name);
     if (!service) continue;
     auto input = input_of(*service, *snapshot);
@@ -152,9 +173,11 @@ void Services::replan(const std::set<model::ObjectName>& services, std::vector<E
     input.avoided = &avoided;
     auto result = compile::plan_service(input, node_);
     planned = std::move(result.plans);
+    if (edge_) outside = compile::plan_edge(input, node_, edge_->plan_options());
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
   }
   write(book_.update(plans), errors);
+  if (edge_) edge_->update(edge_plans);
 }
 
 compile::AvoidedBackends Services::avoided_of(const model::ObjectName& service) const {
@@ -223,6 +246,9 @@ std::vector<control::ServiceRow> Services::rows() const {
     if (const auto found = plan_refusals_.find(key.service); found != plan_refusals_.end()) {
       auto& problems = out.back().problems;
       problems.insert(problems.end(), found->second.begin(), found->second.end());
+    }
+    if (edge_) {
+      for (auto& problem : edge_->problems(key.service)) out.back().problems.push_back(std::move(problem));
     }
   }
   return out;
@@ -294,6 +320,9 @@ std::vector<std::string> Services::refusals() const {
   std::vector<std::string> out;
   for (const auto& refusal : desired_.refusals()) out.push_back(refusal.to_string());
   for (const auto& [pod, words] : caller_refusals_) out.push_back(words);
+  if (edge_) {
+    for (auto& words : edge_->refusals()) out.push_back(std::move(words));
+  }
   out.insert(out.end(), dropped_.begin(), dropped_.end());
   return out;
 }

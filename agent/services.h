@@ -18,6 +18,7 @@
 #include "agent/compile/service_book.h"
 #include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
+#include "agent/edge.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/override_book.h"
 #include "agent/source/manifest/manifest_source.h"
@@ -52,11 +53,15 @@ class Services : public control::ServiceOperator {
   };
   [[nodiscard]] std::vector<Use> usage() const;
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
+  [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
+  [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
 
  private:
   Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, compile::NodeContext node,
            std::string cgroup_root, OverrideBook overrides);
 
+  void open_edge(const source::Settings& settings);
+  void update_deny();
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
   void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
@@ -74,6 +79,8 @@ class Services : public control::ServiceOperator {
   std::unique_ptr<kernel::ServiceTables> tables_;
   compile::NodeContext node_;
   std::string cgroup_root_;
+  std::unique_ptr<Edge> edge_;  // null: no interface is its
+  std::string edge_failure_;    // why there is none though interfaces are
 
   mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
   OverrideBook overrides_;

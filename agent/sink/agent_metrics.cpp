@@ -87,6 +87,14 @@ void add_services(Families& to, const AgentFigures& figures) {
       .add_each(figures.services, "event");
 }
 
+void add_edge(Families& to, const AgentFigures& figures) {
+  if (figures.edge_verdicts.empty()) return;
+  to.counter("cortexflow_edge_packets_total", "Packets that came to the edge's interfaces, each by its one verdict.")
+      .add_each(figures.edge_verdicts, "verdict");
+  to.counter("cortexflow_edge_events_total", "What the edge did beside the verdicts: flows opened, pinned, audited...")
+      .add_each(figures.edge_events, "event");
+}
+
 void add_bpf(Families& to, const AgentFigures& figures) {
   to.counter("cortexflow_bpf_helper_failures_total", "Calls of a kernel helper that failed where they should not.")
       .add(figures.helper_failed);
@@ -126,6 +134,7 @@ std::vector<MetricFamily> AgentMetrics::Collect() const {
   add_events(families, figures);
   add_dns(families, figures);
   add_services(families, figures);
+  add_edge(families, figures);
   add_bpf(families, figures);
   add_process(families);
   return families.take();

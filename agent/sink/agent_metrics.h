@@ -35,9 +35,11 @@ struct AgentFigures {
   std::uint64_t packets = 0;
   std::uint64_t pending_full = 0;
   std::uint64_t helper_failed = 0;
-  std::map<std::string, std::uint64_t> services;  // by event; empty: no services are translated
-  std::vector<Map> maps;                          // names have to differ
-  std::vector<Program> programs;                  // likewise
+  std::map<std::string, std::uint64_t> services;       // by event; empty: no services are translated
+  std::map<std::string, std::uint64_t> edge_verdicts;  // empty: there is no edge
+  std::map<std::string, std::uint64_t> edge_events;
+  std::vector<Map> maps;          // names have to differ
+  std::vector<Program> programs;  // likewise
 };
 
 // Asks for the figures at each scrape, from the scraping thread.
