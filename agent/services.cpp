@@ -135,17 +135,40 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
   const auto update = desired_.apply(0, changes);
   const auto& snapshot = *update.snapshot;
   for (const auto& pod : update.touched.pods) update_caller(pod, snapshot, errors);
+  plan(update.touched.services, errors);
+}
+
+void Services::plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
+  const auto& snapshot = *desired_.snapshot();
   std::map<model::ObjectName, std::vector<compile::ServicePlan>> plans;
-  for (const auto& name : update.touched.services) {
+  for (const auto& name : services) {
     plan_refusals_.erase(name);
     auto& planned = plans[name];
     const auto service = snapshot.services.find(name);
     if (!service) continue;
-    auto result = compile::plan_service(input_of(*service, snapshot), node_);
+    auto input = input_of(*service, snapshot);
+    if (const auto avoided = avoided_.find(name); avoided != avoided_.end()) input.avoided = &avoided->second;
+    auto result = compile::plan_service(input, node_);
     planned = std::move(result.plans);
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
   }
   write(book_.update(plans), errors);
+}
+
+bool Services::avoid(const model::ObjectName& service, compile::AvoidedBy by,
+                     const std::map<compile::BackendPort, std::string>& reasons) {
+  const auto found = avoided_.find(service);
+  compile::AvoidedBackends after = found == avoided_.end() ? compile::AvoidedBackends{} : found->second;
+  for (auto& [backend, parties] : after) parties.erase(by);
+  for (const auto& [backend, reason] : reasons) after[backend][by] = reason;
+  std::erase_if(after, [](const auto& entry) { return entry.second.empty(); });
+  if (found == avoided_.end() ? after.empty() : after == found->second) return false;
+  if (after.empty()) {
+    avoided_.erase(found);
+  } else {
+    avoided_[service] = std::move(after);
+  }
+  return true;
 }
 
 void Services::update_caller(const model::ObjectName& name, const state::Snapshot& snapshot,

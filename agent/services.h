@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,11 @@ class Services {
 
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
+  // New plans of these services, from the latest snapshot and what is avoided now.
+  void plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors);
+  // All that `by` has against the service's backends from now on; true where that is a change, which plan() brings in.
+  bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
+             const std::map<compile::BackendPort, std::string>& reasons);
   void update_caller(const model::ObjectName& pod, const state::Snapshot& snapshot, std::vector<Error>& errors);
   void write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors);
 
@@ -60,6 +66,7 @@ class Services {
   mutable std::mutex mutex_;  // what rows() and refusals() read
   state::DesiredState desired_{{source::kManifestSource}};
   compile::ServiceBook book_;
+  std::map<model::ObjectName, compile::AvoidedBackends> avoided_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   std::map<model::ObjectName, std::vector<std::string>> caller_keys_;  // octets in svc_callers, by pod
   std::map<model::ObjectName, std::string> caller_refusals_;
