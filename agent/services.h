@@ -45,6 +45,10 @@ class Services : public control::ServiceOperator {
                             const std::vector<std::pair<std::string, std::uint32_t>>& weights) override;
   control::Done reset_weights(const std::string& service) override;
   control::Done set_drained(const std::string& service, const std::string& backend, bool drained) override;
+  [[nodiscard]] control::Answer<std::vector<control::SimulatedPort>> simulate(
+      const control::SimulationQuery& query) const override;
+  [[nodiscard]] control::Answer<control::Explanation> explain(const std::string& caller,
+                                                              const std::string& target) const override;
   [[nodiscard]] std::vector<std::string> refusals() const;
   struct Use {
     const char* map;
