@@ -69,6 +69,8 @@ class Server {
   void serve_bpf(const Parameters& parameters, httplib::Response& response);
   void serve_workloads(const Parameters& parameters, httplib::Response& response);
   void serve_services(const Parameters& parameters, httplib::Response& response);
+  void serve_simulation(const Parameters& parameters, httplib::Response& response);
+  void serve_explanation(const Parameters& parameters, httplib::Response& response);
   void serve_logs(const Parameters& parameters, httplib::Response& response);
   void serve_lookups(const Parameters& parameters, httplib::Response& response);
   void serve_top(const Parameters& parameters, httplib::Response& response);
