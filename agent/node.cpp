@@ -302,6 +302,25 @@ control::Done Node::set_drained(const std::string& service, const std::string& b
   return services_ ? services_->set_drained(service, backend, drained) : no_services();
 }
 
+control::Answer<std::vector<control::SimulatedPort>> Node::simulate(const control::SimulationQuery& query) const {
+  if (!services_) return no_services();
+  return services_->simulate(query);
+}
+
+control::Answer<control::Explanation> Node::explain(const std::string& caller, const std::string& target) const {
+  if (!services_) return no_services();
+  return services_->explain(caller, target);
+}
+
+control::Answer<control::DenyView> Node::deny_list() const {
+  if (!services_) return no_services();
+  return services_->deny_list();
+}
+
+control::Done Node::deny(const std::string& entry) { return services_ ? services_->deny(entry) : no_services(); }
+
+control::Done Node::allow(const std::string& cidr) { return services_ ? services_->allow(cidr) : no_services(); }
+
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }
 
 std::uint64_t Node::cursor_since(std::chrono::system_clock::time_point since) const { return log_.cursor_since(since); }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/services.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cstring>
 #include <set>
@@ -62,11 +60,15 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!tables) return tl::make_unexpected(std::move(tables.error()));
   std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables),
                                                   {settings.node_name, settings.zone, node_addresses()}, cgroup_root,
-                                                  OverrideBook::open(settings.state_dir + "/overrides.json")));
+                                                  OverrideBook::open(settings.state_dir + "/overrides.json"),
+                                                  DenyBook::open(settings.state_dir + "/denylist.json")));
   std::vector<Error> errors;
   services->open_edge(settings);
   services->take_over(errors);
   if (const auto first = services->manifests_.poll(Clock::now())) services->update(*first, errors);
+  for (const auto& name : services->overrides_.names()) {  // of services that went while no agent ran
+    services->drop_gone_override(name, *services->desired_.snapshot(), errors);
+  }
   services->write(services->book_.drop_unclaimed(), errors);
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
@@ -75,12 +77,13 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
 }
 
 Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,
-                   compile::NodeContext node, std::string cgroup_root, OverrideBook overrides)
+                   compile::NodeContext node, std::string cgroup_root, OverrideBook overrides, DenyBook deny_book)
     : manifests_(std::move(manifests)),
       tables_(std::move(tables)),
       node_(std::move(node)),
       cgroup_root_(std::move(cgroup_root)),
-      overrides_(std::move(overrides)) {}
+      overrides_(std::move(overrides)),
+      deny_book_(std::move(deny_book)) {}
 
 void Services::take_over(std::vector<Error>& errors) {
   if (!tables_->adopted()) return;
@@ -98,79 +101,36 @@ void Services::take_over(std::vector<Error>& errors) {
 std::vector<Error> Services::poll() {
   std::vector<Error> errors;
   if (const auto changes = manifests_.poll(Clock::now())) update(*changes, errors);
-  if (edge_) {
-    edge_->tick();
-    for (auto& error : edge_->take_errors()) errors.push_back(std::move(error).wrap("edge"));
-  }
+  poll_edge(errors);
   return errors;
 }
 
 void Services::update(const model::SourceUpdate& changes, std::vector<Error>& errors) {
   const std::lock_guard lock(mutex_);
   const auto update = desired_.apply(0, changes);
-  for (const auto& pod : update.touched.pods) update_caller(pod, *update.snapshot, errors);
-  for (const auto& name : update.touched.services) drop_gone_override(name, *update.snapshot, errors);
-  replan(update.touched.services, errors);
+  const auto& snapshot = *update.snapshot;
+  for (const auto& pod : update.touched.pods) update_caller(pod, snapshot, errors);
+  for (const auto& name : update.touched.services) {
+    drop_gone_override(name, snapshot, errors);
+    avoid_drained(name);
+  }
+  plan(update.touched.services, errors);
   if (update.touched.deny_lists) update_deny();
 }
 
-// A kernel that refuses its program does without the edge alone.
-void Services::open_edge(const source::Settings& settings) {
-  if (settings.edge.interfaces.empty()) return;
-  auto edge = Edge::open(settings.edge, settings.pin_path);
-  if (edge) {
-    edge_ = std::move(*edge);
-    return;
-  }
-  edge_failure_ = edge.error().to_string();
-  spdlog::error("edge: {}", edge_failure_);
-}
-
-void Services::update_deny() {
-  if (!edge_) return;
-  std::vector<model::DenyEntry> entries;
-  desired_.snapshot()->deny_lists.for_each(
-      [&](const auto& list) { entries.insert(entries.end(), list->entries.begin(), list->entries.end()); });
-  edge_->deny(std::move(entries));
-}
-
-std::vector<control::FunctionStatus> Services::functions() const {
-  std::vector<control::FunctionStatus> out{{"services", "cgroup sock_addr", false, ""}};
-  if (edge_) out.push_back(edge_->function());
-  if (!edge_failure_.empty()) {
-    out.push_back(
-        {"edge", "", true, edge_failure_ + "; node ports, load balancer and external addresses answer no one"});
-  }
-  return out;
-}
-
-void Services::drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
-                                  std::vector<Error>& errors) {
-  const auto* set = overrides_.find(service);
-  if (!set) return;
-  auto left = *set;
-  for (const auto& said : state::drop_gone(snapshot, service, left)) {
-    spdlog::warn("{}", said);
-    dropped_.push_back(said);
-    if (dropped_.size() > kDroppedKept) dropped_.pop_front();
-  }
-  if (auto kept = overrides_.set(service, std::move(left)); !kept) errors.push_back(std::move(kept.error()));
-}
-
-void Services::replan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
-  const auto snapshot = desired_.snapshot();
+void Services::plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
+  const auto& snapshot = *desired_.snapshot();
   std::map<model::ObjectName, std::vector<compile::ServicePlan>> plans;
   Edge::Plans edge_plans;
   for (const auto& name : services) {
     plan_refusals_.erase(name);
     auto& planned = plans[name];
     auto& outside = edge_plans[name];
-    const auto service = snapshot->services.find(name);
+    const auto service = snapshot.services.find(name);
     if (!service) continue;
-    auto input = input_of(*service, *snapshot);
+    auto input = input_of(*service, snapshot);
     input.set = overrides_.find(name);
-    const auto avoided = avoided_of(name);
-    input.avoided = &avoided;
+    if (const auto avoided = avoided_.find(name); avoided != avoided_.end()) input.avoided = &avoided->second;
     auto result = compile::plan_service(input, node_);
     planned = std::move(result.plans);
     if (edge_) outside = compile::plan_edge(input, node_, edge_->plan_options());
@@ -180,16 +140,20 @@ void Services::replan(const std::set<model::ObjectName>& services, std::vector<E
   if (edge_) edge_->update(edge_plans);
 }
 
-compile::AvoidedBackends Services::avoided_of(const model::ObjectName& service) const {
-  compile::AvoidedBackends out;
-  const auto* set = overrides_.find(service);
-  if (!set) return out;
-  for (const auto& backend : set->drained) {
-    for (const auto protocol : {model::Protocol::kTcp, model::Protocol::kUdp}) {
-      out[{backend.address, backend.port, protocol}][compile::AvoidedBy::kDrain] = "drained by the operator";
-    }
+bool Services::avoid(const model::ObjectName& service, compile::AvoidedBy by,
+                     const std::map<compile::BackendPort, std::string>& reasons) {
+  const auto found = avoided_.find(service);
+  compile::AvoidedBackends after = found == avoided_.end() ? compile::AvoidedBackends{} : found->second;
+  for (auto& [backend, parties] : after) parties.erase(by);
+  for (const auto& [backend, reason] : reasons) after[backend][by] = reason;
+  std::erase_if(after, [](const auto& entry) { return entry.second.empty(); });
+  if (found == avoided_.end() ? after.empty() : after == found->second) return false;
+  if (after.empty()) {
+    avoided_.erase(found);
+  } else {
+    avoided_[service] = std::move(after);
   }
-  return out;
+  return true;
 }
 
 void Services::update_caller(const model::ObjectName& name, const state::Snapshot& snapshot,
@@ -254,55 +218,6 @@ std::vector<control::ServiceRow> Services::rows() const {
   return out;
 }
 
-control::Done Services::set_weights(const std::string& service,
-                                    const std::vector<std::pair<std::string, std::uint32_t>>& weights) {
-  return change_override(service, [&](const model::ObjectName& name, const model::ServiceOverride& now) {
-    return state::set_weights(*desired_.snapshot(), name, now, weights);
-  });
-}
-
-control::Done Services::reset_weights(const std::string& service) {
-  return change_override(service, [&](const model::ObjectName& name, const model::ServiceOverride& now) {
-    return state::reset_weights(*desired_.snapshot(), name, now);
-  });
-}
-
-control::Done Services::set_drained(const std::string& service, const std::string& backend, bool drained) {
-  return change_override(service, [&](const model::ObjectName& name, const model::ServiceOverride& now) {
-    return state::set_drained(*desired_.snapshot(), name, now, backend, drained);
-  });
-}
-
-control::Done Services::change_override(const std::string& service, const OverrideChange& change) {
-  const auto slash = service.find('/');
-  if (slash == std::string::npos) {
-    return tl::make_unexpected(control::Refused{400, {service + ": expected NAMESPACE/NAME", ""}});
-  }
-  const model::ObjectName name{service.substr(0, slash), service.substr(slash + 1)};
-  const std::lock_guard lock(mutex_);
-  const auto* set = overrides_.find(name);
-  auto changed = change(name, set ? *set : model::ServiceOverride{});
-  if (!changed) {
-    using Kind = state::OverrideRefusal::Kind;
-    const auto kind = changed.error().kind;
-    const int status = kind == Kind::kUnknown ? 404 : kind == Kind::kInvalid ? 400 : 507;
-    return tl::make_unexpected(control::Refused{status, std::move(changed.error().error)});
-  }
-  if (!set && !changed->empty() && overrides_.size() >= state::kOverridesMax) {
-    return tl::make_unexpected(
-        control::Refused{507,
-                         {fmt::format("{} services have settings of the operator, more are refused", overrides_.size()),
-                          "take some back (cfcli lb reset, cfcli lb undrain)"}});
-  }
-  if (auto kept = overrides_.set(name, std::move(*changed)); !kept) {
-    return tl::make_unexpected(control::Refused{500, std::move(kept.error())});
-  }
-  std::vector<Error> errors;
-  replan({name}, errors);
-  if (!errors.empty()) return tl::make_unexpected(control::Refused{500, std::move(errors.front())});
-  return {};
-}
-
 std::vector<Services::Use> Services::usage() const {
   const std::lock_guard lock(mutex_);
   const auto& used = book_.usage();
@@ -320,10 +235,10 @@ std::vector<std::string> Services::refusals() const {
   std::vector<std::string> out;
   for (const auto& refusal : desired_.refusals()) out.push_back(refusal.to_string());
   for (const auto& [pod, words] : caller_refusals_) out.push_back(words);
+  out.insert(out.end(), dropped_.begin(), dropped_.end());
   if (edge_) {
     for (auto& words : edge_->refusals()) out.push_back(std::move(words));
   }
-  out.insert(out.end(), dropped_.begin(), dropped_.end());
   return out;
 }
 

@@ -16,8 +16,10 @@
 
 #include "agent/base/result.h"
 #include "agent/compile/service_book.h"
+#include "agent/control/deny_operator.h"
 #include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
+#include "agent/deny_book.h"
 #include "agent/edge.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/override_book.h"
@@ -28,7 +30,7 @@
 
 namespace cortexflow {
 
-class Services : public control::ServiceOperator {
+class Services : public control::ServiceOperator, public control::DenyOperator {
  public:
   using Clock = source::ManifestSource::Time::clock;
 
@@ -46,6 +48,13 @@ class Services : public control::ServiceOperator {
                             const std::vector<std::pair<std::string, std::uint32_t>>& weights) override;
   control::Done reset_weights(const std::string& service) override;
   control::Done set_drained(const std::string& service, const std::string& backend, bool drained) override;
+  [[nodiscard]] control::Answer<std::vector<control::SimulatedPort>> simulate(
+      const control::SimulationQuery& query) const override;
+  [[nodiscard]] control::Answer<control::Explanation> explain(const std::string& caller,
+                                                              const std::string& target) const override;
+  [[nodiscard]] control::Answer<control::DenyView> deny_list() const override;
+  control::Done deny(const std::string& entry) override;
+  control::Done allow(const std::string& cidr) override;
   [[nodiscard]] std::vector<std::string> refusals() const;
   struct Use {
     const char* map;
@@ -58,20 +67,25 @@ class Services : public control::ServiceOperator {
 
  private:
   Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, compile::NodeContext node,
-           std::string cgroup_root, OverrideBook overrides);
+           std::string cgroup_root, OverrideBook overrides, DenyBook deny_book);
 
   void open_edge(const source::Settings& settings);
+  void poll_edge(std::vector<Error>& errors);
   void update_deny();
+  control::Done keep_denied(model::DenyList list);
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
   void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
                           std::vector<Error>& errors);
-  // Plans these anew from the snapshot and what is set on top of it, and writes what has changed.
-  void replan(const std::set<model::ObjectName>& services, std::vector<Error>& errors);
-  [[nodiscard]] compile::AvoidedBackends avoided_of(const model::ObjectName& service) const;
+  void avoid_drained(const model::ObjectName& service);
   using OverrideChange =
       std::function<state::Overridden<model::ServiceOverride>(const model::ObjectName&, const model::ServiceOverride&)>;
   control::Done change_override(const std::string& service, const OverrideChange& change);
+  // New plans of these services, from the latest snapshot, what is avoided now and what the operator has set.
+  void plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors);
+  // All that `by` has against the service's backends from now on; true where that is a change, which plan() brings in.
+  bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
+             const std::map<compile::BackendPort, std::string>& reasons);
   void update_caller(const model::ObjectName& pod, const state::Snapshot& snapshot, std::vector<Error>& errors);
   void write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors);
 
@@ -84,10 +98,12 @@ class Services : public control::ServiceOperator {
 
   mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
   OverrideBook overrides_;
+  DenyBook deny_book_;
   static constexpr std::size_t kDroppedKept = 100;
   std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words
   state::DesiredState desired_{{source::kManifestSource}};
   compile::ServiceBook book_;
+  std::map<model::ObjectName, compile::AvoidedBackends> avoided_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   std::map<model::ObjectName, std::vector<std::string>> caller_keys_;  // octets in svc_callers, by pod
   std::map<model::ObjectName, std::string> caller_refusals_;
