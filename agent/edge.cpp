@@ -73,6 +73,7 @@ Result<std::unique_ptr<Edge>> Edge::open(const source::EdgeSettings& settings, c
 
 Edge::Edge(source::EdgeSettings settings, std::unique_ptr<kernel::EdgeTables> tables)
     : settings_(std::move(settings)), tables_(std::move(tables)) {
+  for (const auto& one : interface_addresses()) own_.insert(one.address);
   const auto addresses = own_addresses(settings_);
   for (const auto& address : addresses) {
     std::copy(address.octets.begin(), address.octets.end(), address.is_v4() ? written_.address4 : written_.address6);
@@ -262,6 +263,11 @@ std::vector<std::string> Edge::problems(const model::ObjectName& service) const 
     if (!entry.refusal.empty()) out.push_back("edge: " + entry.refusal);
     for (const auto& frontend : entry.contested) {
       out.push_back(fmt::format("edge: {} port {} is another service's", frontend.address.to_string(), frontend.port));
+    }
+    for (const auto& one : entry.plan.backends) {
+      if (!own_.contains(one.backend.address)) continue;
+      out.push_back(fmt::format("edge: backend {} is this node itself: its answers don't come by the edge's interfaces",
+                                one.backend.address.to_string()));
     }
     if (entry.plan.backends.empty()) out.emplace_back("edge: no backend: what comes is dropped");
   }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,7 @@ class Edge {
   mutable std::mutex mutex_;  // all below
   std::vector<Error> errors_;
   compile::EdgeBook book_;
+  std::set<model::IpAddress> own_;  // this node's addresses
   cf_edge_settings written_{};
   bool settings_written_ = false;
   std::vector<std::string> remarks_;  // on addresses and ports
