@@ -28,6 +28,32 @@ def lookup_through(ns, watch, port=53, **fields):
     expect(watch.one(name), outcome="answered", server_port=port, **fields)
 
 
+@test("SIGTERM ends it though peers go on with requests that never end")
+def ends_despite_peers():
+    with nothing_left(), Place() as place:
+        agent = Agent(place=place)
+        with socket.create_connection(("127.0.0.1", place.metrics_port)) as scrape, _half_request(place.socket) as call:
+            scrape.send(b"GET /metrics HTTP/1.1\r\n")
+
+            def drip():
+                while True:
+                    for peer in (scrape, call):
+                        with contextlib.suppress(OSError):
+                            peer.send(b"x")
+                    if ended.wait(0.2):
+                        return
+
+            ended = threading.Event()
+            thread = threading.Thread(target=drip)
+            thread.start()
+            try:
+                assert agent.stop(15) == 0, agent.log()
+            finally:
+                ended.set()
+                thread.join()
+        agent.close()
+
+
 @contextlib.contextmanager
 def _half_request(path):
     with socket.socket(socket.AF_UNIX) as sock:
