@@ -55,9 +55,29 @@ static __always_inline void fill_record(struct cf_dns_lookup *r, const struct cf
 	__builtin_memcpy(&r->query, q, offsetof(struct cf_dns_query, name));
 }
 
+/* Takes the lookup out of the pending table: false if it was out already, by another CPU or the agent's sweep. */
+static __always_inline bool take_out(const struct cf_dns_key *key)
+{
+	if (bpf_map_delete_elem(&dns_pending, key))
+		return false;
+	count(CF_DNS_C_EMITTED);
+	return true;
+}
+
+/* `r`, filled, goes to the agent if the lookup is ours to take out. */
+static __always_inline bool submit_taken(struct cf_dns_lookup *r, const struct cf_dns_key *key)
+{
+	if (!take_out(key)) {
+		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+		return false;
+	}
+	bpf_ringbuf_submit(r, ring_flags());
+	return true;
+}
+
 /*
- * Takes the lookup out of the pending table and offers its record to the ring.  False if it was out already, by another
- * CPU or the agent's sweep: then the lookup was theirs, and nothing is written.
+ * Takes the lookup out of the pending table and offers its record to the ring.  False if it was out already: then it has
+ * its record, and none is written.
  */
 static __always_inline bool end_lookup(const struct cf_dns_key *key, const struct ending *e,
 				       const struct cf_dns_query *q)
@@ -69,24 +89,19 @@ static __always_inline bool end_lookup(const struct cf_dns_key *key, const struc
 		if (r) {
 			fill_record(r, key, e, q, CF_DNS_LOOKUP_FIXED + SHORT_NAME);
 			__builtin_memcpy(r->query.name, q->name, SHORT_NAME);
+			return submit_taken(r, key);
 		}
 	} else {
 		r = bpf_ringbuf_reserve(&dns_events, sizeof(*r), 0);
 		if (r) {
 			fill_record(r, key, e, q, sizeof(*r));
 			__builtin_memcpy(r->query.name, q->name, CF_DNS_NAME_ROOM);
+			return submit_taken(r, key);
 		}
 	}
-	if (bpf_map_delete_elem(&dns_pending, key)) {
-		if (r)
-			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+	if (!take_out(key))
 		return false;
-	}
-	count(CF_DNS_C_EMITTED);
-	if (r)
-		bpf_ringbuf_submit(r, ring_flags());
-	else
-		count(CF_DNS_C_LOST_RING_FULL);
+	count(CF_DNS_C_LOST_RING_FULL);
 	return true;
 }
 
