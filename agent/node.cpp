@@ -206,6 +206,8 @@ sink::AgentFigures Node::figures() const {
                     {"refused_breaker", counters[CF_SVC_C_REFUSED_BREAKER]},
                     {"reversed", counters[CF_SVC_C_REVERSED]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
+    out.overrides = services_->overrides();
+    out.max_overrides = state::kOverridesMax;
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
   }
   for (const auto& program : programs) {

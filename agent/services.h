@@ -55,6 +55,7 @@ class Services : public control::ServiceOperator {
     std::size_t used, limit;
   };
   [[nodiscard]] std::vector<Use> usage() const;
+  [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
 
  private:

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 
-from agent import wait_until
+from agent import total, wait_until
 from harness import test
 from isolation import CGROUP, cgroup, inside
 from shop import SERVICE, Calls, apply, call, manifests, service, set_up as setup, shares, split, start, write
@@ -58,6 +58,8 @@ def shift(env):
     assert call(env, 20) == {"2": 20}
     lb(env, "set-weight", "shop/cart", "stable", "75", "canary", "25")
     assert call(env, 80) == {"0": 30, "1": 30, "2": 20}
+    samples = env.agent.metrics()
+    assert total(samples, "cortexflow_service_overrides") == 1 and total(samples, "cortexflow_service_overrides_max") == 4096
     shown = lb(env, "list").stdout
     assert "stable=75*" in shown and "canary=25*" in shown and "set by an operator" in shown, shown
     subsets = {s["name"]: (s["weight"], s["manifest_weight"], s["weight_set"]) for s in service(env)["subsets"]}
