@@ -120,7 +120,10 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
 }
 
 void Node::drain() {
-  if (tracer_) consume();
+  if (tracer_) {
+    tracer_->detach();  // first, or what is emitted from here on is neither delivered nor lost
+    consume();
+  }
   draining_ = true;
   log_.close();
 }
@@ -204,6 +207,8 @@ sink::AgentFigures Node::figures() const {
                     {"refused_breaker", counters[CF_SVC_C_REFUSED_BREAKER]},
                     {"reversed", counters[CF_SVC_C_REVERSED]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
+    out.overrides = services_->overrides();
+    out.max_overrides = state::kOverridesMax;
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
     if (const auto* edge = services_->edge()) {
       auto figures = edge_figures(edge->tables().counters());

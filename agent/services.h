@@ -61,6 +61,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
     std::size_t used, limit;
   };
   [[nodiscard]] std::vector<Use> usage() const;
+  [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
   [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;

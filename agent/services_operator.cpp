@@ -48,6 +48,11 @@ void Services::avoid_drained(const model::ObjectName& service) {
   avoid(service, compile::AvoidedBy::kDrain, reasons);
 }
 
+std::size_t Services::overrides() const {
+  const std::lock_guard lock(mutex_);
+  return overrides_.size();
+}
+
 control::Done Services::set_weights(const std::string& service,
                                     const std::vector<std::pair<std::string, std::uint32_t>>& weights) {
   return change_override(service, [&](const model::ObjectName& name, const model::ServiceOverride& now) {

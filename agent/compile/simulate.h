@@ -11,8 +11,8 @@
 namespace cortexflow::compile {
 
 struct Simulation {
-  bool exact = false;  // else it is what is to be expected
-  std::string assumes;  // what has to hold for that
+  bool exact = false;                       // else it is what is to be expected
+  std::string assumes;                      // what has to hold for that
   std::map<std::uint32_t, double> callers;  // by backend number
   double refused = 0;
   std::uint64_t breaker_refuses = 0;  // were all of them connected at once
