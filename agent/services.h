@@ -3,6 +3,7 @@
 // The event loop's thread polls it; what it shows may be read from any.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "agent/compile/service_book.h"
 #include "agent/control/service_view.h"
 #include "agent/kernel/service_tables.h"
+#include "agent/service_health.h"
 #include "agent/source/manifest/manifest_source.h"
 #include "agent/source/settings.h"
 #include "agent/state/desired_state.h"
@@ -30,7 +32,8 @@ class Services {
   [[nodiscard]] static Result<std::unique_ptr<Services>> open(const source::Settings& settings,
                                                               const std::string& cgroup_root);
 
-  [[nodiscard]] int fd() const { return manifests_.fd(); }
+  // Readable when poll() has something to do.
+  [[nodiscard]] std::array<int, 2> fds() const { return {manifests_.fd(), health_.fd()}; }
   [[nodiscard]] std::optional<Clock::time_point> due() const { return manifests_.due(); }
   // Writes what has changed.  Errors are those of the kernel's maps, said once each.
   [[nodiscard]] std::vector<Error> poll();
@@ -42,11 +45,22 @@ class Services {
     std::size_t used, limit;
   };
   [[nodiscard]] std::vector<Use> usage() const;
+  struct Backends {
+    std::size_t available = 0, unhealthy = 0, ejected = 0, drained = 0;  // of all service ports; avoided ones once each
+    std::size_t panics = 0;                                              // service ports that use them all the same
+  };
+  [[nodiscard]] Backends backends() const;
+  [[nodiscard]] health::Figures health() const { return health_.figures(); }
+  // Backends that a policy wants checked and that are not, as there are too many.
+  [[nodiscard]] std::size_t unchecked() const {
+    const std::lock_guard lock(mutex_);
+    return health_.refused();
+  }
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
 
  private:
-  Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, compile::NodeContext node,
-           std::string cgroup_root);
+  Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
+           compile::NodeContext node, std::string cgroup_root);
 
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
@@ -60,6 +74,7 @@ class Services {
 
   source::ManifestSource manifests_;
   std::unique_ptr<kernel::ServiceTables> tables_;
+  ServiceHealth health_;
   compile::NodeContext node_;
   std::string cgroup_root_;
 
