@@ -263,3 +263,32 @@ def gone(env):
     await_states(env, "ready", "ready", "ready")
     assert total(env.agent.metrics(), "cortexflow_health_targets") == 0
     assert call(30) == {0: 10, 1: 10, 2: 10}
+
+
+@test("a gRPC server is asked for its own status, or for a service's", seconds=60)
+def grpc(env):
+    serving = env.place.path("serving", "1")
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "grpcserver.py")
+    servers = [namespace.popen("/usr/bin/python3", script, f"10.62.{i}.2:50051", env.place.dir)
+               for i, namespace in enumerate(env.namespaces)]  # Debian's own Python has its grpc module
+    check = {key: CHECK[key] for key in ("interval", "healthyThreshold", "unhealthyThreshold")} | {"type": "GRPC", "port": 50051}
+    try:
+        write(env, manifests(check))
+        wait_until(lambda: {b["reason"] for b in service(env)["backends"]} == {"SERVING"}, 20, "all are SERVING")
+        await_states(env, "healthy", "healthy", "healthy")
+        write(env, manifests({**check, "service": "cart"}))
+        await_states(env, "healthy", "healthy", "healthy")
+        with open(serving, "w", encoding="ascii") as file:
+            file.write("2")
+        await_states(env, "unhealthy", "unhealthy", "unhealthy")
+        assert {b["reason"] for b in service(env)["backends"]} == {"NOT_SERVING"}, service(env)
+        write(env, manifests({**check, "service": "checkout"}))
+        wait_until(lambda: {b["reason"] for b in service(env)["backends"]} == {"gRPC status 5 (NOT_FOUND)"}, 10, "no such service")
+        write(env, manifests({**check, "port": 8080}))
+        wait_until(lambda: {b["reason"] for b in service(env)["backends"]} <= {"the answer is not HTTP/2", "closed without an answer"},
+                   10, "a web server is no gRPC server")
+    finally:
+        for server in servers:
+            server.kill()
+            server.wait()
+    all_healthy(env)
