@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <utility>
 
 #include "agent/health/grpc_message.h"
@@ -76,7 +75,7 @@ struct GrpcExchange::Callbacks {
                            std::uint32_t* flags, nghttp2_data_source* /*source*/, void* user) {
     auto& unsent = static_cast<GrpcExchange*>(user)->unsent_;
     const auto size = std::min(room, unsent.size());
-    std::memcpy(to, unsent.data(), size);
+    std::copy_n(unsent.begin(), size, to);
     unsent.erase(0, size);
     if (unsent.empty()) *flags |= NGHTTP2_DATA_FLAG_EOF;
     return static_cast<ssize_t>(size);
