@@ -6,6 +6,8 @@ service in the cgroup of an agent that holds N services, to a service through ip
 many.  Each connect goes to one of the N at random; each service has two endpoints.  An agent traces DNS too, as agents do.
 """
 
+from statistics import median
+
 import kube_rules
 from figures import spread, summary, table
 from service_manifests import FIRST, PORT, TARGET_PORT, address_of, put, text, write_services
@@ -48,17 +50,18 @@ def figures_of(loads, what):
     """By arm: the ratio to direct of each round's median, summarised, and quantiles."""
     direct = loads["direct"][what]
     return {name: {"ratio": summary([mine / theirs for mine, theirs in zip(load[what], direct)]),
+                   "more_ns": median(mine - theirs for mine, theirs in zip(load[what], direct)),
                    "p50": load[f"{what}_p50"], "p99": load[f"{what}_p99"], "rate": 1e9 / load[f"{what}_p50"]} for name, load in loads.items()}
 
 
-def show_tcp(loads, counts):
+def show_tcp(title, loads, counts):
     first, whole = figures_of(loads, "first"), figures_of(loads, "whole")
     rows = []
     for name in loads:
-        rows.append([name, f"{first[name]['p50'] / 1e3:.2f}", f"{first[name]['p99'] / 1e3:.1f}", spread(first[name]["ratio"]),
+        rows.append([name, f"{first[name]['p50'] / 1e3:.2f}", f"{first[name]['p99'] / 1e3:.1f}", f"{first[name]['more_ns']:.0f}", spread(first[name]["ratio"]),
                      f"{whole[name]['rate']:,.0f}", spread(whole[name]["ratio"])])
-    table("TCP: connect, and socket + connect + close; ratios are medians [quartiles] over the rounds",
-          ["arm, services", "connect p50 us", "p99 us", "ratio to direct", "whole/s", "ratio to direct"], rows)
+    table(f"TCP, {title}: connect, and socket + connect + close; ratios are medians [quartiles] over the rounds",
+          ["arm, services", "connect p50 us", "p99 us", "more ns", "ratio to direct", "whole/s", "ratio to direct"], rows)
     services = [first[f"service {count}"]["ratio"]["median"] for count in counts]
     flat = services[-1] / services[0]
     met = max(services) <= BUDGET
@@ -81,6 +84,7 @@ def run(smoke):
     rounds, batch = (3, 20) if smoke else (300, 64)
     with ServicePlace(smoke) as place:
         tcp, udp = prepare(place, counts)
-        tcp_loads = place.undisturbed(lambda: place.load("tcp", rounds, batch, TARGET_PORT, tcp))
-        udp_loads = place.undisturbed(lambda: place.load("udp", rounds, batch, TARGET_PORT, udp))
-    return {"tcp": show_tcp(tcp_loads, counts), "udp": show_udp(udp_loads)}
+        served, alone, datagrams = (place.undisturbed(lambda k=kind, a=arms: place.load(k, rounds, batch, TARGET_PORT, a))
+                                    for kind, arms in (("served", tcp), ("tcp", tcp), ("udp", udp)))
+    return {"served": show_tcp("a server accepts on another CPU", served, counts),
+            "alone": show_tcp("the caller's CPU alone, nobody to wake", alone, counts), "udp": show_udp(datagrams)}

@@ -134,11 +134,19 @@ int listener(Transport transport, const std::string& netns, std::uint16_t port) 
   return fd;
 }
 
+void serve(int listener) {
+  must(fcntl(listener, F_SETFL, 0), "F_SETFL");
+  for (;;) {
+    if (const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC); fd >= 0) close(fd);
+  }
+}
+
 void call(Transport transport, const Arm& arm, int listener, std::uint64_t& random, Sample* samples,
           std::size_t count) {
   if (transport == Transport::kTcp) {
     for (std::size_t i = 0; i < count; ++i) samples[i] = connect_once(address_of(arm, random));
-    return accept_all(listener);
+    if (listener >= 0) accept_all(listener);
+    return;
   }
   const int fd = must(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
   for (std::size_t i = 0; i < count; ++i) samples[i] = ask_once(fd, listener, address_of(arm, random));

@@ -28,12 +28,15 @@ struct Sample {
 // A listening, or bound, socket of that namespace on every address; not blocking.
 [[nodiscard]] int listener(Transport transport, const std::string& netns, std::uint16_t port);
 
+// Accepts and closes, for ever.
+[[noreturn]] void serve(int listener);
+
 void enter_netns(const std::string& path);
 void enter_cgroup(const std::string& path);
 
 // Calls whom the arm calls, one after the other, into the samples.  The backend's part (accept and close, or the
-// answer) is done by the caller itself, outside of what is measured: no other process has to wake up.  A connection is
-// closed by a reset, in every arm: nothing waits in TIME_WAIT, and no ports run out.
+// answer) is done by the caller itself, outside of what is measured; with `listener` -1 there is a server for that.  A
+// connection is closed by a reset, in every arm: nothing waits in TIME_WAIT, and no ports run out.
 void call(Transport transport, const Arm& arm, int listener, std::uint64_t& random, Sample* samples, std::size_t count);
 
 }  // namespace cortexflow::bench

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// connect_load tcp|udp CPU ROUNDS BATCH BACKEND_NETNS BACKEND_PORT ARM...: what calls cost in several arms, one after
-// the other in an order drawn anew each round, on one CPU.  Prints JSON: per arm, the medians of each round, and
-// quantiles of all.
+// connect_load tcp|served|udp CPU ROUNDS BATCH BACKEND_NETNS BACKEND_PORT ARM...: what calls cost in several arms, one
+// after the other in an order drawn anew each round, on one CPU.  served: TCP, with a server that waits in accept() on
+// another CPU; else the caller plays the backend too.  Prints JSON: per arm, medians of each round, quantiles of all.
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -110,21 +110,40 @@ void print(std::vector<Worker>& workers) {
   std::printf("}\n");
 }
 
+template <typename Which>
+void run_on(Which which) {
+  cpu_set_t allowed, cpus;
+  CPU_ZERO(&cpus);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) throw std::runtime_error("sched_getaffinity");
+  for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &allowed) && which(cpu)) CPU_SET(cpu, &cpus);
+  }
+  if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) throw std::runtime_error("sched_setaffinity: no such CPU");
+}
+
+pid_t start_server(int listener, std::size_t callers_cpu) {
+  const pid_t pid = fork();
+  if (pid != 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  run_on([callers_cpu](std::size_t one) { return one != callers_cpu; });
+  cortexflow::bench::serve(listener);
+}
+
 void run(char** argv, int argc) {
   const std::string kind = argv[1];
-  if (kind != "tcp" && kind != "udp") throw std::runtime_error("expected tcp or udp: " + kind);
-  const auto transport = kind == "tcp" ? Transport::kTcp : Transport::kUdp;
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  CPU_SET(std::stoul(argv[2]), &cpus);
-  if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) throw std::runtime_error("sched_setaffinity");
+  if (kind != "tcp" && kind != "served" && kind != "udp")
+    throw std::runtime_error("expected tcp, served or udp: " + kind);
+  const auto transport = kind == "udp" ? Transport::kUdp : Transport::kTcp;
+  const auto cpu = std::stoul(argv[2]);
   const auto rounds = std::stoul(argv[3]);
   const auto batch = std::stoul(argv[4]) + kWarm;
   const int server = cortexflow::bench::listener(transport, argv[5], static_cast<std::uint16_t>(std::stoul(argv[6])));
+  const pid_t accepting = kind == "served" ? start_server(server, cpu) : -1;
+  run_on([cpu](std::size_t one) { return one == cpu; });
   std::vector<Worker> workers;
   for (int i = 7; i < argc; ++i)
     workers.push_back({cortexflow::bench::parse_arm(argv[i]), -1, -1, -1, nullptr, {}, {}});
-  for (auto& worker : workers) start(worker, transport, server, batch);
+  for (auto& worker : workers) start(worker, transport, accepting < 0 ? server : -1, batch);
   std::mt19937 order(1);
   std::vector<Worker*> turns;
   for (auto& worker : workers) turns.push_back(&worker);
@@ -133,6 +152,7 @@ void run(char** argv, int argc) {
     for (auto* worker : turns) batch_of(*worker, batch);
   }
   print(workers);
+  if (accepting > 0) kill(accepting, SIGKILL);
   for (auto& worker : workers) {
     kill(worker.pid, SIGKILL);
     waitpid(worker.pid, nullptr, 0);
@@ -143,7 +163,7 @@ void run(char** argv, int argc) {
 
 int main(int argc, char** argv) {
   if (argc < 8) {
-    std::fprintf(stderr, "usage: connect_load tcp|udp CPU ROUNDS BATCH BACKEND_NETNS BACKEND_PORT ARM...\n");
+    std::fprintf(stderr, "usage: connect_load tcp|served|udp CPU ROUNDS BATCH BACKEND_NETNS BACKEND_PORT ARM...\n");
     return 2;
   }
   try {
