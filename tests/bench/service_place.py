@@ -16,8 +16,13 @@ from isolation import MOUNT, remove_cgroup
 from netns import PREFIX, Namespace, bound_to_us, veth
 from place import QUIET_SECONDS, Disturbed, bpftool
 
-LOAD = os.path.join(BUILD, "tests", "connect_load")
+PROGRAMS = os.path.join(BUILD, "tests")
 LOAD_SECONDS_MAX = 1200
+
+
+def arm_text(arm):
+    name, namespace, cgroup, address, services, port = arm
+    return f"{name},{namespace.path},{cgroup},{address},{services},{port}"
 
 
 class ServicePlace:
@@ -52,8 +57,13 @@ class ServicePlace:
         namespace.ip("route", "add", "default", "via", f"10.62.{number}.1")
         return namespace, number
 
+    @staticmethod
+    def new_agent(cgroup, manifests, *flags):
+        return Agent("--log-level", "warn", "--manifests", manifests, *flags, cgroup_root=cgroup)
+
     def agent(self, cgroup, manifests, *flags):
-        return self._stack.enter_context(Agent("--log-level", "warn", "--manifests", manifests, *flags, cgroup_root=cgroup))
+        """One that ends with the place."""
+        return self._stack.enter_context(self.new_agent(cgroup, manifests, *flags))
 
     def undisturbed(self, action):
         """What action() answers; done again when another agent hung above our cgroups meanwhile.  A smoke run takes it as it is."""
@@ -68,11 +78,18 @@ class ServicePlace:
 
     def load(self, kind, rounds, batch, port, arms):
         """connect_load's figures by arm; an arm: (name, namespace, cgroup, address, services, port)."""
-        texts = [f"{name},{ns.path},{cgroup},{address},{services},{to}" for name, ns, cgroup, address, services, to in arms]
-        argv = [LOAD, kind, self.cpu, rounds, batch, self.backend.path, port, *texts]
-        done = subprocess.run(bound_to_us(argv), capture_output=True, text=True, timeout=LOAD_SECONDS_MAX, check=False)
+        return self._program("connect_load", kind, self.cpu, rounds, batch, self.backend.path, port, *map(arm_text, arms))
+
+    def change(self, arm, port, target, files):
+        """Seconds until each of the (file, backend's address) is in force, renamed over the target one after the other."""
+        return [ns / 1e9 for ns in self._program("change_wait", self.backend.path, port, arm_text(arm), target, *(part for file in files for part in file))]
+
+    @staticmethod
+    def _program(name, *arguments):
+        argv = bound_to_us([os.path.join(PROGRAMS, name), *arguments])
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=LOAD_SECONDS_MAX, check=False)
         if done.returncode != 0:
-            raise RuntimeError(f"connect_load: exit {done.returncode}: {done.stderr.strip()}")
+            raise RuntimeError(f"{name}: exit {done.returncode}: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
     def __enter__(self):
