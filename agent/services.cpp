@@ -2,6 +2,7 @@
 #include "agent/services.h"
 
 #include <ifaddrs.h>
+#include <malloc.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -113,6 +114,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   services->write(services->book_.drop_unclaimed(), errors);
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
+  malloc_trim(0);  // reading everything at once took more than keeping it: 10 MB with 100,000 endpoints
   return services;
 }
 
