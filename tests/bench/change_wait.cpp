@@ -4,9 +4,6 @@
 // nanoseconds from rename() to that connection's connect(), by file.
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <ctime>
@@ -25,19 +22,6 @@ std::uint64_t now() {
   return static_cast<std::uint64_t>(time.tv_sec) * 1000000000U + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
-// Where the next connection arrives.
-in_addr arrives_at(int listener) {
-  pollfd one{listener, POLLIN, 0};
-  if (poll(&one, 1, 5000) != 1) throw std::runtime_error("no connection arrived");
-  const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-  sockaddr_in here{};
-  socklen_t length = sizeof here;
-  const bool known = fd >= 0 && getsockname(fd, reinterpret_cast<sockaddr*>(&here), &length) == 0;
-  close(fd);
-  if (!known) throw std::runtime_error("accept");
-  return here.sin_addr;
-}
-
 std::uint64_t change(const cortexflow::bench::Arm& arm, int listener, const char* file, const char* target,
                      const char* backend) {
   in_addr expected{};
@@ -49,7 +33,7 @@ std::uint64_t change(const cortexflow::bench::Arm& arm, int listener, const char
     cortexflow::bench::Sample sample{};
     const auto at = now();
     call(cortexflow::bench::Transport::kTcp, arm, -1, random, &sample, 1);
-    if (arrives_at(listener).s_addr == expected.s_addr) return at - began;
+    if (cortexflow::bench::arrived_at(listener).s_addr == expected.s_addr) return at - began;
     if (at - began > kTooLongNs) throw std::runtime_error(std::string(backend) + " is never reached");
   }
 }

@@ -134,6 +134,16 @@ int listener(Transport transport, const std::string& netns, std::uint16_t port) 
   return fd;
 }
 
+in_addr arrived_at(int listener) {
+  wait_for(listener, "backend");
+  const int fd = must(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC), "accept");
+  sockaddr_in here{};
+  socklen_t length = sizeof here;
+  must(getsockname(fd, reinterpret_cast<sockaddr*>(&here), &length), "getsockname");
+  close(fd);
+  return here.sin_addr;
+}
+
 void serve(int listener) {
   must(fcntl(listener, F_SETFL, 0), "F_SETFL");
   for (;;) {

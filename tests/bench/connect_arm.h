@@ -2,6 +2,8 @@
 // One way to reach a backend, as a process of its own: its cgroup, its network namespace, whom it calls.
 #pragma once
 
+#include <netinet/in.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -27,6 +29,9 @@ struct Sample {
 
 // A listening, or bound, socket of that namespace on every address; not blocking.
 [[nodiscard]] int listener(Transport transport, const std::string& netns, std::uint16_t port);
+
+// The backend's address that the next connection has come to.
+[[nodiscard]] in_addr arrived_at(int listener);
 
 // Accepts and closes, for ever.
 [[noreturn]] void serve(int listener);

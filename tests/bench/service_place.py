@@ -84,6 +84,10 @@ class ServicePlace:
         """Seconds until each of the (file, backend's address) is in force, renamed over the target one after the other."""
         return [ns / 1e9 for ns in self._program("change_wait", self.backend.path, port, arm_text(arm), target, *(part for file in files for part in file))]
 
+    def sequence(self, count, port, arms):
+        """For each arm, which of the backend's addresses its calls reached, in their order."""
+        return self._program("connect_sequence", self.backend.path, port, count, *map(arm_text, arms))
+
     @staticmethod
     def _program(name, *arguments):
         argv = bound_to_us([os.path.join(PROGRAMS, name), *arguments])
