@@ -212,7 +212,7 @@ void Services::update_caller(const model::ObjectName& name, const state::Snapsho
   if (!pod) return;
   const auto version = pod->labels.find("version");
   const cf_svc_caller caller{version == pod->labels.end() ? 0 : compile::fnv1a(version->second),
-                             compile::fnv1a(name.ns + "/" + name.name)};
+                             compile::caller_hash(name.ns + "/" + name.name)};
   const auto note = [&](const Result<std::uint64_t>& id, cf_svc_caller_kind kind) {
     if (!id) {
       caller_refusals_[name] = fmt::format("Pod {}/{}: {}", name.ns, name.name, id.error().to_string());

@@ -134,14 +134,14 @@ def run(smoke):
         rows = draws(place, caller, cgroup, count, endpoints)
         hashed = consistent_hash(place, agent, caller, cgroup, directory, endpoints, callers)
     table(f"Shares over {count:,} connections to 10 backends", ["algorithm", "chi-squared, 9 degrees of freedom", "chance", f"largest deviation, windows up to {WINDOWS}"],
-          [[name, f"{row['chi_squared']:.2f}", f"{row['chance']:.3f}", f"{row['deviation']:.2f}"] for name, row in rows.items()])
+          [[name, f"{row['chi_squared']:.2f}", f"{row['chance']:.2g}", f"{row['deviation']:.2f}"] for name, row in rows.items()])
     table(f"ConsistentHash: {HASH_BACKENDS} backends, {TABLE:,} slots in the kernel, {callers:,} callers; then one backend leaves",
           ["", "of all", "expected"],
           [["slots between the backends with most and fewest", hashed["slots_apart"], "at most 1"],
            ["slots of the backend that leaves", f"{hashed['slots_of_gone']:.2%}", f"{1 / HASH_BACKENDS:.2%}"],
            ["slots of others that move too", f"{hashed['slots_moved']:.2%}", "0.00 % at best"],
            ["callers of others that move too", f"{hashed['callers_moved']:.2%}", ""],
-           ["chance of the callers' spread", f"{hashed['chance']:.3f}", ""]])
+           ["chance of the callers' spread", f"{hashed['chance']:.2g}", ""]])
     met = {"fair": min(row["chance"] for row in [*rows.values(), hashed]) >= CHANCE_MIN, "exact": rows["RoundRobin"]["deviation"] <= 1, "even": hashed["spread"] <= MAGLEV_SPREAD}
     print(f"  no draw that chance makes less often than {CHANCE_MIN:g}: {'met' if met['fair'] else 'NOT met'}; round robin is never a connection off: {'met' if met['exact'] else 'NOT met'}; "
           f"slots differ by at most {MAGLEV_SPREAD:.0%} (the Maglev paper, 3.4): {'met' if met['even'] else 'NOT met'} ({hashed['spread']:.2%})")
