@@ -116,9 +116,17 @@ void Edge::update(const Plans& changed) {
   const std::lock_guard lock(mutex_);
   write(book_.update(changed));
   write_settings();
-  for (const auto& [name, plans] : changed) moving_.erase(name);
-  for (const auto& [key, entry] : book_.entries()) {
-    if (compile::states_of(entry.slots).moved > 0) moving_.try_emplace(key.service, Clock::now());
+  for (const auto& [name, plans] : changed) note_move(name);
+}
+
+// A later move begins the time anew.
+void Edge::note_move(const model::ObjectName& service) {
+  moving_.erase(service);
+  for (auto at = book_.entries().lower_bound(compile::PortKey{service, "", {}, false});
+       at != book_.entries().end() && at->first.service == service; ++at) {
+    const auto states = compile::states_of(at->second.slots);
+    if (states.moved > 0) moving_.try_emplace(service, Clock::now());
+    if (states.pinned > 0) settled_.insert(service);
   }
 }
 
@@ -176,26 +184,24 @@ void Edge::finish_moves() {
       continue;
     }
     write(book_.settle(at->first));
+    settled_.insert(at->first);
     at = moving_.erase(at);
   }
-  if (now < next_clearing_) return;
+  if (now < next_clearing_ || settled_.empty()) return;
   next_clearing_ = now + kClearEvery;
-  std::map<std::uint32_t, bool> pinned;  // services whose slots may have pins, by number: have they?
+  std::map<std::uint32_t, model::ObjectName> owner;  // of backend ids
   for (const auto& [key, entry] : book_.entries()) {
-    if (compile::states_of(entry.slots).pinned > 0) pinned[entry.service] = false;
+    for (const auto& [backend, number] : entry.numbers) owner[book_.id_of(number)] = key.service;
   }
-  if (pinned.empty()) return;
-  std::map<std::uint32_t, std::uint32_t> service_of;  // by backend id
-  for (const auto& [key, entry] : book_.entries()) {
-    for (const auto& [backend, number] : entry.numbers) service_of[book_.id_of(number)] = entry.service;
+  std::set<model::ObjectName> pinned;
+  for (const auto id : tables_->drop_pins([&](std::uint32_t one) { return !owner.contains(one); })) {
+    pinned.insert(owner.at(id));
   }
-  for (const auto id : tables_->drop_pins([&](std::uint32_t one) { return !service_of.contains(one); })) {
-    pinned[service_of.at(id)] = true;
-  }
-  for (const auto& [key, entry] : book_.entries()) {
-    const auto found = pinned.find(entry.service);
-    if (found != pinned.end() && !found->second) write(book_.clear(key.service));
-  }
+  std::erase_if(settled_, [&](const auto& service) {
+    if (pinned.contains(service) || moving_.contains(service)) return false;
+    write(book_.clear(service));
+    return true;
+  });
 }
 
 void Edge::write(const std::vector<compile::EdgeOperation>& operations) {

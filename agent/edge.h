@@ -53,6 +53,7 @@ class Edge {
   void take_over();
   void attach(const std::string& interface);
   void check_interfaces();
+  void note_move(const model::ObjectName& service);
   void finish_moves();
   void write(const std::vector<compile::EdgeOperation>& operations);
   void write_deny();
@@ -79,6 +80,7 @@ class Edge {
   std::chrono::system_clock::time_point next_expiry_;
   std::map<std::string, Attached> interfaces_;
   std::map<model::ObjectName, Clock::time_point> moving_;  // since when
+  std::set<model::ObjectName> settled_;                    // moves that are over: flows may be pinned
   Clock::time_point next_check_{}, next_clearing_{};
   bool started_ = false;
 };

@@ -19,8 +19,9 @@ Load load_of(const kernel::ServiceTables& tables, const char* map, std::uint32_t
   return load;
 }
 
-void add_backends(control::ServiceRow& row, const compile::Entry& entry, const compile::ServiceInput& input,
-                  const kernel::ServiceTables& tables) {
+void add_backends(control::ServiceRow& row, const compile::PortKey& key, const compile::Entry& entry,
+                  const compile::ServiceInput& input, const kernel::ServiceTables& tables,
+                  const ServiceHealth& health) {
   const auto& slots = entry.image.table.slots;
   std::map<std::uint32_t, std::size_t> in_slots;
   for (const auto number : slots) ++in_slots[number];
@@ -45,6 +46,7 @@ void add_backends(control::ServiceRow& row, const compile::Entry& entry, const c
     backend.weight_set = fact.weight_set;
     backend.state = std::move(fact.state);
     backend.reason = std::move(fact.reason);
+    health.show({key.service, {fact.backend.address, fact.backend.port, key.protocol}}, backend);
     row.backends.push_back(std::move(backend));
   }
   for (auto& subset : compile::subset_facts(input)) {
@@ -75,7 +77,8 @@ const char* algorithm_name(std::uint8_t algorithm) {
 }
 
 control::ServiceRow service_row(const compile::PortKey& key, const compile::Entry& entry,
-                                const compile::ServiceInput& input, const kernel::ServiceTables& tables) {
+                                const compile::ServiceInput& input, const kernel::ServiceTables& tables,
+                                const ServiceHealth& health) {
   control::ServiceRow row;
   row.ns = key.service.ns;
   row.name = key.service.name;
@@ -89,11 +92,16 @@ control::ServiceRow service_row(const compile::PortKey& key, const compile::Entr
   const auto load = load_of<cf_service_load>(tables, "svc_load", entry.number);
   row.active = load.active;
   row.refused = load.refused;
-  if (input.service) add_backends(row, entry, input, tables);
+  if (input.service) add_backends(row, key, entry, input, tables, health);
   for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
   if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);
   for (const auto& frontend : entry.contested) {
     row.problems.push_back(fmt::format("{} is another service's", address_text(frontend.address, frontend.port)));
+  }
+  if (entry.plan.panic) {
+    row.problems.push_back(
+        fmt::format("panic: {} of {} ready backends are healthy, below the policy's panicThreshold: all are used",
+                    entry.plan.left, entry.plan.ready));
   }
   if (entry.image.table.slots.empty()) row.problems.emplace_back("no backend is ready: connecting is refused");
   return row;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/services.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cstring>
 #include <set>
@@ -58,7 +60,9 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!manifests) return tl::make_unexpected(std::move(manifests.error()));
   auto tables = kernel::ServiceTables::open({cgroup_root, settings.pin_path, settings.keep_services_on_exit});
   if (!tables) return tl::make_unexpected(std::move(tables.error()));
-  std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables),
+  auto health = ServiceHealth::open(settings.health_checks_in_flight);
+  if (!health) return tl::make_unexpected(std::move(health.error()));
+  std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables), std::move(*health),
                                                   {settings.node_name, settings.zone, node_addresses()}, cgroup_root,
                                                   OverrideBook::open(settings.state_dir + "/overrides.json"),
                                                   DenyBook::open(settings.state_dir + "/denylist.json")));
@@ -73,13 +77,16 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
   if (services->edge_) services->edge_->start();
+  malloc_trim(0);  // reading everything at once took more than keeping it: 10 MB with 100,000 endpoints
   return services;
 }
 
 Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,
-                   compile::NodeContext node, std::string cgroup_root, OverrideBook overrides, DenyBook deny_book)
+                   ServiceHealth health, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides,
+                   DenyBook deny_book)
     : manifests_(std::move(manifests)),
       tables_(std::move(tables)),
+      health_(std::move(health)),
       node_(std::move(node)),
       cgroup_root_(std::move(cgroup_root)),
       overrides_(std::move(overrides)),
@@ -102,6 +109,12 @@ std::vector<Error> Services::poll() {
   std::vector<Error> errors;
   if (const auto changes = manifests_.poll(Clock::now())) update(*changes, errors);
   poll_edge(errors);
+  const std::lock_guard lock(mutex_);
+  auto changed = health_.take_changed();
+  std::erase_if(changed, [&](const auto& service) {
+    return !avoid(service, compile::AvoidedBy::kCheck, health_.unhealthy(service));
+  });
+  if (!changed.empty()) plan(changed, errors);
   return errors;
 }
 
@@ -127,9 +140,16 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     auto& planned = plans[name];
     auto& outside = edge_plans[name];
     const auto service = snapshot.services.find(name);
-    if (!service) continue;
+    if (!service) {
+      health_.set(name, {}, {});
+      avoid(name, compile::AvoidedBy::kCheck, {});
+      continue;
+    }
     auto input = input_of(*service, snapshot);
     input.set = overrides_.find(name);
+    const auto check = input.policy ? input.policy->health_check : std::nullopt;
+    health_.set(name, check, check ? compile::ready_backends(input, node_) : std::vector<compile::BackendPort>{});
+    avoid(name, compile::AvoidedBy::kCheck, health_.unhealthy(name));
     if (const auto avoided = avoided_.find(name); avoided != avoided_.end()) input.avoided = &avoided->second;
     auto result = compile::plan_service(input, node_);
     planned = std::move(result.plans);
@@ -169,7 +189,7 @@ void Services::update_caller(const model::ObjectName& name, const state::Snapsho
   if (!pod) return;
   const auto version = pod->labels.find("version");
   const cf_svc_caller caller{version == pod->labels.end() ? 0 : compile::fnv1a(version->second),
-                             compile::fnv1a(name.ns + "/" + name.name)};
+                             compile::caller_hash(name.ns + "/" + name.name)};
   const auto note = [&](const Result<std::uint64_t>& id, cf_svc_caller_kind kind) {
     if (!id) {
       caller_refusals_[name] = fmt::format("Pod {}/{}: {}", name.ns, name.name, id.error().to_string());
@@ -206,7 +226,7 @@ std::vector<control::ServiceRow> Services::rows() const {
     const auto service = snapshot->services.find(key.service);
     auto input = service ? input_of(*service, *snapshot) : compile::ServiceInput{};
     input.set = overrides_.find(key.service);
-    out.push_back(service_row(key, entry, input, *tables_));
+    out.push_back(service_row(key, entry, input, *tables_, health_));
     if (const auto found = plan_refusals_.find(key.service); found != plan_refusals_.end()) {
       auto& problems = out.back().problems;
       problems.insert(problems.end(), found->second.begin(), found->second.end());
@@ -228,6 +248,22 @@ std::vector<Services::Use> Services::usage() const {
           {map_name(Map::kSubsets), used.subsets, limit.subsets},
           {map_name(Map::kSlots), used.slots, limit.slots},
           {map_name(Map::kBackends), used.backends, limit.backends}};
+}
+
+Services::Backends Services::backends() const {
+  const std::lock_guard lock(mutex_);
+  Backends out;
+  for (const auto& [key, entry] : book_.entries()) {
+    out.available += entry.image.backends.size();
+    if (entry.plan.panic) ++out.panics;
+    for (const auto& [backend, reasons] : entry.plan.avoided) {
+      out.available -= entry.image.backends.count(backend);
+      const bool drained = reasons.contains(compile::AvoidedBy::kDrain);
+      const bool ejected = reasons.contains(compile::AvoidedBy::kEjection);
+      ++(drained ? out.drained : ejected ? out.ejected : out.unhealthy);
+    }
+  }
+  return out;
 }
 
 std::vector<std::string> Services::refusals() const {

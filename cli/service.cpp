@@ -60,6 +60,8 @@ void describe_one(const ordered_json& service) {
                                                     {"ACTIVE", "/active"},
                                                     {"CHOSEN", "/chosen"},
                                                     {"STATE", "/state"},
+                                                    {"SINCE", "/since"},
+                                                    {"WHY", "/reason"},
                                                     {"NUMBER", "/number"}}));
 }
 

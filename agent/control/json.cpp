@@ -122,7 +122,8 @@ ordered_json to_json(const ServiceRow& row) {
                         {"active", backend.active},
                         {"chosen", backend.chosen},
                         {"state", backend.state},
-                        {"reason", backend.reason}});
+                        {"reason", backend.reason},
+                        {"since", backend.since ? ordered_json(time_text(*backend.since)) : ordered_json(nullptr)}});
   }
   ordered_json subsets = ordered_json::array();
   for (const auto& subset : row.subsets) {

@@ -2,7 +2,9 @@
 // What the control API shows of services.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +20,10 @@ struct BackendRow {
   double share = 0;          // of the callers, without regard to their version; 0 to 1
   std::uint64_t active = 0;  // live connections of this machine's callers
   std::uint64_t chosen = 0;  // times chosen since it is there
-  std::string state;         // "ready", "drained", "unhealthy"... (compile/backend_facts.h)
-  std::string reason;        // in words, where there is more to say
+  // compile/backend_facts.h; where it is ready and a check asks it "healthy", or "unchecked" before the first result.
+  std::string state;
+  std::string reason;  // in words, where there is more to say, such as the latest check's result
+  std::optional<std::chrono::system_clock::time_point> since;  // of what its checks say
 };
 
 struct SubsetRow {
