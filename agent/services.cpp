@@ -65,6 +65,8 @@ const char* algorithm_name(cf_svc_algorithm algorithm) {
       return "LeastConnections";
     case CF_SVC_HASH:
       return "ConsistentHash";
+    case CF_SVC_LEAST_LATENCY:
+      return "LeastLatency";
   }
   return "";
 }
@@ -208,7 +210,7 @@ std::vector<control::ServiceRow> Services::rows() const {
     row.number = entry.number;
     row.algorithm = algorithm_name(entry.plan.algorithm);
     row.affinity_s = entry.plan.affinity_s;
-    row.max_connections = entry.plan.max_connections;
+    row.max_connections = entry.plan.circuit_breaker.max_connections;
     cf_service_load load{};
     load_of("svc_load", entry.number, load);
     row.active = load.active;

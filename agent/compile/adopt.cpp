@@ -104,7 +104,8 @@ AdoptedMaps adopt(const std::map<Map, MapContents>& contents) {
     ServiceImage image;
     image.algorithm = static_cast<cf_svc_algorithm>(service->algorithm);
     image.affinity_s = service->affinity_s;
-    image.max_connections = service->max_connections;
+    image.circuit_breaker = {service->max_connections, service->max_pending,
+                             (service->flags & CF_SVC_REFUSE_EPERM) != 0};
     image.protocol = addresses.front().protocol;
     bool whole = read_table(reader, service->table, service->size, number, image.table, image.backends);
     numbers.table = std::max(numbers.table, service->table + 1);

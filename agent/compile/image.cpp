@@ -63,7 +63,7 @@ ServiceImage place(const ServicePlan& plan, const std::vector<Frontend>& fronten
   std::sort(image.frontends.begin(), image.frontends.end());
   image.algorithm = plan.algorithm;
   image.affinity_s = plan.affinity_s;
-  image.max_connections = plan.max_connections;
+  image.circuit_breaker = plan.circuit_breaker;
   image.protocol = plan.protocol;
   const auto number_of = [&](const Backend& backend) {
     if (image.backends.count(backend)) return;

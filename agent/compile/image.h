@@ -31,7 +31,7 @@ struct ServiceImage {
   std::vector<Frontend> frontends;  // sorted
   cf_svc_algorithm algorithm = CF_SVC_ROUND_ROBIN;
   std::uint32_t affinity_s = 0;
-  std::uint32_t max_connections = 0;
+  model::CircuitBreaker circuit_breaker{};
   model::Protocol protocol = model::Protocol::kTcp;
   std::map<Backend, std::uint32_t> backends;
   TableImage table;

@@ -192,6 +192,8 @@ cf_svc_algorithm algorithm_of(const model::TrafficPolicy* policy, std::vector<st
       return CF_SVC_ROUND_ROBIN;
     case Algorithm::kConsistentHash:
       return CF_SVC_HASH;
+    case Algorithm::kLeastLatency:  // of two slots: a weight is so many slots more
+      return CF_SVC_LEAST_LATENCY;
     case Algorithm::kRoundRobin:
     case Algorithm::kWeighted:
       break;
@@ -234,7 +236,7 @@ PlannedService plan_service(const ServiceInput& input, const NodeContext& node) 
       plan.protocol = port.protocol;
       plan.algorithm = algorithm_of(input.policy, out.refusals);
       plan.affinity_s = static_cast<std::uint32_t>(service.affinity_timeout.count());
-      plan.max_connections = input.policy ? input.policy->max_connections : 0;
+      if (input.policy) plan.circuit_breaker = input.policy->circuit_breaker;
       const auto ready = usable(in_scope(candidates_of(input, port, v4), service, node), service);
       const auto candidates = near_first(available(ready, input, plan), service, node);
       plan.slots = slots_of(candidates, shares_of(candidates, input.policy), input.policy, out.refusals);

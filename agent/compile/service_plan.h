@@ -49,7 +49,7 @@ struct ServicePlan {
   std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends;  // sorted; the cluster IP's first
   cf_svc_algorithm algorithm = CF_SVC_ROUND_ROBIN;
   std::uint32_t affinity_s = 0;
-  std::uint32_t max_connections = 0;
+  model::CircuitBreaker circuit_breaker{};
   Slots slots;                              // empty: connecting is refused
   std::map<std::string, Slots> by_version;  // for callers of that version; not empty
   // Ready, but something speaks against them.  They are in the slots all the same where `panic` is set, but the

@@ -158,7 +158,7 @@ TEST_CASE("the circuit breaker refuses what is above its limit, and lets in agai
   Mesh mesh;
   std::array<Backend, 1> backends;
   auto plan = plan_of(backends);
-  plan.max_connections = 3;
+  plan.circuit_breaker.max_connections = 3;
   mesh.set(plan);
   std::vector<Fd> open;
   for (int i = 0; i < 3; ++i) open.push_back(connected(kService, 80));

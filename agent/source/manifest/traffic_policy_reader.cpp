@@ -106,7 +106,8 @@ model::TrafficPolicy read_traffic_policy(const Field& object) {
   }
   const Field breaker = spec["circuitBreaker"];
   breaker.only({"maxConnections"});
-  policy.max_connections = static_cast<std::uint32_t>(breaker["maxConnections"].number(1, kConnectionsMax).value_or(0));
+  policy.circuit_breaker.max_connections =
+      static_cast<std::uint32_t>(breaker["maxConnections"].number(1, kConnectionsMax).value_or(0));
   return policy;
 }
 
