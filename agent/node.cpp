@@ -269,6 +269,28 @@ std::vector<std::string> Node::service_refusals() const {
   return services_ ? services_->refusals() : std::vector<std::string>{};
 }
 
+namespace {
+
+tl::unexpected<control::Refused> no_services() {
+  return tl::make_unexpected(
+      control::Refused{404, {"this agent follows no services", "start it with --manifests DIR"}});
+}
+
+}  // namespace
+
+control::Done Node::set_weights(const std::string& service,
+                                const std::vector<std::pair<std::string, std::uint32_t>>& weights) {
+  return services_ ? services_->set_weights(service, weights) : no_services();
+}
+
+control::Done Node::reset_weights(const std::string& service) {
+  return services_ ? services_->reset_weights(service) : no_services();
+}
+
+control::Done Node::set_drained(const std::string& service, const std::string& backend, bool drained) {
+  return services_ ? services_->set_drained(service, backend, drained) : no_services();
+}
+
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }
 
 std::uint64_t Node::cursor_since(std::chrono::system_clock::time_point since) const { return log_.cursor_since(since); }

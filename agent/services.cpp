@@ -3,6 +3,7 @@
 
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstring>
@@ -11,6 +12,8 @@
 #include "agent/compile/adopt.h"
 #include "agent/compile/shares.h"
 #include "agent/kernel/namespaces.h"
+#include "agent/service_rows.h"
+#include "agent/state/overrides.h"
 
 namespace cortexflow {
 namespace {
@@ -50,28 +53,8 @@ std::vector<model::IpAddress> node_addresses() {
   return out;
 }
 
-std::string address_text(const model::IpAddress& address, std::uint16_t port) {
-  return address.is_v4() ? fmt::format("{}:{}", address.to_string(), port)
-                         : fmt::format("[{}]:{}", address.to_string(), port);
-}
-
-const char* algorithm_name(cf_svc_algorithm algorithm) {
-  switch (algorithm) {
-    case CF_SVC_ROUND_ROBIN:
-      return "RoundRobin";
-    case CF_SVC_RANDOM:
-      return "Random";
-    case CF_SVC_LEAST_CONNECTIONS:
-      return "LeastConnections";
-    case CF_SVC_HASH:
-      return "ConsistentHash";
-    case CF_SVC_LEAST_LATENCY:
-      return "LeastLatency";
-  }
-  return "";
-}
-
-// Everything that the service's meaning depends on, from the snapshot, which has to outlive it.
+// Everything that the service's meaning depends on, from the snapshot, which has to outlive it; but the operator's
+// part.
 compile::ServiceInput input_of(const model::Service& service, const state::Snapshot& snapshot) {
   compile::ServiceInput input;
   input.service = &service;
@@ -96,7 +79,8 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   auto tables = kernel::ServiceTables::open({cgroup_root, settings.pin_path, settings.keep_services_on_exit});
   if (!tables) return tl::make_unexpected(std::move(tables.error()));
   std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables),
-                                                  {settings.node_name, settings.zone, node_addresses()}, cgroup_root));
+                                                  {settings.node_name, settings.zone, node_addresses()}, cgroup_root,
+                                                  OverrideBook::open(settings.state_dir + "/overrides.json")));
   std::vector<Error> errors;
   services->take_over(errors);
   if (const auto first = services->manifests_.poll(Clock::now())) services->update(*first, errors);
@@ -107,11 +91,12 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
 }
 
 Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,
-                   compile::NodeContext node, std::string cgroup_root)
+                   compile::NodeContext node, std::string cgroup_root, OverrideBook overrides)
     : manifests_(std::move(manifests)),
       tables_(std::move(tables)),
       node_(std::move(node)),
-      cgroup_root_(std::move(cgroup_root)) {}
+      cgroup_root_(std::move(cgroup_root)),
+      overrides_(std::move(overrides)) {}
 
 void Services::take_over(std::vector<Error>& errors) {
   if (!tables_->adopted()) return;
@@ -135,19 +120,53 @@ std::vector<Error> Services::poll() {
 void Services::update(const model::SourceUpdate& changes, std::vector<Error>& errors) {
   const std::lock_guard lock(mutex_);
   const auto update = desired_.apply(0, changes);
-  const auto& snapshot = *update.snapshot;
-  for (const auto& pod : update.touched.pods) update_caller(pod, snapshot, errors);
+  for (const auto& pod : update.touched.pods) update_caller(pod, *update.snapshot, errors);
+  for (const auto& name : update.touched.services) drop_gone_override(name, *update.snapshot, errors);
+  replan(update.touched.services, errors);
+}
+
+void Services::drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
+                                  std::vector<Error>& errors) {
+  const auto* set = overrides_.find(service);
+  if (!set) return;
+  auto left = *set;
+  for (const auto& said : state::drop_gone(snapshot, service, left)) {
+    spdlog::warn("{}", said);
+    dropped_.push_back(said);
+    if (dropped_.size() > kDroppedKept) dropped_.pop_front();
+  }
+  if (auto kept = overrides_.set(service, std::move(left)); !kept) errors.push_back(std::move(kept.error()));
+}
+
+void Services::replan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
+  const auto snapshot = desired_.snapshot();
   std::map<model::ObjectName, std::vector<compile::ServicePlan>> plans;
-  for (const auto& name : update.touched.services) {
+  for (const auto& name : services) {
     plan_refusals_.erase(name);
     auto& planned = plans[name];
-    const auto service = snapshot.services.find(name);
+    const auto service = snapshot->services.find(name);
     if (!service) continue;
-    auto result = compile::plan_service(input_of(*service, snapshot), node_);
+    auto input = input_of(*service, *snapshot);
+    input.set = overrides_.find(name);
+    const auto avoided = avoided_of(name);
+    input.avoided = &avoided;
+    auto result = compile::plan_service(input, node_);
     planned = std::move(result.plans);
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
   }
   write(book_.update(plans), errors);
+}
+
+compile::AvoidedBackends Services::avoided_of(const model::ObjectName& service) const {
+  compile::AvoidedBackends out;
+  const auto* set = overrides_.find(service);
+  if (!set) return out;
+  for (const auto& backend : set->drained) {
+    for (const auto protocol : {model::Protocol::kTcp, model::Protocol::kUdp}) {
+      out[{backend.address, backend.port, protocol}][compile::AvoidedBy::kDrain] = "drained by the operator";
+    }
+  }
+  return out;
 }
 
 void Services::update_caller(const model::ObjectName& name, const state::Snapshot& snapshot,
@@ -193,48 +212,69 @@ void Services::write(const std::vector<compile::Operation>& operations, std::vec
 }
 
 std::vector<control::ServiceRow> Services::rows() const {
-  const auto load_of = [this](const char* map, std::uint32_t number, auto& load) {
-    if (const auto value = tables_->find(map, octets(number)); value && value->size() == sizeof load) {
-      std::memcpy(&load, value->data(), sizeof load);
-    }
-  };
   const std::lock_guard lock(mutex_);
+  const auto snapshot = desired_.snapshot();
   std::vector<control::ServiceRow> out;
   for (const auto& [key, entry] : book_.entries()) {
-    control::ServiceRow row;
-    row.ns = key.service.ns;
-    row.name = key.service.name;
-    row.port_name = key.port_name;
-    row.protocol = key.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
-    for (const auto& [address, port] : entry.plan.frontends) row.addresses.push_back(address_text(address, port));
-    row.number = entry.number;
-    row.algorithm = algorithm_name(entry.plan.algorithm);
-    row.affinity_s = entry.plan.affinity_s;
-    row.max_connections = entry.plan.circuit_breaker.max_connections;
-    cf_service_load load{};
-    load_of("svc_load", entry.number, load);
-    row.active = load.active;
-    row.refused = load.refused;
-    for (const auto& [backend, number] : entry.image.backends) {
-      cf_backend_load its{};
-      load_of("svc_load_be", number, its);
-      const auto slots = std::count(entry.image.table.slots.begin(), entry.image.table.slots.end(), number);
-      const auto all = std::max<std::size_t>(1, entry.image.table.slots.size());
-      row.backends.push_back({address_text(backend.address, backend.port), number,
-                              static_cast<double>(slots) / static_cast<double>(all), its.active, its.chosen});
-    }
-    for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
-    if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);
-    for (const auto& frontend : entry.contested) {
-      row.problems.push_back(fmt::format("{} is another service's", address_text(frontend.address, frontend.port)));
-    }
-    if (entry.image.table.slots.empty()) row.problems.emplace_back("no backend is ready: connecting is refused");
+    const auto service = snapshot->services.find(key.service);
+    auto input = service ? input_of(*service, *snapshot) : compile::ServiceInput{};
+    input.set = overrides_.find(key.service);
+    out.push_back(service_row(key, entry, input, *tables_));
     if (const auto found = plan_refusals_.find(key.service); found != plan_refusals_.end()) {
-      row.problems.insert(row.problems.end(), found->second.begin(), found->second.end());
+      auto& problems = out.back().problems;
+      problems.insert(problems.end(), found->second.begin(), found->second.end());
     }
-    out.push_back(std::move(row));
   }
   return out;
+}
+
+control::Done Services::set_weights(const std::string& service,
+                                    const std::vector<std::pair<std::string, std::uint32_t>>& weights) {
+  return change_override(service, [&](const model::ObjectName& name, const model::ServiceOverride& now) {
+    return state::set_weights(*desired_.snapshot(), name, now, weights);
+  });
+}
+
+control::Done Services::reset_weights(const std::string& service) {
+  return change_override(service, [&](const model::ObjectName& name, const model::ServiceOverride& now) {
+    return state::reset_weights(*desired_.snapshot(), name, now);
+  });
+}
+
+control::Done Services::set_drained(const std::string& service, const std::string& backend, bool drained) {
+  return change_override(service, [&](const model::ObjectName& name, const model::ServiceOverride& now) {
+    return state::set_drained(*desired_.snapshot(), name, now, backend, drained);
+  });
+}
+
+control::Done Services::change_override(const std::string& service, const OverrideChange& change) {
+  const auto slash = service.find('/');
+  if (slash == std::string::npos) {
+    return tl::make_unexpected(control::Refused{400, {service + ": expected NAMESPACE/NAME", ""}});
+  }
+  const model::ObjectName name{service.substr(0, slash), service.substr(slash + 1)};
+  const std::lock_guard lock(mutex_);
+  const auto* set = overrides_.find(name);
+  auto changed = change(name, set ? *set : model::ServiceOverride{});
+  if (!changed) {
+    using Kind = state::OverrideRefusal::Kind;
+    const auto kind = changed.error().kind;
+    const int status = kind == Kind::kUnknown ? 404 : kind == Kind::kInvalid ? 400 : 507;
+    return tl::make_unexpected(control::Refused{status, std::move(changed.error().error)});
+  }
+  if (!set && !changed->empty() && overrides_.size() >= state::kOverridesMax) {
+    return tl::make_unexpected(
+        control::Refused{507,
+                         {fmt::format("{} services have settings of the operator, more are refused", overrides_.size()),
+                          "take some back (cfcli lb reset, cfcli lb undrain)"}});
+  }
+  if (auto kept = overrides_.set(name, std::move(*changed)); !kept) {
+    return tl::make_unexpected(control::Refused{500, std::move(kept.error())});
+  }
+  std::vector<Error> errors;
+  replan({name}, errors);
+  if (!errors.empty()) return tl::make_unexpected(control::Refused{500, std::move(errors.front())});
+  return {};
 }
 
 std::vector<Services::Use> Services::usage() const {
@@ -254,6 +294,7 @@ std::vector<std::string> Services::refusals() const {
   std::vector<std::string> out;
   for (const auto& refusal : desired_.refusals()) out.push_back(refusal.to_string());
   for (const auto& [pod, words] : caller_refusals_) out.push_back(words);
+  out.insert(out.end(), dropped_.begin(), dropped_.end());
   return out;
 }
 

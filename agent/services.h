@@ -4,24 +4,30 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "agent/base/result.h"
 #include "agent/compile/service_book.h"
+#include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
 #include "agent/kernel/service_tables.h"
+#include "agent/override_book.h"
 #include "agent/source/manifest/manifest_source.h"
 #include "agent/source/settings.h"
 #include "agent/state/desired_state.h"
+#include "agent/state/overrides.h"
 
 namespace cortexflow {
 
-class Services {
+class Services : public control::ServiceOperator {
  public:
   using Clock = source::ManifestSource::Time::clock;
 
@@ -35,6 +41,10 @@ class Services {
   [[nodiscard]] std::vector<Error> poll();
 
   [[nodiscard]] std::vector<control::ServiceRow> rows() const;
+  control::Done set_weights(const std::string& service,
+                            const std::vector<std::pair<std::string, std::uint32_t>>& weights) override;
+  control::Done reset_weights(const std::string& service) override;
+  control::Done set_drained(const std::string& service, const std::string& backend, bool drained) override;
   [[nodiscard]] std::vector<std::string> refusals() const;
   struct Use {
     const char* map;
@@ -45,10 +55,18 @@ class Services {
 
  private:
   Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, compile::NodeContext node,
-           std::string cgroup_root);
+           std::string cgroup_root, OverrideBook overrides);
 
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
+  void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
+                          std::vector<Error>& errors);
+  // Plans these anew from the snapshot and what is set on top of it, and writes what has changed.
+  void replan(const std::set<model::ObjectName>& services, std::vector<Error>& errors);
+  [[nodiscard]] compile::AvoidedBackends avoided_of(const model::ObjectName& service) const;
+  using OverrideChange =
+      std::function<state::Overridden<model::ServiceOverride>(const model::ObjectName&, const model::ServiceOverride&)>;
+  control::Done change_override(const std::string& service, const OverrideChange& change);
   void update_caller(const model::ObjectName& pod, const state::Snapshot& snapshot, std::vector<Error>& errors);
   void write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors);
 
@@ -57,7 +75,10 @@ class Services {
   compile::NodeContext node_;
   std::string cgroup_root_;
 
-  mutable std::mutex mutex_;  // what rows() and refusals() read
+  mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
+  OverrideBook overrides_;
+  static constexpr std::size_t kDroppedKept = 100;
+  std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words
   state::DesiredState desired_{{source::kManifestSource}};
   compile::ServiceBook book_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;

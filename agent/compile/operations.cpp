@@ -61,16 +61,20 @@ class Writer {
 void backends(Writer& writer, const Step& step) {
   if (step.after) {
     for (const auto& [backend, number] : step.after->backends) {
+      bool there = false;
       if (step.before) {
         const auto had = step.before->backends.find(backend);
-        if (had != step.before->backends.end() && had->second == number) continue;
+        there = had != step.before->backends.end() && had->second == number;
       }
+      const bool drained = step.after->drained.contains(backend);
+      if (there && step.before->drained.contains(backend) == drained) continue;
       cf_backend value{};
       std::copy(backend.address.octets.begin(), backend.address.octets.end(), value.address);
       value.port = backend.port;
       value.protocol = static_cast<std::uint8_t>(step.after->protocol);
       value.service = step.service;
-      writer.put(kBackends, Map::kBackendLoads, number, cf_backend_load{});
+      value.flags = drained ? CF_SVC_BACKEND_DRAINED : 0;
+      if (!there) writer.put(kBackends, Map::kBackendLoads, number, cf_backend_load{});
       writer.put(kBackends, Map::kBackends, number, value);
     }
   }

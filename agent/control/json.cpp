@@ -25,6 +25,14 @@ ordered_json workload_json(const model::Workload& workload) {
           {"pod_uid", workload.pod_uid}};
 }
 
+ordered_json connections_json(const ConnectionRow& row) {
+  return {{"results", row.results},
+          {"failed", row.failed},
+          {"connect_mean_seconds", row.connect_mean_s},
+          {"connect_recent_seconds", row.connect_recent_s},
+          {"round_trip_seconds", row.round_trip_s}};
+}
+
 }  // namespace
 
 std::string_view outcome_name(model::DnsOutcome outcome) { return kOutcomes.at(static_cast<std::size_t>(outcome)); }
@@ -114,9 +122,24 @@ ordered_json to_json(const ServiceRow& row) {
   for (const auto& backend : row.backends) {
     backends.push_back({{"address", backend.address},
                         {"number", backend.number},
+                        {"pod", backend.pod},
+                        {"subset", backend.subset},
+                        {"weight", backend.weight},
+                        {"weight_set", backend.weight_set},
                         {"share", backend.share},
                         {"active", backend.active},
-                        {"chosen", backend.chosen}});
+                        {"chosen", backend.chosen},
+                        {"connections", connections_json(backend.connections)},
+                        {"state", backend.state},
+                        {"reason", backend.reason}});
+  }
+  ordered_json subsets = ordered_json::array();
+  for (const auto& subset : row.subsets) {
+    subsets.push_back({{"name", subset.name},
+                       {"weight", subset.weight},
+                       {"manifest_weight", subset.manifest_weight},
+                       {"weight_set", subset.weight_set},
+                       {"share", subset.share}});
   }
   return {{"name", row.ns + "/" + row.name},
           {"port", row.port_name},
@@ -126,8 +149,11 @@ ordered_json to_json(const ServiceRow& row) {
           {"algorithm", row.algorithm},
           {"affinity_seconds", row.affinity_s},
           {"max_connections", row.max_connections},
+          {"max_pending_connections", row.max_pending},
           {"active", row.active},
+          {"pending", row.pending},
           {"refused", row.refused},
+          {"subsets", subsets},
           {"backends", backends},
           {"versions", row.versions},
           {"problems", row.problems}};

@@ -19,6 +19,5 @@ namespace cortexflow::control {
 [[nodiscard]] nlohmann::ordered_json to_json(const BpfProgram& program);
 [[nodiscard]] nlohmann::ordered_json to_json(const WorkloadRow& row);
 [[nodiscard]] nlohmann::ordered_json to_json(const ServiceRow& row);
-[[nodiscard]] nlohmann::ordered_json to_json(const ServiceRow& row);
 
 }  // namespace cortexflow::control

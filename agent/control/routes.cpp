@@ -8,6 +8,7 @@
 #include "agent/control/json.h"
 #include "agent/control/lookup_stream.h"
 #include "agent/control/openapi.h"
+#include "agent/control/response.h"
 #include "agent/control/server.h"
 
 namespace cortexflow::control {
@@ -16,19 +17,18 @@ namespace {
 using nlohmann::ordered_json;
 using std::chrono::system_clock;
 
-constexpr const char* kJson = "application/json";
 constexpr std::uint64_t kLogLines = 100;
 constexpr std::uint64_t kLogLinesMax = 1000;
 
-std::string dump(const ordered_json& json) {
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
-void answer(httplib::Response& response, const ordered_json& json) { response.set_content(dump(json), kJson); }
-
-void refuse(httplib::Response& response, int status, const Error& error) {
-  response.status = status;
-  answer(response, {{"error", {{"message", error.message}, {"next_step", error.next_step}}}});
+std::vector<std::string> methods_of(const std::string& path) {
+  std::vector<std::string> methods;
+  for (const auto& route : Server::routes()) {
+    if (route.path == path) methods.insert(methods.end(), {"GET", "HEAD"});
+  }
+  for (const auto& write : Server::writes()) {
+    if (write.path == path) methods.push_back(write.method);
+  }
+  return methods;
 }
 
 template <typename Rows>
@@ -63,16 +63,17 @@ void Server::add_routes() {
       (this->*route.serve)(parameters, response);
     });
   }
+  add_writes();
   // For what no route took.
   http_->set_error_handler([](const httplib::Request& request, httplib::Response& response) {
     if (!response.body.empty()) return;
-    const bool known = std::any_of(routes().begin(), routes().end(),
-                                   [&request](const Route& route) { return route.path == request.path; });
+    const auto methods = methods_of(request.path);
     if (response.status == 413) {
-      refuse(response, 413, {"the request's body is too large", "send none: nothing here takes one"});
-    } else if (known && request.method != "GET" && request.method != "HEAD") {
-      response.set_header("Allow", "GET, HEAD");
-      refuse(response, 405, {fmt::format("{} does not take {}", request.path, request.method), "use GET"});
+      refuse(response, 413, {"the request's body is too large", "see GET /v1/openapi.json"});
+    } else if (!methods.empty() && std::find(methods.begin(), methods.end(), request.method) == methods.end()) {
+      const auto allowed = fmt::format("{}", fmt::join(methods, ", "));
+      response.set_header("Allow", allowed);
+      refuse(response, 405, {fmt::format("{} does not take {}", request.path, request.method), "use " + allowed});
     } else if (response.status == 404) {
       refuse(response, 404, {fmt::format("there is no {}", request.path), "see GET /v1/openapi.json"});
     } else {

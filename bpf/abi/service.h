@@ -105,11 +105,15 @@ struct cf_svc_slot {
 	__u32 backend;
 };
 
+enum cf_backend_flags {
+	CF_SVC_BACKEND_DRAINED = 1, /* in no table: keeps what it has, gets nobody new, clients with affinity neither */
+};
+
 struct cf_backend {
 	__u8 address[16];
 	__u16 port;
 	__u8 protocol;
-	__u8 pad;
+	__u8 flags;    /* enum cf_backend_flags */
 	__u32 service; /* whose it is: checked by the kernel, against numbers that changed under a reader */
 };
 CF_SVC_STATIC_ASSERT(sizeof(struct cf_backend) == 24, "cf_backend");

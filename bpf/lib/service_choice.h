@@ -198,7 +198,7 @@ static __always_inline enum choice choose(struct bpf_sock_addr *ctx, __u32 servi
 			if (kept && bpf_ktime_get_ns() - kept->last_ns <= s.affinity_s * 1000000000ULL) {
 				chosen->number = kept->backend;
 				backend = bpf_map_lookup_elem(&svc_backends, &chosen->number);
-				if (backend && backend->service != service)
+				if (backend && (backend->service != service || (backend->flags & CF_SVC_BACKEND_DRAINED)))
 					backend = NULL;
 			}
 		}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/service_rows.h"
+
+#include <cstring>
+#include <map>
+
+#include "agent/compile/backend_facts.h"
+#include "agent/compile/connection_results.h"
+
+namespace cortexflow {
+namespace {
+
+template <typename Load>
+Load load_of(const kernel::ServiceTables& tables, const char* map, std::uint32_t number) {
+  Load load{};
+  const std::string key(reinterpret_cast<const char*>(&number), sizeof number);
+  if (const auto value = tables.find(map, key); value && value->size() == sizeof load) {
+    std::memcpy(&load, value->data(), sizeof load);
+  }
+  return load;
+}
+
+double seconds(double us) { return us / 1e6; }
+
+control::ConnectionRow connections_of(const cf_backend_load& load) {
+  control::ConnectionRow row;
+  for (std::size_t i = 0; i < compile::kResultNames.size(); ++i)
+    row.results[compile::kResultNames[i]] = load.results[i];
+  row.failed = compile::failed_connects(load);
+  if (const auto established = load.results[CF_SVC_R_ESTABLISHED]; established != 0) {
+    row.connect_mean_s = seconds(static_cast<double>(load.connect_us) / static_cast<double>(established));
+  }
+  row.connect_recent_s = seconds(static_cast<double>(load.cost >> 32U));
+  row.round_trip_s = seconds(load.round_trip_us);
+  return row;
+}
+
+void add_backends(control::ServiceRow& row, const compile::Entry& entry, const compile::ServiceInput& input,
+                  const kernel::ServiceTables& tables) {
+  const auto& slots = entry.image.table.slots;
+  std::map<std::uint32_t, std::size_t> in_slots;
+  for (const auto number : slots) ++in_slots[number];
+  std::map<std::string, double> subset_shares;
+  for (auto& fact : compile::backend_facts(input, entry.plan)) {
+    control::BackendRow backend;
+    backend.address = address_text(fact.backend.address, fact.backend.port);
+    const auto number = entry.image.backends.find(fact.backend);
+    if (number != entry.image.backends.end()) {
+      backend.number = number->second;
+      const auto load = load_of<cf_backend_load>(tables, "svc_load_be", number->second);
+      backend.active = load.active;
+      backend.chosen = load.chosen;
+      backend.connections = connections_of(load);
+      if (!slots.empty()) {
+        backend.share = static_cast<double>(in_slots[number->second]) / static_cast<double>(slots.size());
+      }
+    }
+    subset_shares[fact.subset] += backend.share;
+    backend.pod = std::move(fact.pod);
+    backend.subset = std::move(fact.subset);
+    backend.weight = fact.weight;
+    backend.weight_set = fact.weight_set;
+    backend.state = std::move(fact.state);
+    backend.reason = std::move(fact.reason);
+    row.backends.push_back(std::move(backend));
+  }
+  for (auto& subset : compile::subset_facts(input)) {
+    const auto share = subset_shares[subset.name];
+    row.subsets.push_back({std::move(subset.name), subset.weight, subset.manifest_weight, subset.weight_set, share});
+  }
+}
+
+}  // namespace
+
+std::string address_text(const model::IpAddress& address, std::uint16_t port) {
+  return address.is_v4() ? fmt::format("{}:{}", address.to_string(), port)
+                         : fmt::format("[{}]:{}", address.to_string(), port);
+}
+
+const char* algorithm_name(std::uint8_t algorithm) {
+  switch (static_cast<cf_svc_algorithm>(algorithm)) {
+    case CF_SVC_ROUND_ROBIN:
+      return "RoundRobin";
+    case CF_SVC_RANDOM:
+      return "Random";
+    case CF_SVC_LEAST_CONNECTIONS:
+      return "LeastConnections";
+    case CF_SVC_HASH:
+      return "ConsistentHash";
+    case CF_SVC_LEAST_LATENCY:
+      return "LeastLatency";
+  }
+  return "";
+}
+
+control::ServiceRow service_row(const compile::PortKey& key, const compile::Entry& entry,
+                                const compile::ServiceInput& input, const kernel::ServiceTables& tables) {
+  control::ServiceRow row;
+  row.ns = key.service.ns;
+  row.name = key.service.name;
+  row.port_name = key.port_name;
+  row.protocol = key.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
+  for (const auto& [address, port] : entry.plan.frontends) row.addresses.push_back(address_text(address, port));
+  row.number = entry.number;
+  row.algorithm = algorithm_name(entry.plan.algorithm);
+  row.affinity_s = entry.plan.affinity_s;
+  row.max_connections = entry.plan.circuit_breaker.max_connections;
+  row.max_pending = entry.plan.circuit_breaker.max_pending;
+  const auto load = load_of<cf_service_load>(tables, "svc_load", entry.number);
+  row.active = load.active;
+  row.pending = load.pending;
+  row.refused = load.refused + load.refused_pending;
+  if (input.service) add_backends(row, entry, input, tables);
+  for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
+  if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);
+  for (const auto& frontend : entry.contested) {
+    row.problems.push_back(fmt::format("{} is another service's", address_text(frontend.address, frontend.port)));
+  }
+  if (entry.image.table.slots.empty()) row.problems.emplace_back("no backend is ready: connecting is refused");
+  return row;
+}
+
+}  // namespace cortexflow
