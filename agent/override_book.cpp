@@ -29,6 +29,12 @@ const model::ServiceOverride* OverrideBook::find(const model::ObjectName& servic
   return found == overrides_.end() ? nullptr : &found->second;
 }
 
+std::vector<model::ObjectName> OverrideBook::names() const {
+  std::vector<model::ObjectName> out;
+  for (const auto& [name, set] : overrides_) out.push_back(name);
+  return out;
+}
+
 Result<void> OverrideBook::set(const model::ObjectName& service, model::ServiceOverride now) {
   auto next = overrides_;
   if (now.empty()) {

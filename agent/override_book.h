@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "agent/base/result.h"
 #include "agent/model/service_override.h"
@@ -17,6 +18,7 @@ class OverrideBook {
 
   // Null: none.
   [[nodiscard]] const model::ServiceOverride* find(const model::ObjectName& service) const;
+  [[nodiscard]] std::vector<model::ObjectName> names() const;
   [[nodiscard]] std::size_t size() const { return overrides_.size(); }
   // On disk when it returns; as it was before where that fails.
   [[nodiscard]] Result<void> set(const model::ObjectName& service, model::ServiceOverride now);

@@ -84,6 +84,9 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   std::vector<Error> errors;
   services->take_over(errors);
   if (const auto first = services->manifests_.poll(Clock::now())) services->update(*first, errors);
+  for (const auto& name : services->overrides_.names()) {  // of services that went while no agent ran
+    services->drop_gone_override(name, *services->desired_.snapshot(), errors);
+  }
   services->write(services->book_.drop_unclaimed(), errors);
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
@@ -120,9 +123,13 @@ std::vector<Error> Services::poll() {
 void Services::update(const model::SourceUpdate& changes, std::vector<Error>& errors) {
   const std::lock_guard lock(mutex_);
   const auto update = desired_.apply(0, changes);
-  for (const auto& pod : update.touched.pods) update_caller(pod, *update.snapshot, errors);
-  for (const auto& name : update.touched.services) drop_gone_override(name, *update.snapshot, errors);
-  replan(update.touched.services, errors);
+  const auto& snapshot = *update.snapshot;
+  for (const auto& pod : update.touched.pods) update_caller(pod, snapshot, errors);
+  for (const auto& name : update.touched.services) {
+    drop_gone_override(name, snapshot, errors);
+    avoid_drained(name);
+  }
+  plan(update.touched.services, errors);
 }
 
 void Services::drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
@@ -138,18 +145,29 @@ void Services::drop_gone_override(const model::ObjectName& service, const state:
   if (auto kept = overrides_.set(service, std::move(left)); !kept) errors.push_back(std::move(kept.error()));
 }
 
-void Services::replan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
-  const auto snapshot = desired_.snapshot();
+void Services::avoid_drained(const model::ObjectName& service) {
+  std::map<compile::BackendPort, std::string> reasons;
+  if (const auto* set = overrides_.find(service)) {
+    for (const auto& backend : set->drained) {
+      for (const auto protocol : {model::Protocol::kTcp, model::Protocol::kUdp}) {
+        reasons[{backend.address, backend.port, protocol}] = "drained by the operator";
+      }
+    }
+  }
+  avoid(service, compile::AvoidedBy::kDrain, reasons);
+}
+
+void Services::plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
+  const auto& snapshot = *desired_.snapshot();
   std::map<model::ObjectName, std::vector<compile::ServicePlan>> plans;
   for (const auto& name : services) {
     plan_refusals_.erase(name);
     auto& planned = plans[name];
-    const auto service = snapshot->services.find(name);
+    const auto service = snapshot.services.find(name);
     if (!service) continue;
-    auto input = input_of(*service, *snapshot);
+    auto input = input_of(*service, snapshot);
     input.set = overrides_.find(name);
-    const auto avoided = avoided_of(name);
-    input.avoided = &avoided;
+    if (const auto avoided = avoided_.find(name); avoided != avoided_.end()) input.avoided = &avoided->second;
     auto result = compile::plan_service(input, node_);
     planned = std::move(result.plans);
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
@@ -157,16 +175,20 @@ void Services::replan(const std::set<model::ObjectName>& services, std::vector<E
   write(book_.update(plans), errors);
 }
 
-compile::AvoidedBackends Services::avoided_of(const model::ObjectName& service) const {
-  compile::AvoidedBackends out;
-  const auto* set = overrides_.find(service);
-  if (!set) return out;
-  for (const auto& backend : set->drained) {
-    for (const auto protocol : {model::Protocol::kTcp, model::Protocol::kUdp}) {
-      out[{backend.address, backend.port, protocol}][compile::AvoidedBy::kDrain] = "drained by the operator";
-    }
+bool Services::avoid(const model::ObjectName& service, compile::AvoidedBy by,
+                     const std::map<compile::BackendPort, std::string>& reasons) {
+  const auto found = avoided_.find(service);
+  compile::AvoidedBackends after = found == avoided_.end() ? compile::AvoidedBackends{} : found->second;
+  for (auto& [backend, parties] : after) parties.erase(by);
+  for (const auto& [backend, reason] : reasons) after[backend][by] = reason;
+  std::erase_if(after, [](const auto& entry) { return entry.second.empty(); });
+  if (found == avoided_.end() ? after.empty() : after == found->second) return false;
+  if (after.empty()) {
+    avoided_.erase(found);
+  } else {
+    avoided_[service] = std::move(after);
   }
-  return out;
+  return true;
 }
 
 void Services::update_caller(const model::ObjectName& name, const state::Snapshot& snapshot,
@@ -272,7 +294,8 @@ control::Done Services::change_override(const std::string& service, const Overri
     return tl::make_unexpected(control::Refused{500, std::move(kept.error())});
   }
   std::vector<Error> errors;
-  replan({name}, errors);
+  avoid_drained(name);
+  plan({name}, errors);
   if (!errors.empty()) return tl::make_unexpected(control::Refused{500, std::move(errors.front())});
   return {};
 }

@@ -61,12 +61,15 @@ class Services : public control::ServiceOperator {
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
   void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
                           std::vector<Error>& errors);
-  // Plans these anew from the snapshot and what is set on top of it, and writes what has changed.
-  void replan(const std::set<model::ObjectName>& services, std::vector<Error>& errors);
-  [[nodiscard]] compile::AvoidedBackends avoided_of(const model::ObjectName& service) const;
+  void avoid_drained(const model::ObjectName& service);
   using OverrideChange =
       std::function<state::Overridden<model::ServiceOverride>(const model::ObjectName&, const model::ServiceOverride&)>;
   control::Done change_override(const std::string& service, const OverrideChange& change);
+  // New plans of these services, from the latest snapshot, what is avoided now and what the operator has set.
+  void plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors);
+  // All that `by` has against the service's backends from now on; true where that is a change, which plan() brings in.
+  bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
+             const std::map<compile::BackendPort, std::string>& reasons);
   void update_caller(const model::ObjectName& pod, const state::Snapshot& snapshot, std::vector<Error>& errors);
   void write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors);
 
@@ -81,6 +84,7 @@ class Services : public control::ServiceOperator {
   std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words
   state::DesiredState desired_{{source::kManifestSource}};
   compile::ServiceBook book_;
+  std::map<model::ObjectName, compile::AvoidedBackends> avoided_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   std::map<model::ObjectName, std::vector<std::string>> caller_keys_;  // octets in svc_callers, by pod
   std::map<model::ObjectName, std::string> caller_refusals_;

@@ -12,11 +12,14 @@
 //     - {name: canary, labels: {version: canary}, weight: 10}
 //     matchCallerVersion: true           # callers labelled version=X reach the subset whose labels say version=X
 //     circuitBreaker: {maxConnections: 100, maxPendingConnections: 20, refuseWith: EPERM}  # or ECONNREFUSED
+//     health:                            # health_reader.cpp
+//       {type: HTTP, path: /healthz, interval: 30s, panicThreshold: 50}
 //     outlierDetection: {}               # outlier_reader.cpp
 //
 // A field that is not known is refused: a typing error must not pass for a default.
 #include <algorithm>
 
+#include "agent/source/manifest/health_reader.h"
 #include "agent/source/manifest/metadata.h"
 #include "agent/source/manifest/names.h"
 #include "agent/source/manifest/object_readers.h"
@@ -109,7 +112,8 @@ model::TrafficPolicy read_traffic_policy(const Field& object) {
   policy.name = read_metadata(object, NameRule::kDns1123Subdomain).name;
   const Field spec = object["spec"];
   if (!spec.present()) spec.expected("a mapping");
-  spec.only({"targetRefs", "loadBalancing", "subsets", "matchCallerVersion", "circuitBreaker", "outlierDetection"});
+  spec.only(
+      {"targetRefs", "loadBalancing", "subsets", "matchCallerVersion", "circuitBreaker", "health", "outlierDetection"});
   policy.services = read_targets(spec["targetRefs"]);
   read_load_balancing(spec["loadBalancing"], policy);
   policy.subsets = read_subsets(spec["subsets"]);
@@ -120,6 +124,7 @@ model::TrafficPolicy read_traffic_policy(const Field& object) {
     spec["matchCallerVersion"].refuse("expected a subset whose labels have a version");
   }
   policy.circuit_breaker = read_circuit_breaker(spec["circuitBreaker"]);
+  read_health(spec["health"], policy);
   if (const Field outlier = spec["outlierDetection"]; outlier.present()) {
     policy.outlier_detection = read_outlier_detection(outlier);
   }
