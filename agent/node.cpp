@@ -113,6 +113,9 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
     if (ticks >= kConsumesPerSweep) {
       ticks = 0;
       sweep();
+      if (services_) {
+        for (const auto& error : services_->judge_backends()) spdlog::error("services: {}", error.to_string());
+      }
       if (auto attached = tracer_->check_attached(); !attached) return attached;
     }
   }
@@ -202,6 +205,7 @@ sink::AgentFigures Node::figures() const {
                     {"refused_empty", counters[CF_SVC_C_REFUSED_EMPTY]},
                     {"refused_breaker", counters[CF_SVC_C_REFUSED_BREAKER]},
                     {"reversed", counters[CF_SVC_C_REVERSED]},
+                    {"refused_pending", counters[CF_SVC_C_REFUSED_PENDING]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
   }
@@ -226,7 +230,12 @@ control::Status Node::status() const {
   out.started = started_;
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
-  if (services_) out.functions.push_back({"services", "cgroup sock_addr", false, ""});
+  if (services_) {
+    out.functions.push_back({"services", "cgroup sock_addr", false, ""});
+    const auto& unwatched = services_->tables().unwatched();
+    out.functions.push_back(
+        {"service connections", unwatched.empty() ? "sock_ops" : "", !unwatched.empty(), unwatched});
+  }
   out.functions.push_back(
       {"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});
   for (const auto& map : now.maps) out.maps.push_back({map.name, map.entries, map.max_entries});

@@ -129,7 +129,29 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
     drop_gone_override(name, snapshot, errors);
     avoid_drained(name);
   }
+  for (const auto& name : update.touched.services) {
+    const auto service = snapshot.services.find(name);
+    const auto input = service ? input_of(*service, snapshot) : compile::ServiceInput{};
+    ejections_.set_policy(name, input.policy ? input.policy->outlier_detection : std::nullopt);
+    avoid(name, compile::AvoidedBy::kEjection, ejections_.ejected(name));
+  }
   plan(update.touched.services, errors);
+}
+
+std::vector<Error> Services::judge_backends() {
+  std::vector<Error> errors;
+  const std::lock_guard lock(mutex_);
+  const auto changed = ejections_.look(std::chrono::steady_clock::now(), book_, *tables_);
+  for (const auto& name : changed) {
+    const auto ejected = ejections_.ejected(name);
+    for (const auto& [backend, reason] : ejected) {
+      spdlog::info("service {}/{}: {} is ejected: {}", name.ns, name.name, address_text(backend.address, backend.port),
+                   reason);
+    }
+    avoid(name, compile::AvoidedBy::kEjection, ejected);
+  }
+  if (!changed.empty()) plan(changed, errors);
+  return errors;
 }
 
 void Services::drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
@@ -168,6 +190,7 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     auto input = input_of(*service, snapshot);
     input.set = overrides_.find(name);
     if (const auto avoided = avoided_.find(name); avoided != avoided_.end()) input.avoided = &avoided->second;
+    input.probation = ejections_.probation(name);
     auto result = compile::plan_service(input, node_);
     planned = std::move(result.plans);
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);

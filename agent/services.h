@@ -18,6 +18,7 @@
 #include "agent/compile/service_book.h"
 #include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
+#include "agent/ejections.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/override_book.h"
 #include "agent/source/manifest/manifest_source.h"
@@ -39,6 +40,8 @@ class Services : public control::ServiceOperator {
   [[nodiscard]] std::optional<Clock::time_point> due() const { return manifests_.due(); }
   // Writes what has changed.  Errors are those of the kernel's maps, said once each.
   [[nodiscard]] std::vector<Error> poll();
+  // Judges backends by how real connections to them went (policies with outlierDetection).  Errors as poll().
+  [[nodiscard]] std::vector<Error> judge_backends();
 
   [[nodiscard]] std::vector<control::ServiceRow> rows() const;
   control::Done set_weights(const std::string& service,
@@ -85,6 +88,7 @@ class Services : public control::ServiceOperator {
   state::DesiredState desired_{{source::kManifestSource}};
   compile::ServiceBook book_;
   std::map<model::ObjectName, compile::AvoidedBackends> avoided_;
+  Ejections ejections_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   std::map<model::ObjectName, std::vector<std::string>> caller_keys_;  // octets in svc_callers, by pod
   std::map<model::ObjectName, std::string> caller_refusals_;

@@ -79,6 +79,9 @@ ServiceImage place(const ServicePlan& plan, const std::vector<Frontend>& fronten
     number_of(backend);
     image.drained.insert(backend);
   }
+  for (const auto& backend : plan.probation) {
+    if (image.backends.contains(backend)) image.probation.insert(backend);
+  }
   image.table = place_table(plan.slots, image.backends, before ? &before->table : nullptr, numbers);
   for (const auto& [version, slots] : plan.by_version) {
     const auto key = fnv1a(version);

@@ -35,7 +35,8 @@ struct ServiceImage {
   model::CircuitBreaker circuit_breaker{};
   model::Protocol protocol = model::Protocol::kTcp;
   std::map<Backend, std::uint32_t> backends;
-  std::set<Backend> drained;  // of these, in no table: they stay for the connections that they have
+  std::set<Backend> drained;    // of these, in no table: they stay for the connections that they have
+  std::set<Backend> probation;  // likewise of these: one connection at a time
   TableImage table;
   std::map<std::uint64_t, TableImage> by_version;  // key: fnv1a of the version
   bool operator==(const ServiceImage&) const = default;

@@ -110,6 +110,14 @@ static __always_inline __u32 least_latency(__u32 table, __u32 size)
 	return cost_of(others) < cost_of(its) ? other : one;
 }
 
+/* A backend on probation has the one connection that it may have. */
+static __always_inline bool is_taken(__u32 backend)
+{
+	struct cf_backend_load *load = bpf_map_lookup_elem(&svc_load_be, &backend);
+
+	return load && load->active;
+}
+
 /* What was chosen, and in which counts the caller is by now. */
 struct chosen {
 	__u32 number;
@@ -133,6 +141,7 @@ static __always_inline enum choice choose(struct bpf_sock_addr *ctx, __u32 servi
 					  struct cf_backend *to, struct chosen *chosen)
 {
 	struct caller caller;
+	bool in_turn = false;
 
 	for (int i = 0; i < CHOICE_TRIES; i++) {
 		struct cf_service *found = bpf_map_lookup_elem(&svc_services, &service);
@@ -191,19 +200,22 @@ static __always_inline enum choice choose(struct bpf_sock_addr *ctx, __u32 servi
 			chosen->pending = limits_pending;
 		}
 
-		if (s.affinity_s) {
+		if (s.affinity_s && !in_turn) {
 			struct cf_svc_affinity_key key = {.client = caller.netns, .service = service};
 			struct cf_svc_affinity *kept = bpf_map_lookup_elem(&svc_affinity, &key);
 
 			if (kept && bpf_ktime_get_ns() - kept->last_ns <= s.affinity_s * 1000000000ULL) {
 				chosen->number = kept->backend;
 				backend = bpf_map_lookup_elem(&svc_backends, &chosen->number);
-				if (backend && (backend->service != service || (backend->flags & CF_SVC_BACKEND_DRAINED)))
+				if (backend &&
+				    (backend->service != service || (backend->flags & CF_SVC_BACKEND_DRAINED)))
 					backend = NULL;
 			}
 		}
 		if (!backend) {
-			if (s.algorithm == CF_SVC_RANDOM)
+			if (in_turn)
+				index = cursor % size;
+			else if (s.algorithm == CF_SVC_RANDOM)
 				index = bpf_get_prandom_u32() % size;
 			else if (s.algorithm == CF_SVC_HASH)
 				index = caller.hash % size;
@@ -217,6 +229,12 @@ static __always_inline enum choice choose(struct bpf_sock_addr *ctx, __u32 servi
 		}
 		if (!backend) {
 			svc_count(CF_SVC_C_RETRIED);
+			continue;
+		}
+		/* The next slot in turn instead; in the end the backend all the same, rather than none. */
+		if (connecting && i + 1 < CHOICE_TRIES && (backend->flags & CF_SVC_BACKEND_PROBATION) &&
+		    is_taken(chosen->number)) {
+			in_turn = true;
 			continue;
 		}
 		*to = *backend;
