@@ -274,6 +274,10 @@ std::vector<control::ServiceRow> Node::services() const {
   return services_ ? services_->rows() : std::vector<control::ServiceRow>{};
 }
 
+std::vector<sink::ServiceFigures> Node::service_figures() const {
+  return services_ ? services_->figures() : std::vector<sink::ServiceFigures>{};
+}
+
 std::vector<std::string> Node::service_refusals() const {
   return services_ ? services_->refusals() : std::vector<std::string>{};
 }

@@ -144,7 +144,12 @@ std::vector<Error> Services::judge_backends() {
   const auto changed = ejections_.look(std::chrono::steady_clock::now(), book_, *tables_);
   for (const auto& name : changed) {
     const auto ejected = ejections_.ejected(name);
+    const auto known = avoided_.find(name);
     for (const auto& [backend, reason] : ejected) {
+      if (known != avoided_.end()) {
+        const auto had = known->second.find(backend);
+        if (had != known->second.end() && had->second.contains(compile::AvoidedBy::kEjection)) continue;
+      }
       spdlog::info("service {}/{}: {} is ejected: {}", name.ns, name.name, address_text(backend.address, backend.port),
                    reason);
     }
@@ -195,7 +200,42 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     planned = std::move(result.plans);
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
   }
-  write(book_.update(plans), errors);
+  const auto before = backends_of(plans);
+  const auto operations = book_.update(plans);
+  const auto after = backends_of(plans);
+  for (const auto& [number, service] : before) {
+    if (!after.contains(number)) totals_.retire(service, number, *tables_);
+  }
+  for (const auto& [name, wanted] : plans) {
+    if (wanted.empty()) totals_.forget(name);
+  }
+  write(operations, errors);
+}
+
+std::map<std::uint32_t, model::ObjectName> Services::backends_of(
+    const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const {
+  std::map<std::uint32_t, model::ObjectName> out;
+  const auto& entries = book_.entries();
+  for (const auto& [name, plans] : services) {
+    for (auto it = entries.lower_bound(compile::PortKey{name, "", model::Protocol{}, false});
+         it != entries.end() && it->first.service == name; ++it) {
+      for (const auto& [backend, number] : it->second.image.backends) out[number] = name;
+    }
+  }
+  return out;
+}
+
+std::vector<sink::ServiceFigures> Services::figures() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<sink::ServiceFigures> out;
+  for (auto& [name, service] : totals_.read(book_, *tables_)) {
+    const auto ejection = ejections_.figures(name);
+    service.ejections = ejection.ejections;
+    service.spared = ejection.spared;
+    service.ejected = ejections_.ejected(name).size();
+    out.push_back(std::move(service));
+  }
+  return out;
 }
 
 bool Services::avoid(const model::ObjectName& service, compile::AvoidedBy by,

@@ -16,6 +16,7 @@
 
 #include "agent/base/result.h"
 #include "agent/compile/service_book.h"
+#include "agent/connection_totals.h"
 #include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
 #include "agent/ejections.h"
@@ -54,6 +55,7 @@ class Services : public control::ServiceOperator {
     std::size_t used, limit;
   };
   [[nodiscard]] std::vector<Use> usage() const;
+  [[nodiscard]] std::vector<sink::ServiceFigures> figures() const;
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
 
  private:
@@ -74,6 +76,9 @@ class Services : public control::ServiceOperator {
   bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
              const std::map<compile::BackendPort, std::string>& reasons);
   void update_caller(const model::ObjectName& pod, const state::Snapshot& snapshot, std::vector<Error>& errors);
+  // The backends that these services have in the tables, by number.
+  [[nodiscard]] std::map<std::uint32_t, model::ObjectName> backends_of(
+      const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
   void write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors);
 
   source::ManifestSource manifests_;
@@ -89,6 +94,7 @@ class Services : public control::ServiceOperator {
   compile::ServiceBook book_;
   std::map<model::ObjectName, compile::AvoidedBackends> avoided_;
   Ejections ejections_;
+  ConnectionTotals totals_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   std::map<model::ObjectName, std::vector<std::string>> caller_keys_;  // octets in svc_callers, by pod
   std::map<model::ObjectName, std::string> caller_refusals_;

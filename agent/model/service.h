@@ -150,7 +150,8 @@ struct OutlierDetection {
   std::chrono::milliseconds interval{10'000};
   std::chrono::milliseconds base_ejection_time{30'000};  // times the number of ejections in a row...
   std::chrono::milliseconds max_ejection_time{300'000};  // ...and no more than this
-  std::uint32_t max_ejection_percent = 10;  // of a service's backends; one may always go, where it is not 0
+  // While fewer of a service's backends are ejected, one more may be (as in Envoy); 0: none.
+  std::uint32_t max_ejection_percent = 10;
   bool operator==(const OutlierDetection&) const = default;
 };
 

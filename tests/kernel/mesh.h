@@ -50,6 +50,16 @@ class Mesh {
     return {service, backends};
   }
 
+  // Connections that are not established yet, where they are counted.
+  [[nodiscard]] std::uint32_t pending() const {
+    std::uint32_t sum = 0;
+    for (const auto& [key, value] : tables_->read("svc_load")) {
+      cf_service_load load{};
+      std::memcpy(&load, value.data(), sizeof load);
+      sum += load.pending;
+    }
+    return sum;
+  }
   // Of the backend that listens on that port.
   [[nodiscard]] cf_backend_load load(std::uint16_t port) const {
     for (const auto& [key, value] : tables_->read("svc_backends")) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernel counts of translated TCP connections, with real sockets.
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <chrono>
@@ -187,4 +188,74 @@ TEST_CASE("connections that nobody translated are not counted, nor those of a so
   CHECK(load.results[CF_SVC_R_ESTABLISHED] == 1);
   CHECK(load.results[CF_SVC_R_ENDED] == 1);
   CHECK(sum(load) == 2);
+}
+
+TEST_CASE("too many connections that are not established yet are refused, as configured, until they are") {
+  Mesh mesh;
+  const Backend full;
+  REQUIRE(listen(full.fd(), 1) == 0);
+  auto plan = plan_to(full.port());
+  mesh.set(plan);
+  std::vector<Fd> callers;
+  const auto established = [&] { return mesh.load(full.port()).results[CF_SVC_R_ESTABLISHED]; };
+  while (established() == callers.size()) callers.push_back(connecting());
+  const auto pending_before = callers.size() - established();
+  plan.circuit_breaker.max_pending = 2;
+  mesh.set(plan);
+  callers.push_back(connecting());
+  callers.push_back(connecting());
+  CHECK_FALSE(connected(kService, 80));
+  CHECK((errno == ECONNREFUSED || errno == EPERM));
+  plan.circuit_breaker.refuse_with_eperm = true;
+  mesh.set(plan);
+  CHECK_FALSE(connected(kService, 80));
+  CHECK(errno == EPERM);
+  CHECK(mesh.counter(CF_SVC_C_REFUSED_PENDING) == 2);
+  CHECK(mesh.pending() == 2);
+  SECTION("one is given up") { callers.pop_back(); }
+  SECTION("one is established: there is room in the queue, and its SYN is sent again") {
+    for (std::size_t i = 0; i < callers.size(); ++i) accepted(full);
+    const pollfd ready{callers.back().get(), POLLOUT, 0};
+    auto wait = ready;
+    REQUIRE(poll(&wait, 1, 30'000) == 1);
+  }
+  CHECK(mesh.pending() <= 1);
+  callers.push_back(connecting());
+  CHECK(pending_before == 1);  // begun without a limit, so in no count
+}
+
+TEST_CASE("least latency leaves a backend that fails to the others, and tries one that is new") {
+  Mesh mesh;
+  std::array<Backend, 2> backends;
+  auto plan = plan_of(backends, CF_SVC_LEAST_LATENCY);
+  const auto port = free_port();
+  plan.slots.push_back({ip("127.0.0.1"), port});
+  mesh.set(plan);
+  int failed = 0;
+  for (int i = 0; i < 300; ++i) failed += connected(kService, 80) ? 0 : 1;
+  CHECK(failed <= 1);  // tried once, when nothing was known of it
+  CHECK(mesh.load(port).chosen == static_cast<std::uint64_t>(failed));
+  for (auto& backend : backends) CHECK(backend.accepted() > 0);
+  const Backend fresh;
+  plan.slots.push_back({ip("127.0.0.1"), fresh.port()});
+  mesh.set(plan);
+  for (int i = 0; i < 100; ++i) CHECK(connected(kService, 80));
+  CHECK(mesh.load(fresh.port()).results[CF_SVC_R_ESTABLISHED] > 0);
+}
+
+TEST_CASE("a backend on probation has one connection at a time, whatever the algorithm") {
+  Mesh mesh;
+  std::array<Backend, 3> backends;
+  const auto algorithm = GENERATE(CF_SVC_ROUND_ROBIN, CF_SVC_RANDOM, CF_SVC_LEAST_CONNECTIONS, CF_SVC_LEAST_LATENCY);
+  auto plan = plan_of(backends, algorithm);
+  plan.probation.insert(plan.slots[0]);
+  mesh.set(plan);
+  std::vector<Fd> open;
+  for (int i = 0; i < 60; ++i) open.push_back(connected(kService, 80));
+  const auto probes = backends[0].accepted();
+  CHECK(probes == 1);
+  plan.probation.clear();
+  mesh.set(plan);
+  for (int i = 0; i < 30; ++i) open.push_back(connected(kService, 80));
+  CHECK(mesh.load(backends[0].port()).chosen > static_cast<std::uint64_t>(probes));
 }

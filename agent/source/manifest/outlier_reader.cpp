@@ -8,7 +8,7 @@
 //   interval: 10s
 //   baseEjectionTime: 30s              # the first time; each time in a row that much longer
 //   maxEjectionTime: 300s              # no longer than this; default: 300s, or baseEjectionTime where that is longer
-//   maxEjectionPercent: 10             # of the service's backends at once; one may go always, but with 0
+//   maxEjectionPercent: 10             # while fewer of the service's backends are ejected, one more may be; 0: none
 #include "agent/source/manifest/outlier_reader.h"
 
 #include <algorithm>
