@@ -122,7 +122,10 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
 }
 
 void Node::drain() {
-  if (tracer_) consume();
+  if (tracer_) {
+    tracer_->detach();  // first, or what is emitted from here on is neither delivered nor lost
+    consume();
+  }
   draining_ = true;
   log_.close();
 }
@@ -207,6 +210,8 @@ sink::AgentFigures Node::figures() const {
                     {"reversed", counters[CF_SVC_C_REVERSED]},
                     {"refused_pending", counters[CF_SVC_C_REFUSED_PENDING]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
+    out.overrides = services_->overrides();
+    out.max_overrides = state::kOverridesMax;
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
   }
   for (const auto& program : programs) {
@@ -302,6 +307,16 @@ control::Done Node::reset_weights(const std::string& service) {
 
 control::Done Node::set_drained(const std::string& service, const std::string& backend, bool drained) {
   return services_ ? services_->set_drained(service, backend, drained) : no_services();
+}
+
+control::Answer<std::vector<control::SimulatedPort>> Node::simulate(const control::SimulationQuery& query) const {
+  if (!services_) return no_services();
+  return services_->simulate(query);
+}
+
+control::Answer<control::Explanation> Node::explain(const std::string& caller, const std::string& target) const {
+  if (!services_) return no_services();
+  return services_->explain(caller, target);
 }
 
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }

@@ -31,7 +31,7 @@ class Node : public control::NodeView, public control::ServiceOperator {
   [[nodiscard]] Result<void> open();
   // One thread: reads records, sweeps, until a signal says stop.  `reload` is called on SIGHUP.
   [[nodiscard]] Result<void> run(const sigset_t& signals, const std::function<void()>& reload);
-  // Reads what is left and wakes every watcher.
+  // Lets go of the packets, reads what is left and wakes every watcher.
   void drain();
   // On SIGHUP: what can change while running.
   [[nodiscard]] Result<void> apply(const source::Settings& settings);
@@ -48,6 +48,10 @@ class Node : public control::NodeView, public control::ServiceOperator {
                             const std::vector<std::pair<std::string, std::uint32_t>>& weights) override;
   control::Done reset_weights(const std::string& service) override;
   control::Done set_drained(const std::string& service, const std::string& backend, bool drained) override;
+  [[nodiscard]] control::Answer<std::vector<control::SimulatedPort>> simulate(
+      const control::SimulationQuery& query) const override;
+  [[nodiscard]] control::Answer<control::Explanation> explain(const std::string& caller,
+                                                              const std::string& target) const override;
   [[nodiscard]] std::vector<std::string> log_lines(std::size_t max) const override;
   [[nodiscard]] std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const override;
   [[nodiscard]] control::LookupBatch read_lookups(std::uint64_t cursor, std::size_t max,

@@ -3,7 +3,6 @@
 
 #include <ifaddrs.h>
 #include <netinet/in.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstring>
@@ -159,31 +158,6 @@ std::vector<Error> Services::judge_backends() {
   return errors;
 }
 
-void Services::drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
-                                  std::vector<Error>& errors) {
-  const auto* set = overrides_.find(service);
-  if (!set) return;
-  auto left = *set;
-  for (const auto& said : state::drop_gone(snapshot, service, left)) {
-    spdlog::warn("{}", said);
-    dropped_.push_back(said);
-    if (dropped_.size() > kDroppedKept) dropped_.pop_front();
-  }
-  if (auto kept = overrides_.set(service, std::move(left)); !kept) errors.push_back(std::move(kept.error()));
-}
-
-void Services::avoid_drained(const model::ObjectName& service) {
-  std::map<compile::BackendPort, std::string> reasons;
-  if (const auto* set = overrides_.find(service)) {
-    for (const auto& backend : set->drained) {
-      for (const auto protocol : {model::Protocol::kTcp, model::Protocol::kUdp}) {
-        reasons[{backend.address, backend.port, protocol}] = "drained by the operator";
-      }
-    }
-  }
-  avoid(service, compile::AvoidedBy::kDrain, reasons);
-}
-
 void Services::plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
   const auto& snapshot = *desired_.snapshot();
   std::map<model::ObjectName, std::vector<compile::ServicePlan>> plans;
@@ -311,56 +285,6 @@ std::vector<control::ServiceRow> Services::rows() const {
     }
   }
   return out;
-}
-
-control::Done Services::set_weights(const std::string& service,
-                                    const std::vector<std::pair<std::string, std::uint32_t>>& weights) {
-  return change_override(service, [&](const model::ObjectName& name, const model::ServiceOverride& now) {
-    return state::set_weights(*desired_.snapshot(), name, now, weights);
-  });
-}
-
-control::Done Services::reset_weights(const std::string& service) {
-  return change_override(service, [&](const model::ObjectName& name, const model::ServiceOverride& now) {
-    return state::reset_weights(*desired_.snapshot(), name, now);
-  });
-}
-
-control::Done Services::set_drained(const std::string& service, const std::string& backend, bool drained) {
-  return change_override(service, [&](const model::ObjectName& name, const model::ServiceOverride& now) {
-    return state::set_drained(*desired_.snapshot(), name, now, backend, drained);
-  });
-}
-
-control::Done Services::change_override(const std::string& service, const OverrideChange& change) {
-  const auto slash = service.find('/');
-  if (slash == std::string::npos) {
-    return tl::make_unexpected(control::Refused{400, {service + ": expected NAMESPACE/NAME", ""}});
-  }
-  const model::ObjectName name{service.substr(0, slash), service.substr(slash + 1)};
-  const std::lock_guard lock(mutex_);
-  const auto* set = overrides_.find(name);
-  auto changed = change(name, set ? *set : model::ServiceOverride{});
-  if (!changed) {
-    using Kind = state::OverrideRefusal::Kind;
-    const auto kind = changed.error().kind;
-    const int status = kind == Kind::kUnknown ? 404 : kind == Kind::kInvalid ? 400 : 507;
-    return tl::make_unexpected(control::Refused{status, std::move(changed.error().error)});
-  }
-  if (!set && !changed->empty() && overrides_.size() >= state::kOverridesMax) {
-    return tl::make_unexpected(
-        control::Refused{507,
-                         {fmt::format("{} services have settings of the operator, more are refused", overrides_.size()),
-                          "take some back (cfcli lb reset, cfcli lb undrain)"}});
-  }
-  if (auto kept = overrides_.set(name, std::move(*changed)); !kept) {
-    return tl::make_unexpected(control::Refused{500, std::move(kept.error())});
-  }
-  std::vector<Error> errors;
-  avoid_drained(name);
-  plan({name}, errors);
-  if (!errors.empty()) return tl::make_unexpected(control::Refused{500, std::move(errors.front())});
-  return {};
 }
 
 std::vector<Services::Use> Services::usage() const {

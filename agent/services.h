@@ -49,6 +49,10 @@ class Services : public control::ServiceOperator {
                             const std::vector<std::pair<std::string, std::uint32_t>>& weights) override;
   control::Done reset_weights(const std::string& service) override;
   control::Done set_drained(const std::string& service, const std::string& backend, bool drained) override;
+  [[nodiscard]] control::Answer<std::vector<control::SimulatedPort>> simulate(
+      const control::SimulationQuery& query) const override;
+  [[nodiscard]] control::Answer<control::Explanation> explain(const std::string& caller,
+                                                              const std::string& target) const override;
   [[nodiscard]] std::vector<std::string> refusals() const;
   struct Use {
     const char* map;
@@ -56,6 +60,7 @@ class Services : public control::ServiceOperator {
   };
   [[nodiscard]] std::vector<Use> usage() const;
   [[nodiscard]] std::vector<sink::ServiceFigures> figures() const;
+  [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
 
  private:

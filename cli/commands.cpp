@@ -3,7 +3,11 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <system_error>
 
 namespace cortexflow::cli {
 namespace {
@@ -12,6 +16,12 @@ using nlohmann::ordered_json;
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+
+// What failed earlier is known by its mark on stdout alone: then errno is 0.
+Error cannot_write(int errno_value) {
+  return {fmt::format("cannot write the output: {}", std::strerror(errno_value == 0 ? EIO : errno_value)),
+          "is the disk full, or standard output closed?"};
+}
 
 int complain(const Error& error, int status) {
   fmt::print(stderr, "cfcli: {}\n", printable(error.to_string()));
@@ -57,8 +67,8 @@ void add_all(CLI::App& app, Context& context) {
   app.add_option("-o,--output", context.output, "table, wide, json, yaml, or, for lists and dns top, name")
       ->check(CLI::IsMember({"table", "wide", "json", "yaml", "name"}));
   app.add_option("--color", context.color, "auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
-  for (const auto add :
-       {add_status, add_version, add_dns, add_workload, add_service, add_lb, add_bpf, add_logs, add_completion}) {
+  for (const auto add : {add_status, add_version, add_dns, add_workload, add_service, add_lb, add_explain, add_bpf,
+                         add_logs, add_completion}) {
     add(app, context);
   }
 }
@@ -83,7 +93,12 @@ int run(int argc, const char* const* argv) {
   }
   try {
     const auto done = context.run();
-    return done ? 0 : complain(done.error(), kFailed);
+    if (!done) return complain(done.error(), kFailed);
+    errno = 0;
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+    return complain(cannot_write(errno), kFailed);
+  } catch (const std::system_error& error) {  // fmt's, where more than a buffer was printed
+    return complain(cannot_write(error.code().value()), kFailed);
   } catch (const ordered_json::exception&) {
     return complain(Client::not_understood(), kFailed);
   }

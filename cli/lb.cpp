@@ -223,6 +223,7 @@ void add_lb(CLI::App& app, Context& context) {
                                                                            {"backend", given->backend}}));
     };
   });
+  add_lb_simulate(*lb, context);
 }
 
 }  // namespace cortexflow::cli

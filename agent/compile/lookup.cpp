@@ -77,12 +77,14 @@ Lookup look_up(const Find& find, const cf_svc_address& address, const Caller& ca
       out.by_version = true;
       out.table = subset->table;
       size = subset->size;
+      out.cursor = subset->cursor;
     }
   }
   read_slots(find, size, out);
   read_affinity(find, caller, now_ns, out);
   const auto load = get<cf_service_load>(find, "svc_load", out.number);
   if (load) out.load = *load;
+  if (load && !out.by_version) out.cursor = load->cursor;
   out.verdict = Verdict::kTranslated;
   bool any = out.kept != 0;
   for (const auto& [number, backend] : out.backends) any = any || backend.usable;

@@ -47,7 +47,8 @@ struct Lookup {
   std::uint32_t number = 0;  // of the service
   cf_service service{};
   cf_service_load load{};
-  bool by_version = false;  // the table is the one for callers of that version
+  std::uint64_t cursor = 0;  // of the table: whose turn it is
+  bool by_version = false;   // the table is the one for callers of that version
   std::uint32_t table = 0;
   std::vector<std::uint32_t> slots;  // of the table: backend numbers; 0: there is no such slot
   std::map<std::uint32_t, LookupBackend> backends;

@@ -116,7 +116,7 @@ void subsets(Writer& writer, const Step& step) {
     slots(writer, had == before.end() ? nullptr : &had->second, &table);
     if (had != before.end() && had->second.slots.size() == table.slots.size()) continue;
     writer.put(kServices, Map::kSubsets, cf_svc_subset_key{version, step.service, 0},
-               cf_svc_subset{table.number, static_cast<std::uint32_t>(table.slots.size())});
+               cf_svc_subset{table.number, static_cast<std::uint32_t>(table.slots.size()), 0, 0, 0});
   }
   for (const auto& [version, table] : before) {
     if (after.count(version)) continue;

@@ -10,7 +10,7 @@ void round_robin(const Lookup& lookup, std::uint64_t callers, Simulation& out) {
   const std::uint64_t size = lookup.slots.size();
   for (std::uint64_t i = 0; i < size; ++i) {
     // How often the cursor comes by this slot.
-    const auto first = (i + size - lookup.load.cursor % size) % size;
+    const auto first = (i + size - lookup.cursor % size) % size;
     const auto times = callers > first ? (callers - first - 1) / size + 1 : 0;
     if (times > 0) out.callers[lookup.slots[i]] += static_cast<double>(times);
   }
@@ -29,7 +29,7 @@ void least_connections(const Lookup& lookup, std::uint64_t callers, Simulation& 
   std::map<std::uint32_t, std::uint64_t> active;
   for (const auto& [number, backend] : lookup.backends) active[number] = backend.active;
   for (std::uint64_t call = 0; call < callers; ++call) {
-    const auto start = lookup.load.cursor + call;
+    const auto start = lookup.cursor + call;
     auto best = lookup.slots[start % size];
     auto fewest = UINT64_MAX;
     for (std::uint64_t i = 0; i < CF_SVC_LEAST_SCAN && i < size; ++i) {

@@ -19,6 +19,8 @@ using std::chrono::system_clock;
 
 constexpr std::uint64_t kLogLines = 100;
 constexpr std::uint64_t kLogLinesMax = 1000;
+constexpr std::uint64_t kCallers = 100;
+constexpr std::uint64_t kCallersMax = 100'000;
 
 std::vector<std::string> methods_of(const std::string& path) {
   std::vector<std::string> methods;
@@ -47,6 +49,8 @@ const std::vector<Server::Route>& Server::routes() {
       {"/v1/bpf", {}, &Server::serve_bpf},
       {"/v1/workloads", {}, &Server::serve_workloads},
       {"/v1/services", {}, &Server::serve_services},
+      {"/v1/lb/simulation", {{"service", "callers", "version", "from"}, false}, &Server::serve_simulation},
+      {"/v1/explain", {{"caller", "target"}, false}, &Server::serve_explanation},
       {"/v1/logs", {{"lines"}, false}, &Server::serve_logs},
       {"/v1/dns/lookups", StreamOptions::parameters(), &Server::serve_lookups},
       {"/v1/dns/top", TopQuery::parameters(), &Server::serve_top},
@@ -99,6 +103,26 @@ void Server::serve_workloads(const Parameters&, httplib::Response& response) {
 
 void Server::serve_services(const Parameters&, httplib::Response& response) {
   answer(response, {{"services", to_array(node_.services())}, {"refusals", node_.service_refusals()}});
+}
+
+void Server::serve_simulation(const Parameters& parameters, httplib::Response& response) {
+  const auto service = needed(parameters, "service");
+  if (!service) return refuse(response, 400, service.error());
+  const auto callers = count_of(parameters, "callers", kCallersMax, kCallers);
+  if (!callers) return refuse(response, 400, callers.error());
+  const auto ports = services_.simulate(
+      {*service, *callers, value_of(parameters, "version").value_or(""), value_of(parameters, "from").value_or("")});
+  if (!ports) return refuse(response, ports.error().status, ports.error().error);
+  answer(response, {{"service", *service}, {"callers", *callers}, {"ports", to_array(*ports)}});
+}
+
+void Server::serve_explanation(const Parameters& parameters, httplib::Response& response) {
+  const auto caller = needed(parameters, "caller");
+  const auto target = needed(parameters, "target");
+  if (!caller || !target) return refuse(response, 400, (caller ? target : caller).error());
+  const auto explanation = services_.explain(*caller, *target);
+  if (!explanation) return refuse(response, explanation.error().status, explanation.error().error);
+  answer(response, to_json(*explanation));
 }
 
 void Server::serve_openapi(const Parameters&, httplib::Response& response) {

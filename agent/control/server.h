@@ -3,13 +3,15 @@
 #pragma once
 
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "agent/base/connections.h"
 #include "agent/base/result.h"
 #include "agent/control/node_view.h"
 #include "agent/control/parameters.h"
@@ -69,6 +71,8 @@ class Server {
   void serve_bpf(const Parameters& parameters, httplib::Response& response);
   void serve_workloads(const Parameters& parameters, httplib::Response& response);
   void serve_services(const Parameters& parameters, httplib::Response& response);
+  void serve_simulation(const Parameters& parameters, httplib::Response& response);
+  void serve_explanation(const Parameters& parameters, httplib::Response& response);
   void serve_logs(const Parameters& parameters, httplib::Response& response);
   void serve_lookups(const Parameters& parameters, httplib::Response& response);
   void serve_top(const Parameters& parameters, httplib::Response& response);
@@ -85,8 +89,9 @@ class Server {
   int watchers_ = 0;
   std::mutex top_mutex_;
   std::unique_ptr<httplib::Server> http_;
-  std::thread thread_;
-  bool listening_ = false;
+  int listener_ = -1;  // http_'s
+  std::optional<Connections> connections_;
+  std::future<void> served_;  // valid while it listens
 };
 
 }  // namespace cortexflow::control

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an operator may do to services while they run.  Over the Unix socket alone: whoever may write to it may do this.
+// What an operator may do to services while they run, and ask of them.  Over the Unix socket alone: whoever may write
+// to it may do this.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "agent/control/explanation.h"
 
 namespace cortexflow::control {
 
@@ -15,7 +17,9 @@ struct Refused {
   int status = 0;  // HTTP's: 400 wrong, 404 unknown, 500 failed, 507 full
   Error error;
 };
-using Done = tl::expected<void, Refused>;
+template <typename T>
+using Answer = tl::expected<T, Refused>;
+using Done = Answer<void>;
 
 // `service` is NAMESPACE/NAME.  Thread-safe; done means that it is on disk and in the kernel.
 class ServiceOperator {
@@ -26,6 +30,10 @@ class ServiceOperator {
                            const std::vector<std::pair<std::string, std::uint32_t>>& weights) = 0;
   virtual Done reset_weights(const std::string& service) = 0;
   virtual Done set_drained(const std::string& service, const std::string& backend, bool drained) = 0;
+  // From the kernel's tables as they are; nothing is changed.
+  [[nodiscard]] virtual Answer<std::vector<SimulatedPort>> simulate(const SimulationQuery& query) const = 0;
+  // What a call of `caller` to `target` meets (agent/service_explain.h has the spellings).
+  [[nodiscard]] virtual Answer<Explanation> explain(const std::string& caller, const std::string& target) const = 0;
 };
 
 }  // namespace cortexflow::control

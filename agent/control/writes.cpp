@@ -31,12 +31,6 @@ Done check_members(const ordered_json& body, const std::set<std::string>& wanted
   return {};
 }
 
-Result<std::string> needed(const Parameters& parameters, const std::string& name) {
-  auto value = value_of(parameters, name);
-  if (!value || value->empty()) return fail("{} is missing", name);
-  return std::move(*value);
-}
-
 }  // namespace
 
 const std::vector<Server::Write>& Server::writes() {

@@ -91,10 +91,20 @@ struct cf_svc_subset_key {
 	__u32 pad;
 };
 
+/* The cursor is the table's own: callers of a version take no turns from the others.  Kernel-written, under the lock;
+ * begins anew when the agent changes the size. */
 struct cf_svc_subset {
 	__u32 table;
 	__u32 size;
+	__u64 cursor;
+#ifdef __bpf__
+	struct bpf_spin_lock lock;
+#else
+	__u32 lock;
+#endif
+	__u32 pad;
 };
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_subset) == 24, "cf_svc_subset");
 
 struct cf_svc_slot_key {
 	__u32 table;
@@ -154,7 +164,7 @@ CF_SVC_STATIC_ASSERT(sizeof(struct cf_backend_load) == 280, "cf_backend_load");
 
 /* Kernel-written, one a service, made and deleted with it.  All but `lock` change under the lock. */
 struct cf_service_load {
-	__u64 cursor; /* of round robin: times a backend was chosen */
+	__u64 cursor; /* of round robin: times a backend of the table for all was chosen */
 	__u64 active;
 	__u64 refused;	       /* by max_connections */
 	__u64 refused_pending; /* by max_pending */

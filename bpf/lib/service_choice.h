@@ -145,6 +145,7 @@ static __always_inline enum choice choose(struct bpf_sock_addr *ctx, __u32 servi
 
 	for (int i = 0; i < CHOICE_TRIES; i++) {
 		struct cf_service *found = bpf_map_lookup_elem(&svc_services, &service);
+		struct cf_svc_subset *subset = NULL;
 		struct cf_service_load *load;
 		struct cf_backend *backend = NULL;
 		struct cf_service s;
@@ -161,8 +162,8 @@ static __always_inline enum choice choose(struct bpf_sock_addr *ctx, __u32 servi
 		know_caller(ctx, &caller, (s.flags & CF_SVC_BY_VERSION) || s.algorithm == CF_SVC_HASH);
 		if ((s.flags & CF_SVC_BY_VERSION) && caller.version) {
 			struct cf_svc_subset_key key = {.version = caller.version, .service = service};
-			struct cf_svc_subset *subset = bpf_map_lookup_elem(&svc_subsets, &key);
 
+			subset = bpf_map_lookup_elem(&svc_subsets, &key);
 			if (subset) {
 				table = subset->table;
 				size = subset->size;
@@ -190,7 +191,7 @@ static __always_inline enum choice choose(struct bpf_sock_addr *ctx, __u32 servi
 				load->pending += limits_pending;
 			}
 		}
-		if (refusal == CHOICE_NONE)
+		if (refusal == CHOICE_NONE && !subset)
 			load->cursor = cursor + 1;
 		bpf_spin_unlock(&load->lock);
 		if (refusal != CHOICE_NONE)
@@ -198,6 +199,12 @@ static __always_inline enum choice choose(struct bpf_sock_addr *ctx, __u32 servi
 		if (connecting && !chosen->counted) {
 			chosen->counted = true;
 			chosen->pending = limits_pending;
+		}
+		if (subset) {
+			bpf_spin_lock(&subset->lock);
+			cursor = subset->cursor;
+			subset->cursor = cursor + 1;
+			bpf_spin_unlock(&subset->lock);
 		}
 
 		if (s.affinity_s && !in_turn) {

@@ -39,6 +39,12 @@ class DrainingNode : public control::NodeView, public control::ServiceOperator {
     require(!service.empty());
     return {};
   }
+  control::Answer<std::vector<control::SimulatedPort>> simulate(const control::SimulationQuery&) const override {
+    return std::vector<control::SimulatedPort>(1);
+  }
+  control::Answer<control::Explanation> explain(const std::string&, const std::string&) const override {
+    return control::Explanation{};
+  }
   control::Done set_drained(const std::string&, const std::string&, bool) override { return {}; }
   std::vector<std::string> log_lines(std::size_t max) const override {
     require(max <= 1000);

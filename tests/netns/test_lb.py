@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights and drains that an operator sets while real callers call real web servers."""
 
+import collections
 import contextlib
 import json
 import os
@@ -8,8 +9,9 @@ import signal
 import socket
 import subprocess
 
-from agent import wait_until
+from agent import total, wait_until
 from harness import test
+from isolation import CGROUP, cgroup, inside
 from shop import SERVICE, Calls, apply, call, manifests, service, set_up as setup, shares, split, start, write
 
 EVEN = {"0": 0.333, "1": 0.333, "2": 0.333}
@@ -56,6 +58,8 @@ def shift(env):
     assert call(env, 20) == {"2": 20}
     lb(env, "set-weight", "shop/cart", "stable", "75", "canary", "25")
     assert call(env, 80) == {"0": 30, "1": 30, "2": 20}
+    samples = env.agent.metrics()
+    assert total(samples, "cortexflow_service_overrides") == 1 and total(samples, "cortexflow_service_overrides_max") == 4096
     shown = lb(env, "list").stdout
     assert "stable=75*" in shown and "canary=25*" in shown and "set by an operator" in shown, shown
     subsets = {s["name"]: (s["weight"], s["manifest_weight"], s["weight_set"]) for s in service(env)["subsets"]}
@@ -152,6 +156,21 @@ def survives(env):
     lb(env, "undrain", "shop/cart", pod)
     lb(env, "reset", "shop/cart")
     assert shares(env) == {"0": 0.45, "1": 0.45, "2": 0.1}
+    apply(env, manifests((0, 1, 2)), EVEN)
+
+
+@test("callers of a version don't disturb the shares of the others, whatever the order in which they call", seconds=40)
+def own_turns(env):
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tester", "namespace": "shop", "labels": {"version": "canary"},
+                                                           "annotations": {"cortexflow.io/cgroup": "/tester"}}}
+    with cgroup(f"{CGROUP}/tester") as place:
+        write(env, manifests((0, 1, 2), {**split(90, 10), "matchCallerVersion": True}) + "\n---\n" + json.dumps(pod))
+        wait_until(lambda: service(env)["versions"] == ["canary", "stable"], 5, "versions matter")
+        reached = collections.Counter()
+        for _ in range(40):  # in turn: a canary, another
+            assert env.client.run(*inside(place, "curl", "-sS", "--fail", f"http://{SERVICE}/")) == "2\n"
+            reached.update(call(env, 1))
+        assert reached == {"0": 18, "1": 18, "2": 4}, reached
     apply(env, manifests((0, 1, 2)), EVEN)
 
 

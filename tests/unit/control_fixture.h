@@ -66,6 +66,26 @@ class FakeNode : public control::NodeView, public control::ServiceOperator {
   Done set_drained(const std::string& service, const std::string& backend, bool drained) override {
     return note(fmt::format("set_drained {} {} {}", service, backend, drained), service);
   }
+  Answer<std::vector<SimulatedPort>> simulate(const SimulationQuery& query) const override {
+    if (query.service != "shop/cart") return tl::make_unexpected(Refused{404, {"there is no such service", ""}});
+    SimulatedPort port;
+    port.backends.push_back({"10.0.0.1:8080", "cart-1", static_cast<double>(query.callers)});
+    return std::vector{port};
+  }
+  Answer<Explanation> explain(const std::string& caller, const std::string& target) const override {
+    if (target.find(':') == std::string::npos) return tl::make_unexpected(Refused{400, {"expected a port", ""}});
+    Explanation out;
+    out.caller = caller;
+    out.target = target;
+    out.steps.push_back({"hook", "sees it", ""});
+    ExplainedPath path;
+    path.verdict = "translated";
+    path.steps.push_back({"service", "service 1", "svc_frontends"});
+    path.backends.push_back({"10.0.0.1:8080", "cart-1", 1.0, 0, "ready"});
+    path.differences.emplace_back("slots: the kernel has 1, the agent means 2");
+    out.paths.push_back(path);
+    return out;
+  }
   std::vector<std::string> log_lines(std::size_t max) const override {
     return std::vector<std::string>(std::min<std::size_t>(max, 3), "line\n");
   }

@@ -20,8 +20,8 @@ TEST_CASE("The socket is its owner's and its group's") {
 }
 
 TEST_CASE("A second agent is refused, and leaves the first one's socket") {
-  const Serving serving;
-  Server second(serving.node, serving.directory.socket(), "");
+  Serving serving;
+  Server second(serving.node, serving.node, serving.directory.socket(), "");
   const auto started = second.start();
   REQUIRE_FALSE(started);
   CHECK(started.error().message.find("another agent is running") != std::string::npos);

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* DNS over TCP (RFC 1035 4.2.2, RFC 7766): a socket's segments are cut into messages, however they lie in them. */
+#ifndef CORTEXFLOW_LIB_DNS_STREAM_H
+#define CORTEXFLOW_LIB_DNS_STREAM_H
+
+#include "bpf/lib/dns_match.h"
+#include "bpf/lib/packet.h"
+
+/* What a new entry starts as. */
+static const struct dns_stream empty_stream;
+
+/*
+ * Takes the next piece of a stream from the segment's octets from `at` on: the rest of a length field, of a head or of
+ * what is skipped.  Returns where the next piece starts, 0 to stop.  A global function, so that it is verified once.
+ */
+__noinline int stream_step(struct __sk_buff *skb, __u64 id, __u32 at)
+{
+	struct dns_stream *s = bpf_map_lookup_elem(&dns_streams, &id);
+	__u32 left, n, keep;
+
+	if (!s || at >= skb->len || at > 0xfffff)
+		return 0;
+	left = skb->len - at;
+	if (s->have < 2) {
+		if (bpf_skb_load_bytes(skb, at, &s->prefix[s->have & 1], 1))
+			return 0;
+		s->have++;
+		s->length = (__u32)s->prefix[0] << 8 | s->prefix[1];
+		if (s->have == 2 && s->length < sizeof(struct dns_header)) {
+			count(CF_DNS_C_ERR_SHORT);
+			s->have = 0;
+			if (s->length) /* not DNS: don't guess where the next message is */
+				return 0;
+		}
+		return at + 1;
+	}
+	keep = s->length < STREAM_HEAD ? s->length : STREAM_HEAD;
+	if (s->have - 2 < keep) {
+		__u32 to = s->have - 2;
+
+		n = keep - to;
+		if (n > left)
+			n = left;
+		/*
+		 * n is from 1 to STREAM_HEAD and `to` below it; masked for the verifier's sake: older ones (6.1) don't
+		 * follow what clang makes of range checks.
+		 */
+		asm volatile("" : "+r"(n), "+r"(to));
+		n = ((n - 1) & (STREAM_HEAD - 1)) + 1;
+		to &= STREAM_HEAD - 1;
+		if (bpf_skb_load_bytes(skb, at, s->head + to, n))
+			return 0;
+		s->have += n;
+		if (s->have - 2 == keep) {
+			struct dns_message m = {
+				.skb = skb, .stream = s, .stream_id = id, .size = s->length, .readable = keep};
+			struct cf_dns_key key = s->key;
+
+			on_message(&m, &key, !(id & 1));
+			if (s->have - 2 >= s->length)
+				s->have = 0;
+		}
+		return at + n;
+	}
+	n = s->length + 2 - s->have;
+	if (n > left)
+		n = left;
+	s->have += n;
+	if (s->have - 2 >= s->length)
+		s->have = 0;
+	return at + n;
+}
+
+/* A message that lies whole in the segment, read without the stream's state.  A global function, as above. */
+__noinline int whole_message(struct __sk_buff *skb, __u64 id, __u32 at, __u32 size)
+{
+	struct dns_stream *s = bpf_map_lookup_elem(&dns_streams, &id);
+	struct dns_message m = {.skb = skb, .offset = at, .size = size, .readable = size};
+	struct cf_dns_key key;
+
+	if (!s)
+		return 0;
+	key = s->key;
+	on_message(&m, &key, !(id & 1));
+	return 0;
+}
+
+/* Reads messages from octet `at` of the segment to its end.  False if that was not reached. */
+static __always_inline bool read_stream(struct __sk_buff *skb, __u64 id, __u32 at)
+{
+	for (int i = 0; i < STREAM_MESSAGES_MAX * 4; i++) {
+		at = stream_step(skb, id, at);
+		if (!at || at >= skb->len)
+			break;
+	}
+	if (at >= skb->len)
+		return true;
+	count(at ? CF_DNS_C_ERR_TCP_MANY : CF_DNS_C_ERR_TCP_GAP);
+	return false;
+}
+
+/* Do lengths and messages fill the segment from `at` on to the octet? */
+static __always_inline bool holds_whole_messages(struct __sk_buff *skb, __u32 at)
+{
+	for (int i = 0; i < STREAM_MESSAGES_MAX && at < skb->len; i++) {
+		__u8 prefix[2];
+
+		if (bpf_skb_load_bytes(skb, at, prefix, sizeof(prefix)))
+			return false;
+		at += 2 + ((__u32)prefix[0] << 8 | prefix[1]);
+	}
+	return at == skb->len;
+}
+
+static __always_inline void read_whole_messages(struct __sk_buff *skb, __u64 id, __u32 at)
+{
+	for (int i = 0; i < STREAM_MESSAGES_MAX && at < skb->len; i++) {
+		__u8 prefix[2];
+		__u32 size;
+
+		if (bpf_skb_load_bytes(skb, at, prefix, sizeof(prefix)))
+			return;
+		size = (__u32)prefix[0] << 8 | prefix[1];
+		whole_message(skb, id, at + 2, size);
+		at += 2 + size;
+	}
+}
+
+/* Octets of the current message that are of no interest: behind what is kept of it. */
+static __always_inline __u32 stream_skippable(const struct dns_stream *s)
+{
+	__u32 keep = s->length < STREAM_HEAD ? s->length : STREAM_HEAD;
+
+	return s->have >= 2 && s->have - 2 >= keep ? s->length + 2 - s->have : 0;
+}
+
+/* `n` octets of the current message, at most stream_skippable(), pass unseen. */
+static __always_inline void stream_skip(struct dns_stream *s, __u32 n)
+{
+	s->have += n;
+	if (s->have - 2 >= s->length)
+		s->have = 0;
+}
+
+/*
+ * A segment of a stream from which octets are missing.  They are taken where TCP sends them again; what else comes was
+ * cut in messages by its sender, or is passed over: only segments that hold nothing but whole messages are read.
+ * Returns true where a message starts at the segment's first octet, from which to go on as ever.
+ */
+static __always_inline bool on_lost_stream(struct __sk_buff *skb, __u64 id, struct dns_stream *s, __u32 at, __u32 seq,
+					   __u32 length)
+{
+	__u32 into = s->lost_at - seq;
+	__u32 end = seq + length;
+	__s32 dropped;
+
+	if (into < length) { /* unsigned: and not behind it */
+		if (!read_stream(skb, id, at + into)) {
+			bpf_map_delete_elem(&dns_streams, &id);
+			return false;
+		}
+		s->lost_at = end;
+		dropped = (__s32)(s->next_seq - end);
+		if (dropped <= 0) {
+			s->next_seq = end;
+			s->lost = 0;
+		} else if ((__u32)dropped <= stream_skippable(s)) {
+			stream_skip(s, dropped);
+			s->lost = 0;
+		}
+		return false;
+	}
+	if ((__s32)(end - s->next_seq) <= 0)
+		return false; /* seen before */
+	s->next_seq = end;
+	if (holds_whole_messages(skb, at)) {
+		read_whole_messages(skb, id, at);
+		s->boundary = end;
+		s->has_boundary = 1;
+	} else if (s->has_boundary && s->boundary == seq) {
+		s->next_seq = seq;
+		s->have = 0;
+		s->lost = 0;
+		return true;
+	} else {
+		s->has_boundary = 0;
+	}
+	return false;
+}
+
+/* A stream whose next octet has number `seq`, and starts a message. */
+static __always_inline struct dns_stream *start_stream(__u64 id, const struct cf_dns_key *key, __u32 seq)
+{
+	struct dns_stream *s;
+
+	if (bpf_map_update_elem(&dns_streams, &id, &empty_stream, BPF_ANY)) {
+		count(CF_DNS_C_HELPER_FAILED);
+		return NULL;
+	}
+	s = bpf_map_lookup_elem(&dns_streams, &id);
+	if (s) {
+		s->key = *key;
+		s->next_seq = seq;
+	}
+	return s;
+}
+
+static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p, const struct cf_dns_key *key,
+				   bool to_server)
+{
+	__u64 id = key->cookie << 1 | !to_server;
+	struct dns_stream *s;
+	struct tcphdr tcp;
+	__u32 at, seq, length;
+	__s32 ahead;
+
+	if (bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp))) {
+		count(CF_DNS_C_ERR_SHORT);
+		return;
+	}
+	at = p->l4 + tcp.doff * 4;
+	if (at > skb->len) {
+		count(CF_DNS_C_ERR_SHORT);
+		return;
+	}
+	length = skb->len - at;
+	seq = bpf_ntohl(tcp.seq);
+	if (tcp.rst) {
+		bpf_map_delete_elem(&dns_streams, &id);
+		return;
+	}
+	if (tcp.syn)
+		s = start_stream(id, key, ++seq);
+	else
+		s = length ? bpf_map_lookup_elem(&dns_streams, &id) : NULL;
+	if (!length)
+		return;
+	if (!s) /* a connection that was there before us: take what comes as a message's start */
+		s = start_stream(id, key, seq);
+	if (!s)
+		return;
+	ahead = (__s32)(seq - s->next_seq);
+	if (!s->lost && ahead > 0) {
+		if ((__u32)ahead <= stream_skippable(s)) {
+			stream_skip(s, ahead);
+			s->next_seq = seq;
+			ahead = 0;
+		} else {
+			count(CF_DNS_C_ERR_TCP_GAP);
+			s->lost = 1;
+			s->lost_at = s->next_seq;
+			s->has_boundary = 0;
+		}
+	}
+	if (s->lost) {
+		if (!on_lost_stream(skb, id, s, at, seq, length))
+			return;
+		ahead = 0;
+	}
+	if (ahead < 0) {
+		if ((__u32)-ahead >= length)
+			return; /* sent again: seen before */
+		at += (__u32)-ahead;
+		length -= (__u32)-ahead;
+	}
+	s->next_seq += length;
+	if (!read_stream(skb, id, at))
+		bpf_map_delete_elem(&dns_streams, &id);
+}
+
+#endif
