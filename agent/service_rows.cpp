@@ -36,7 +36,7 @@ control::ConnectionRow connections_of(const cf_backend_load& load) {
 }
 
 void add_backends(control::ServiceRow& row, const compile::Entry& entry, const compile::ServiceInput& input,
-                  const kernel::ServiceTables& tables) {
+                  const kernel::ServiceTables& tables, const ServiceHealth& health) {
   const auto& slots = entry.image.table.slots;
   std::map<std::uint32_t, std::size_t> in_slots;
   for (const auto number : slots) ++in_slots[number];
@@ -60,8 +60,13 @@ void add_backends(control::ServiceRow& row, const compile::Entry& entry, const c
     backend.subset = std::move(fact.subset);
     backend.weight = fact.weight;
     backend.weight_set = fact.weight_set;
-    backend.state = std::move(fact.state);
-    backend.reason = std::move(fact.reason);
+    backend.state = fact.state;
+    backend.reason = fact.reason;
+    health.show({entry.plan.service, {fact.backend.address, fact.backend.port, entry.plan.protocol}}, backend);
+    if (fact.state != "ready") {  // what speaks against it outweighs what its check says
+      backend.state = std::move(fact.state);
+      backend.reason = std::move(fact.reason);
+    }
     row.backends.push_back(std::move(backend));
   }
   for (auto& subset : compile::subset_facts(input)) {
@@ -94,7 +99,8 @@ const char* algorithm_name(std::uint8_t algorithm) {
 }
 
 control::ServiceRow service_row(const compile::PortKey& key, const compile::Entry& entry,
-                                const compile::ServiceInput& input, const kernel::ServiceTables& tables) {
+                                const compile::ServiceInput& input, const kernel::ServiceTables& tables,
+                                const ServiceHealth& health) {
   control::ServiceRow row;
   row.ns = key.service.ns;
   row.name = key.service.name;
@@ -110,11 +116,16 @@ control::ServiceRow service_row(const compile::PortKey& key, const compile::Entr
   row.active = load.active;
   row.pending = load.pending;
   row.refused = load.refused + load.refused_pending;
-  if (input.service) add_backends(row, entry, input, tables);
+  if (input.service) add_backends(row, entry, input, tables, health);
   for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
   if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);
   for (const auto& frontend : entry.contested) {
     row.problems.push_back(fmt::format("{} is another service's", address_text(frontend.address, frontend.port)));
+  }
+  if (entry.plan.panic) {
+    row.problems.push_back(
+        fmt::format("panic: {} of {} ready backends are healthy, below the policy's panicThreshold: all are used",
+                    entry.plan.left, entry.plan.ready));
   }
   if (entry.image.table.slots.empty()) row.problems.emplace_back("no backend is ready: connecting is refused");
   return row;

@@ -5,6 +5,7 @@
 #include "agent/compile/service_book.h"
 #include "agent/control/service_view.h"
 #include "agent/kernel/service_tables.h"
+#include "agent/service_health.h"
 
 namespace cortexflow {
 
@@ -12,6 +13,7 @@ namespace cortexflow {
 [[nodiscard]] const char* algorithm_name(std::uint8_t algorithm);  // enum cf_svc_algorithm
 
 [[nodiscard]] control::ServiceRow service_row(const compile::PortKey& key, const compile::Entry& entry,
-                                              const compile::ServiceInput& input, const kernel::ServiceTables& tables);
+                                              const compile::ServiceInput& input, const kernel::ServiceTables& tables,
+                                              const ServiceHealth& health);
 
 }  // namespace cortexflow

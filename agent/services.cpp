@@ -3,6 +3,7 @@
 
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstring>
@@ -77,7 +78,9 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!manifests) return tl::make_unexpected(std::move(manifests.error()));
   auto tables = kernel::ServiceTables::open({cgroup_root, settings.pin_path, settings.keep_services_on_exit});
   if (!tables) return tl::make_unexpected(std::move(tables.error()));
-  std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables),
+  auto health = ServiceHealth::open(settings.health_checks_in_flight);
+  if (!health) return tl::make_unexpected(std::move(health.error()));
+  std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables), std::move(*health),
                                                   {settings.node_name, settings.zone, node_addresses()}, cgroup_root,
                                                   OverrideBook::open(settings.state_dir + "/overrides.json")));
   std::vector<Error> errors;
@@ -93,9 +96,10 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
 }
 
 Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,
-                   compile::NodeContext node, std::string cgroup_root, OverrideBook overrides)
+                   ServiceHealth health, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides)
     : manifests_(std::move(manifests)),
       tables_(std::move(tables)),
+      health_(std::move(health)),
       node_(std::move(node)),
       cgroup_root_(std::move(cgroup_root)),
       overrides_(std::move(overrides)) {}
@@ -116,6 +120,12 @@ void Services::take_over(std::vector<Error>& errors) {
 std::vector<Error> Services::poll() {
   std::vector<Error> errors;
   if (const auto changes = manifests_.poll(Clock::now())) update(*changes, errors);
+  const std::lock_guard lock(mutex_);
+  auto changed = health_.take_changed();
+  std::erase_if(changed, [&](const auto& service) {
+    return !avoid(service, compile::AvoidedBy::kCheck, health_.unhealthy(service));
+  });
+  if (!changed.empty()) plan(changed, errors);
   return errors;
 }
 
@@ -165,9 +175,16 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     plan_refusals_.erase(name);
     auto& planned = plans[name];
     const auto service = snapshot.services.find(name);
-    if (!service) continue;
+    if (!service) {
+      health_.set(name, {}, {});
+      avoid(name, compile::AvoidedBy::kCheck, {});
+      continue;
+    }
     auto input = input_of(*service, snapshot);
     input.set = overrides_.find(name);
+    const auto check = input.policy ? input.policy->health_check : std::nullopt;
+    health_.set(name, check, check ? compile::ready_backends(input, node_) : std::vector<compile::BackendPort>{});
+    avoid(name, compile::AvoidedBy::kCheck, health_.unhealthy(name));
     if (const auto avoided = avoided_.find(name); avoided != avoided_.end()) input.avoided = &avoided->second;
     input.probation = ejections_.probation(name);
     auto result = compile::plan_service(input, node_);
@@ -278,7 +295,7 @@ std::vector<control::ServiceRow> Services::rows() const {
     const auto service = snapshot->services.find(key.service);
     auto input = service ? input_of(*service, *snapshot) : compile::ServiceInput{};
     input.set = overrides_.find(key.service);
-    out.push_back(service_row(key, entry, input, *tables_));
+    out.push_back(service_row(key, entry, input, *tables_, health_));
     if (const auto found = plan_refusals_.find(key.service); found != plan_refusals_.end()) {
       auto& problems = out.back().problems;
       problems.insert(problems.end(), found->second.begin(), found->second.end());
@@ -297,6 +314,22 @@ std::vector<Services::Use> Services::usage() const {
           {map_name(Map::kSubsets), used.subsets, limit.subsets},
           {map_name(Map::kSlots), used.slots, limit.slots},
           {map_name(Map::kBackends), used.backends, limit.backends}};
+}
+
+Services::Backends Services::backends() const {
+  const std::lock_guard lock(mutex_);
+  Backends out;
+  for (const auto& [key, entry] : book_.entries()) {
+    out.available += entry.image.backends.size();
+    if (entry.plan.panic) ++out.panics;
+    for (const auto& [backend, reasons] : entry.plan.avoided) {
+      out.available -= entry.image.backends.count(backend);
+      const bool drained = reasons.contains(compile::AvoidedBy::kDrain);
+      const bool ejected = reasons.contains(compile::AvoidedBy::kEjection);
+      ++(drained ? out.drained : ejected ? out.ejected : out.unhealthy);
+    }
+  }
+  return out;
 }
 
 std::vector<std::string> Services::refusals() const {

@@ -3,6 +3,7 @@
 // The event loop's thread polls it; what it shows may be read from any.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -22,6 +23,7 @@
 #include "agent/ejections.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/override_book.h"
+#include "agent/service_health.h"
 #include "agent/source/manifest/manifest_source.h"
 #include "agent/source/settings.h"
 #include "agent/state/desired_state.h"
@@ -37,7 +39,8 @@ class Services : public control::ServiceOperator {
   [[nodiscard]] static Result<std::unique_ptr<Services>> open(const source::Settings& settings,
                                                               const std::string& cgroup_root);
 
-  [[nodiscard]] int fd() const { return manifests_.fd(); }
+  // Readable when poll() has something to do.
+  [[nodiscard]] std::array<int, 2> fds() const { return {manifests_.fd(), health_.fd()}; }
   [[nodiscard]] std::optional<Clock::time_point> due() const { return manifests_.due(); }
   // Writes what has changed.  Errors are those of the kernel's maps, said once each.
   [[nodiscard]] std::vector<Error> poll();
@@ -61,11 +64,22 @@ class Services : public control::ServiceOperator {
   [[nodiscard]] std::vector<Use> usage() const;
   [[nodiscard]] std::vector<sink::ServiceFigures> figures() const;
   [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
+  struct Backends {
+    std::size_t available = 0, unhealthy = 0, ejected = 0, drained = 0;  // of all service ports; avoided ones once each
+    std::size_t panics = 0;                                              // service ports that use them all the same
+  };
+  [[nodiscard]] Backends backends() const;
+  [[nodiscard]] health::Figures health() const { return health_.figures(); }
+  // Backends that a policy wants checked and that are not, as there are too many.
+  [[nodiscard]] std::size_t unchecked() const {
+    const std::lock_guard lock(mutex_);
+    return health_.refused();
+  }
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
 
  private:
-  Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, compile::NodeContext node,
-           std::string cgroup_root, OverrideBook overrides);
+  Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
+           compile::NodeContext node, std::string cgroup_root, OverrideBook overrides);
 
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
@@ -88,6 +102,7 @@ class Services : public control::ServiceOperator {
 
   source::ManifestSource manifests_;
   std::unique_ptr<kernel::ServiceTables> tables_;
+  ServiceHealth health_;
   compile::NodeContext node_;
   std::string cgroup_root_;
 

@@ -21,8 +21,10 @@ Result<void> list(const Context& context) {
   if (!document) return tl::make_unexpected(document.error());
   for (auto& service : document->at("services")) {
     const auto& backends = service.at("backends");
-    const auto ready =
-        std::count_if(backends.begin(), backends.end(), [](const auto& b) { return b.at("state") == "ready"; });
+    const auto ready = std::count_if(backends.begin(), backends.end(), [](const auto& b) {
+      const auto& state = b.at("state");
+      return state == "ready" || state == "unchecked" || state == "healthy";
+    });
     service["backend_count"] = fmt::format("{}/{}", ready, backends.size());
     service["problem"] = joined(service.at("problems"));
   }
@@ -74,6 +76,8 @@ void describe_one(ordered_json service) {
                                                     {"RESET", "/connections/results/reset"},
                                                     {"CONNECT", "/connect"},
                                                     {"STATE", "/state"},
+                                                    {"SINCE", "/since"},
+                                                    {"WHY", "/reason"},
                                                     {"NUMBER", "/number"}}));
 }
 

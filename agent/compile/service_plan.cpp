@@ -175,6 +175,23 @@ std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends_of(const Servi
 
 }  // namespace
 
+std::vector<BackendPort> ready_backends(const ServiceInput& input, const NodeContext& node) {
+  std::vector<BackendPort> out;
+  const auto& service = *input.service;
+  for (const auto& port : service.ports) {
+    if (port.protocol == model::Protocol::kSctp) continue;
+    for (const bool v4 : {true, false}) {
+      if (frontends_of(service, port, node, v4).empty()) continue;
+      for (const auto& candidate : usable(in_scope(candidates_of(input, port, v4), service, node), service)) {
+        out.push_back({candidate.backend.address, candidate.backend.port, port.protocol});
+      }
+    }
+  }
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
 PlannedService plan_service(const ServiceInput& given, const NodeContext& node) {
   PlannedService out;
   ServiceInput input = given;

@@ -66,6 +66,9 @@ struct PlannedService {
   std::vector<std::string> refusals;
 };
 
+// Those that take callers of this node unless something speaks against them: of all ports and families, each once.
+[[nodiscard]] std::vector<BackendPort> ready_backends(const ServiceInput& input, const NodeContext& node);
+
 [[nodiscard]] PlannedService plan_service(const ServiceInput& input, const NodeContext& node);
 
 }  // namespace cortexflow::compile

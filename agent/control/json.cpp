@@ -131,7 +131,8 @@ ordered_json to_json(const ServiceRow& row) {
                         {"chosen", backend.chosen},
                         {"connections", connections_json(backend.connections)},
                         {"state", backend.state},
-                        {"reason", backend.reason}});
+                        {"reason", backend.reason},
+                        {"since", backend.since ? ordered_json(time_text(*backend.since)) : ordered_json(nullptr)}});
   }
   ordered_json subsets = ordered_json::array();
   for (const auto& subset : row.subsets) {

@@ -2,8 +2,10 @@
 // What the control API shows of services.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,8 +31,10 @@ struct BackendRow {
   std::uint64_t active = 0;  // live connections of this machine's callers
   ConnectionRow connections;
   std::uint64_t chosen = 0;  // times chosen since it is there
-  std::string state;         // "ready", "drained", "unhealthy"... (compile/backend_facts.h)
-  std::string reason;        // in words, where there is more to say
+  // "ready", "drained", "unhealthy"... (compile/backend_facts.h); of a ready one that is checked "unchecked", "healthy"
+  std::string state;
+  std::string reason;                                          // in words, where there is more to say
+  std::optional<std::chrono::system_clock::time_point> since;  // of what its checks say
 };
 
 struct SubsetRow {

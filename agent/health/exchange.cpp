@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/health/grpc_exchange.h"
 #include "agent/health/http_exchange.h"
 
 namespace cortexflow::health {
@@ -13,6 +14,8 @@ std::unique_ptr<Exchange> make_exchange(const Target& target) {
       return nullptr;
     case model::HealthCheckType::kHttp:
       return std::make_unique<HttpExchange>(target);
+    case model::HealthCheckType::kGrpc:
+      return std::make_unique<GrpcExchange>(target);
   }
   return nullptr;
 }

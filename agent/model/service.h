@@ -115,7 +115,7 @@ struct Subset {
   bool operator==(const Subset&) const = default;
 };
 
-enum class HealthCheckType : std::uint8_t { kTcp, kHttp };
+enum class HealthCheckType : std::uint8_t { kTcp, kHttp, kGrpc };
 
 // How each of a service's backends is asked whether it is well.
 struct HealthCheck {
@@ -128,6 +128,7 @@ struct HealthCheck {
   std::chrono::milliseconds timeout{5'000};  // no longer than the interval
   std::uint32_t healthy_threshold = 2;       // results in a row that change what a backend counts as
   std::uint32_t unhealthy_threshold = 3;
+  std::string grpc_service{};  // of kGrpc: whose status is asked for; empty: the server's as a whole
   auto operator<=>(const HealthCheck&) const = default;
 };
 

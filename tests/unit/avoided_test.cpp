@@ -144,6 +144,27 @@ TEST_CASE("where all of the zone's backends are unhealthy, those of other zones 
   CHECK(shop.plan("here").slots.size() == 3);
 }
 
+TEST_CASE("the backends to be checked are those that callers of this node may get") {
+  Shop shop(5);
+  shop.slice.endpoints[0].ready = false;
+  shop.slice.endpoints[1].terminating = true;
+  shop.slice.endpoints[2].node = "node";
+  ServiceInput input;
+  input.service = &shop.service;
+  input.slices = {&shop.slice};
+  const auto ready = [&] {
+    std::vector<model::IpAddress> addresses;
+    for (const auto& backend : ready_backends(input, {"node", "", {}})) addresses.push_back(backend.address);
+    return addresses;
+  };
+  using Addresses = std::vector<model::IpAddress>;
+  CHECK(ready() == Addresses{Shop::address(2), Shop::address(3), Shop::address(4)});
+  shop.service.internal_scope = model::TrafficScope::kLocal;
+  CHECK(ready() == Addresses{Shop::address(2)});
+  shop.service.cluster_ips.clear();  // headless: nothing is translated
+  CHECK(ready().empty());
+}
+
 TEST_CASE("whatever is avoided: the drained never serve, the others only in a panic, and a panic leaves nobody out") {
   for (std::uint32_t seed = 1; seed <= 300; ++seed) {
     INFO("seed " << seed);

@@ -52,6 +52,7 @@ class FakeNode : public control::NodeView, public control::ServiceOperator {
     BackendRow backend;
     backend.address = "10.0.0.1:8080";
     backend.state = "ready";
+    backend.since = std::chrono::system_clock::now();
     row.backends.push_back(backend);
     return {row};
   }

@@ -339,6 +339,12 @@ TEST_CASE("a TrafficPolicy's health checks are read") {
                      "timeout: 250ms, healthyThreshold: 1, unhealthyThreshold: 2}")
               .health_check == expected);
   }
+  SECTION("gRPC") {
+    const auto check = read_check("{type: GRPC, service: shop.Cart}").health_check;
+    REQUIRE(check);
+    CHECK(check->type == model::HealthCheckType::kGrpc);
+    CHECK(check->grpc_service == "shop.Cart");
+  }
   SECTION("one status, and an interval that is shorter than the default timeout") {
     const auto check = read_check("{type: HTTP, expectedStatus: 204, interval: 2s}").health_check;
     REQUIRE(check);
@@ -354,9 +360,11 @@ TEST_CASE("health checks that say nothing clear are refused") {
   };
   check(kPolicy,
         {row("a field that doesn't exist", "type: TCP, intervall: 3s", "spec.health.intervall", "unknown field"),
-         row("a type that doesn't exist", "type: ICMP", "spec.health.type", "one of TCP, HTTP"),
+         row("a type that doesn't exist", "type: ICMP", "spec.health.type", "one of TCP, HTTP, GRPC"),
          row("an interval without a type", "interval: 3s", "spec.health.interval", "expected type"),
          row("a path without HTTP", "type: TCP, path: /a", "spec.health.path", "expected type: HTTP"),
+         row("a gRPC service without gRPC", "type: TCP, service: shop.Cart", "spec.health.service",
+             "expected type: GRPC"),
          row("a path that is none", "type: HTTP, path: healthz", "spec.health.path", "starts with /"),
          row("a path that would be a second line", "type: HTTP, path: \"/a\\r\\nHost: b\"", "spec.health.path",
              "printable"),

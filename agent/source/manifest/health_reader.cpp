@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A TrafficPolicy's spec.health:
 //
-//   type: HTTP                  # TCP, HTTP; absent: backends are not asked, and only panicThreshold may be there
-//   path: /healthz              # HTTP; default /
-//   expectedStatus: 200-299     # HTTP; one status or a range; default 200-399, as Kubernetes' probes
-//   port: 8081                  # default: the backend's own.  UDP ports are checked only where this is given
-//   interval: 30s
-//   timeout: 5s                 # no longer than the interval; default 5s, or the interval where that is shorter
-//   healthyThreshold: 2         # good results in a row until an unhealthy backend is used again
+//   type: HTTP                  # TCP, HTTP, GRPC (grpc.health.v1); absent: backends are not asked, and only
+//   panicThreshold may be there path: /healthz              # HTTP; default / expectedStatus: 200-299     # HTTP; one
+//   status or a range; default 200-399, as Kubernetes' probes service: shop.Cart          # GRPC; default: the server
+//   as a whole port: 8081                  # default: the backend's own.  UDP ports are checked only where this is
+//   given interval: 30s timeout: 5s                 # no longer than the interval; default 5s, or the interval where
+//   that is shorter healthyThreshold: 2         # good results in a row until an unhealthy backend is used again
 //   unhealthyThreshold: 3       # bad results in a row until a backend is left out
 //   panicThreshold: 50          # percent: were fewer of the ready backends left, all are used; 0: never
 #include "agent/source/manifest/health_reader.h"
@@ -28,6 +27,7 @@ constexpr milliseconds kIntervalMax{3'600'000};
 constexpr milliseconds kTimeoutMin{10};
 constexpr std::int64_t kThresholdMax = 100;
 constexpr std::size_t kPathMax = 1024;
+constexpr std::size_t kServiceMax = 256;
 
 // What a request line may hold (RFC 9110 7.1: origin-form): nothing that ends it or breaks it.
 std::string read_path(const Field& field) {
@@ -59,12 +59,17 @@ void read_status(const Field& field, model::HealthCheck& check) {
 
 model::HealthCheck read_check(const Field& field) {
   model::HealthCheck check;
-  check.type = static_cast<model::HealthCheckType>(field["type"].choice({"TCP", "HTTP"}, 0));
+  check.type = static_cast<model::HealthCheckType>(field["type"].choice({"TCP", "HTTP", "GRPC"}, 0));
   for (const char* name : {"path", "expectedStatus"}) {
     if (field[name].present() && check.type != model::HealthCheckType::kHttp) {
       field[name].refuse("expected type: HTTP beside it");
     }
   }
+  if (field["service"].present() && check.type != model::HealthCheckType::kGrpc) {
+    field["service"].refuse("expected type: GRPC beside it");
+  }
+  check.grpc_service = field["service"].text();
+  if (check.grpc_service.size() > kServiceMax) field["service"].expected("up to 256 octets");
   check.path = read_path(field["path"]);
   read_status(field["expectedStatus"], check);
   check.port = static_cast<std::uint16_t>(field["port"].number(1, 65535).value_or(0));
@@ -84,8 +89,8 @@ model::HealthCheck read_check(const Field& field) {
 }  // namespace
 
 void read_health(const Field& field, model::TrafficPolicy& policy) {
-  field.only({"type", "path", "expectedStatus", "port", "interval", "timeout", "healthyThreshold", "unhealthyThreshold",
-              "panicThreshold"});
+  field.only({"type", "path", "expectedStatus", "service", "port", "interval", "timeout", "healthyThreshold",
+              "unhealthyThreshold", "panicThreshold"});
   policy.panic_threshold =
       static_cast<std::uint32_t>(field["panicThreshold"].number(0, 100).value_or(model::kPanicThreshold));
   if (field["type"].present()) {
@@ -93,8 +98,8 @@ void read_health(const Field& field, model::TrafficPolicy& policy) {
     return;
   }
   for (const char* name :
-       {"path", "expectedStatus", "port", "interval", "timeout", "healthyThreshold", "unhealthyThreshold"}) {
-    if (field[name].present()) field[name].refuse("expected type: TCP or HTTP beside it");
+       {"path", "expectedStatus", "service", "port", "interval", "timeout", "healthyThreshold", "unhealthyThreshold"}) {
+    if (field[name].present()) field[name].refuse("expected type: TCP, HTTP or GRPC beside it");
   }
 }
 
