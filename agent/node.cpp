@@ -242,9 +242,9 @@ sink::AgentFigures Node::figures() const {
                     {"reversed", counters[CF_SVC_C_REVERSED]},
                     {"refused_pending", counters[CF_SVC_C_REFUSED_PENDING]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
+    out.health = health_figures(*services_);
     out.overrides = services_->overrides();
     out.max_overrides = state::kOverridesMax;
-    out.health = health_figures(*services_);
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
   }
   for (const auto& program : programs) {

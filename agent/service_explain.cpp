@@ -194,6 +194,7 @@ struct Target {
 
 std::string port_list(const model::Service& service) {
   std::vector<std::string> ports;
+  ports.reserve(service.ports.size());
   for (const auto& port : service.ports) {
     ports.push_back(port.name.empty() ? fmt::format("{}", port.port) : fmt::format("{} ({})", port.port, port.name));
   }

@@ -35,8 +35,9 @@ control::ConnectionRow connections_of(const cf_backend_load& load) {
   return row;
 }
 
-void add_backends(control::ServiceRow& row, const compile::Entry& entry, const compile::ServiceInput& input,
-                  const kernel::ServiceTables& tables, const ServiceHealth& health) {
+void add_backends(control::ServiceRow& row, const compile::PortKey& key, const compile::Entry& entry,
+                  const compile::ServiceInput& input, const kernel::ServiceTables& tables,
+                  const ServiceHealth& health) {
   const auto& slots = entry.image.table.slots;
   std::map<std::uint32_t, std::size_t> in_slots;
   for (const auto number : slots) ++in_slots[number];
@@ -60,13 +61,9 @@ void add_backends(control::ServiceRow& row, const compile::Entry& entry, const c
     backend.subset = std::move(fact.subset);
     backend.weight = fact.weight;
     backend.weight_set = fact.weight_set;
-    backend.state = fact.state;
-    backend.reason = fact.reason;
-    health.show({entry.plan.service, {fact.backend.address, fact.backend.port, entry.plan.protocol}}, backend);
-    if (fact.state != "ready") {  // what speaks against it outweighs what its check says
-      backend.state = std::move(fact.state);
-      backend.reason = std::move(fact.reason);
-    }
+    backend.state = std::move(fact.state);
+    backend.reason = std::move(fact.reason);
+    health.show({key.service, {fact.backend.address, fact.backend.port, key.protocol}}, backend);
     row.backends.push_back(std::move(backend));
   }
   for (auto& subset : compile::subset_facts(input)) {
@@ -116,7 +113,7 @@ control::ServiceRow service_row(const compile::PortKey& key, const compile::Entr
   row.active = load.active;
   row.pending = load.pending;
   row.refused = load.refused + load.refused_pending;
-  if (input.service) add_backends(row, entry, input, tables, health);
+  if (input.service) add_backends(row, key, entry, input, tables, health);
   for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
   if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);
   for (const auto& frontend : entry.contested) {

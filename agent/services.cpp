@@ -2,6 +2,7 @@
 #include "agent/services.h"
 
 #include <ifaddrs.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <spdlog/spdlog.h>
 
@@ -92,6 +93,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   services->write(services->book_.drop_unclaimed(), errors);
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
+  malloc_trim(0);  // reading everything at once took more than keeping it: 10 MB with 100,000 endpoints
   return services;
 }
 
@@ -258,7 +260,7 @@ void Services::update_caller(const model::ObjectName& name, const state::Snapsho
   if (!pod) return;
   const auto version = pod->labels.find("version");
   const cf_svc_caller caller{version == pod->labels.end() ? 0 : compile::fnv1a(version->second),
-                             compile::fnv1a(name.ns + "/" + name.name)};
+                             compile::caller_hash(name.ns + "/" + name.name)};
   const auto note = [&](const Result<std::uint64_t>& id, cf_svc_caller_kind kind) {
     if (!id) {
       caller_refusals_[name] = fmt::format("Pod {}/{}: {}", name.ns, name.name, id.error().to_string());

@@ -63,7 +63,6 @@ class Services : public control::ServiceOperator {
   };
   [[nodiscard]] std::vector<Use> usage() const;
   [[nodiscard]] std::vector<sink::ServiceFigures> figures() const;
-  [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
   struct Backends {
     std::size_t available = 0, unhealthy = 0, ejected = 0, drained = 0;  // of all service ports; avoided ones once each
     std::size_t panics = 0;                                              // service ports that use them all the same
@@ -75,6 +74,7 @@ class Services : public control::ServiceOperator {
     const std::lock_guard lock(mutex_);
     return health_.refused();
   }
+  [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
 
  private:

@@ -120,7 +120,8 @@ std::uint64_t still_active(const ordered_json& document, std::size_t& drained) {
 bool is_meant(const ordered_json& backend, const std::string& spelling) {
   const auto address = backend.at("address").get<std::string>();
   const auto host = address.substr(0, address.rfind(':'));
-  return spelling == address || spelling == backend.at("pod") || spelling == host || "[" + spelling + "]" == host;
+  return spelling == address || spelling == backend.at("pod").get<std::string>() || spelling == host ||
+         "[" + spelling + "]" == host;
 }
 
 ordered_json only_backend(ordered_json document, const std::string& spelling) {

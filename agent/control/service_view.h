@@ -31,9 +31,9 @@ struct BackendRow {
   std::uint64_t active = 0;  // live connections of this machine's callers
   ConnectionRow connections;
   std::uint64_t chosen = 0;  // times chosen since it is there
-  // "ready", "drained", "unhealthy"... (compile/backend_facts.h); of a ready one that is checked "unchecked", "healthy"
+  // compile/backend_facts.h; where it is ready and a check asks it "healthy", or "unchecked" before the first result.
   std::string state;
-  std::string reason;                                          // in words, where there is more to say
+  std::string reason;  // in words, where there is more to say, such as the latest check's result
   std::optional<std::chrono::system_clock::time_point> since;  // of what its checks say
 };
 

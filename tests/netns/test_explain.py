@@ -9,7 +9,9 @@ from agent import wait_until
 from harness import test
 from isolation import CGROUP, MOUNT, cgroup, inside
 from netns import Namespace, sh
-from shop import SERVICE, apply, call, manifests, service, set_up as setup, split, write
+from shop import SERVICE, apply, call, manifests, service, set_up, split, write
+
+setup = set_up
 
 EVEN = {"0": 0.333, "1": 0.333, "2": 0.333}
 

@@ -12,7 +12,9 @@ import subprocess
 from agent import total, wait_until
 from harness import test
 from isolation import CGROUP, cgroup, inside
-from shop import SERVICE, Calls, apply, call, manifests, service, set_up as setup, shares, split, start, write
+from shop import SERVICE, Calls, apply, call, manifests, service, set_up, shares, split, start, write
+
+setup = set_up
 
 EVEN = {"0": 0.333, "1": 0.333, "2": 0.333}
 POD2 = "10.61.2.2:8080"

@@ -9,7 +9,10 @@ import subprocess
 from agent import wait_until
 from harness import test
 from netns import sh
-from shop import SERVICE, Calls, apply, call, manifests, service, set_up as setup, shares, split, start, write
+from shop import SERVICE, Calls, apply, call, manifests, service, set_up, shares, split, start, write
+
+setup = set_up
+
 
 @test("callers of a service's address reach its backends in turn, exactly")
 def in_turn(env):

@@ -51,7 +51,8 @@ class FakeNode : public control::NodeView, public control::ServiceOperator {
     row.subsets.push_back({"canary", 10, 10, false, 0.5});
     BackendRow backend;
     backend.address = "10.0.0.1:8080";
-    backend.state = "ready";
+    backend.state = "healthy";
+    backend.reason = "status 200";
     backend.since = std::chrono::system_clock::now();
     row.backends.push_back(backend);
     return {row};
