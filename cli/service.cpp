@@ -21,8 +21,10 @@ Result<void> list(const Context& context) {
   if (!document) return tl::make_unexpected(document.error());
   for (auto& service : document->at("services")) {
     const auto& backends = service.at("backends");
-    const auto ready =
-        std::count_if(backends.begin(), backends.end(), [](const auto& b) { return b.at("state") == "ready"; });
+    const auto ready = std::count_if(backends.begin(), backends.end(), [](const ordered_json& backend) {
+      const auto state = backend.at("state").get<std::string>();
+      return state == "ready" || state == "healthy" || state == "unchecked";
+    });
     service["backend_count"] = fmt::format("{}/{}", ready, backends.size());
     service["problem"] = joined(service.at("problems"));
   }
