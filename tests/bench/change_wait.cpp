@@ -26,8 +26,8 @@ std::uint64_t change(const cortexflow::bench::Arm& arm, int listener, const char
                      const char* backend) {
   in_addr expected{};
   if (inet_pton(AF_INET, backend, &expected) != 1) throw std::runtime_error(std::string("no IPv4 address: ") + backend);
+  const auto began = now();  // before: rename() may well end when the agent, which it wakes, is done
   if (std::rename(file, target) != 0) throw std::runtime_error(std::string("cannot rename ") + file);
-  const auto began = now();
   std::uint64_t random = 1;
   for (;;) {
     cortexflow::bench::Sample sample{};
