@@ -10,6 +10,7 @@
 
 #include <array>
 
+#include "agent/edge_figures.h"
 #include "agent/flow/lookup_builder.h"
 #include "agent/kernel/host.h"
 
@@ -254,6 +255,13 @@ sink::AgentFigures Node::figures() const {
     out.overrides = services_->overrides();
     out.max_overrides = state::kOverridesMax;
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
+    if (const auto* edge = services_->edge()) {
+      auto figures = edge_figures(edge->tables().counters());
+      out.edge_verdicts = std::move(figures.verdicts);
+      out.edge_events = std::move(figures.events);
+      for (const auto& map : edge->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
+      programs.push_back(edge->tables().program());
+    }
   }
   for (const auto& program : programs) {
     out.programs.push_back({program.name, program.run_count, program.run_time_ns});
@@ -277,10 +285,7 @@ control::Status Node::status() const {
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
   if (services_) {
-    out.functions.push_back({"services", "cgroup sock_addr", false, ""});
-    const auto& unwatched = services_->tables().unwatched();
-    out.functions.push_back(
-        {"service connections", unwatched.empty() ? "sock_ops" : "", !unwatched.empty(), unwatched});
+    for (auto& function : services_->functions()) out.functions.push_back(std::move(function));
   }
   if (now.health) add_health(*now.health, out.functions);
   out.functions.push_back(
@@ -301,6 +306,7 @@ std::vector<control::BpfProgram> Node::bpf_programs() const {
   if (services_) {
     auto more = services_->tables().programs();
     programs.insert(programs.end(), more.begin(), more.end());
+    if (const auto* edge = services_->edge()) programs.push_back(edge->tables().program());
   }
   out.reserve(programs.size());
   for (auto& program : programs) {
@@ -360,6 +366,15 @@ control::Answer<control::Explanation> Node::explain(const std::string& caller, c
   if (!services_) return no_services();
   return services_->explain(caller, target);
 }
+
+control::Answer<control::DenyView> Node::deny_list() const {
+  if (!services_) return no_services();
+  return services_->deny_list();
+}
+
+control::Done Node::deny(const std::string& entry) { return services_ ? services_->deny(entry) : no_services(); }
+
+control::Done Node::allow(const std::string& cidr) { return services_ ? services_->allow(cidr) : no_services(); }
 
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }
 

@@ -18,8 +18,11 @@
 #include "agent/base/result.h"
 #include "agent/compile/service_book.h"
 #include "agent/connection_totals.h"
+#include "agent/control/deny_operator.h"
 #include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
+#include "agent/deny_book.h"
+#include "agent/edge.h"
 #include "agent/ejections.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/override_book.h"
@@ -31,7 +34,7 @@
 
 namespace cortexflow {
 
-class Services : public control::ServiceOperator {
+class Services : public control::ServiceOperator, public control::DenyOperator {
  public:
   using Clock = source::ManifestSource::Time::clock;
 
@@ -56,6 +59,9 @@ class Services : public control::ServiceOperator {
       const control::SimulationQuery& query) const override;
   [[nodiscard]] control::Answer<control::Explanation> explain(const std::string& caller,
                                                               const std::string& target) const override;
+  [[nodiscard]] control::Answer<control::DenyView> deny_list() const override;
+  control::Done deny(const std::string& entry) override;
+  control::Done allow(const std::string& cidr) override;
   [[nodiscard]] std::vector<std::string> refusals() const;
   struct Use {
     const char* map;
@@ -76,11 +82,17 @@ class Services : public control::ServiceOperator {
   }
   [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
+  [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
+  [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
 
  private:
   Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-           compile::NodeContext node, std::string cgroup_root, OverrideBook overrides);
+           compile::NodeContext node, std::string cgroup_root, OverrideBook overrides, DenyBook deny_book);
 
+  void open_edge(const source::Settings& settings);
+  void poll_edge(std::vector<Error>& errors);
+  void update_deny();
+  control::Done keep_denied(model::DenyList list);
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
   void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
@@ -105,9 +117,12 @@ class Services : public control::ServiceOperator {
   ServiceHealth health_;
   compile::NodeContext node_;
   std::string cgroup_root_;
+  std::unique_ptr<Edge> edge_;  // null: no interface is its
+  std::string edge_failure_;    // why there is none though interfaces are
 
   mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
   OverrideBook overrides_;
+  DenyBook deny_book_;
   static constexpr std::size_t kDroppedKept = 100;
   std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words
   state::DesiredState desired_{{source::kManifestSource}};

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/compile/edge_plan.h"
+
+#include <algorithm>
+
+#include "agent/compile/candidates.h"
+
+namespace cortexflow::compile {
+namespace {
+
+using model::Service;
+using model::ServiceType;
+using model::TrafficScope;
+
+std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends_of(const Service& service,
+                                                                     const model::ServicePort& port, bool v4,
+                                                                     const NodeContext& node) {
+  std::vector<std::pair<model::IpAddress, std::uint16_t>> out;
+  const auto add = [&](const std::vector<model::IpAddress>& addresses, std::uint16_t number) {
+    for (const auto& address : addresses) {
+      if (address.is_v4() == v4 && number != 0) out.emplace_back(address, number);
+    }
+  };
+  add(service.external_ips, port.port);
+  if (service.type == ServiceType::kLoadBalancer) add(service.load_balancer_ips, port.port);
+  if (service.type == ServiceType::kLoadBalancer || service.type == ServiceType::kNodePort) {
+    add(node.addresses, port.node_port);
+  }
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+// What speaks against each; null: nothing.
+std::vector<const AvoidedReasons*> reasons_of(const std::vector<Candidate>& candidates, const ServiceInput& input,
+                                              model::Protocol protocol) {
+  std::vector<const AvoidedReasons*> reasons(candidates.size(), nullptr);
+  for (std::size_t i = 0; input.avoided && i < candidates.size(); ++i) {
+    const auto& backend = candidates[i].backend;
+    const auto found = input.avoided->find({backend.address, backend.port, protocol});
+    if (found != input.avoided->end() && !found->second.empty()) reasons[i] = &found->second;
+  }
+  return reasons;
+}
+
+// Endpoints of that port and family.  Those that end but still serve drain, unless there is nobody else (KEP-1669); so
+// do those that are avoided, by the rule that holds for them everywhere.
+std::vector<EdgeBackend> backends_of(const ServiceInput& input, const model::ServicePort& port, bool v4,
+                                     const NodeContext& node) {
+  std::vector<Candidate> taking, ending;
+  for (const auto& candidate : candidates_of(input, port, v4)) {
+    const auto& endpoint = *candidate.endpoint;
+    if (input.service->external_scope == TrafficScope::kLocal && endpoint.node != node.name) continue;
+    if ((endpoint.ready || input.service->publish_not_ready) && !endpoint.terminating) {
+      taking.push_back(candidate);
+    } else if (endpoint.serving && endpoint.terminating) {
+      ending.push_back(candidate);
+    }
+  }
+  const bool all_end = taking.empty();
+  if (all_end) std::swap(taking, ending);
+  const auto shares = shares_of(taking, input.policy);
+  const auto verdict = availability(reasons_of(taking, input, port.protocol), shares,
+                                    input.policy ? input.policy->panic_threshold : model::kPanicThreshold);
+  std::vector<EdgeBackend> out;
+  for (std::size_t i = 0; i < taking.size(); ++i) {
+    out.push_back({taking[i].backend, shares[i], taking[i].endpoint->node == node.name, !verdict.choosable[i]});
+  }
+  for (const auto& one : ending) out.push_back({one.backend, 1, one.endpoint->node == node.name, true});
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace
+
+std::vector<EdgePlan> plan_edge(const ServiceInput& given, const NodeContext& node, const EdgePlanOptions& options) {
+  std::vector<EdgePlan> out;
+  ServiceInput input = given;
+  model::TrafficPolicy reweighted;
+  if (input.policy && input.set && !input.set->subset_weights.empty()) {
+    reweighted = with_weights(*input.policy, *input.set);
+    input.policy = &reweighted;
+  }
+  const auto& service = *input.service;
+  for (const auto& port : service.ports) {
+    if (port.protocol == model::Protocol::kSctp) continue;
+    for (const bool v4 : {true, false}) {
+      EdgePlan plan{service.name,
+                    port.name,
+                    port.protocol,
+                    frontends_of(service, port, v4, node),
+                    options.mode,
+                    service.affinity_timeout.count() > 0,
+                    {}};
+      if (plan.frontends.empty()) continue;
+      plan.backends = backends_of(input, port, v4, node);
+      out.push_back(std::move(plan));
+    }
+  }
+  return out;
+}
+
+}  // namespace cortexflow::compile
