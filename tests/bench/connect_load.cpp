@@ -141,6 +141,7 @@ void run(char** argv, int argc) {
   const pid_t accepting = kind == "served" ? start_server(server, cpu) : -1;
   run_on([cpu](std::size_t one) { return one == cpu; });
   std::vector<Worker> workers;
+  workers.reserve(static_cast<std::size_t>(argc));
   for (int i = 7; i < argc; ++i)
     workers.push_back({cortexflow::bench::parse_arm(argv[i]), -1, -1, -1, nullptr, {}, {}});
   for (auto& worker : workers) start(worker, transport, accepting < 0 ? server : -1, batch);
