@@ -153,6 +153,9 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
     if (ticks >= kConsumesPerSweep) {
       ticks = 0;
       sweep();
+      if (services_) {
+        for (const auto& error : services_->judge_backends()) spdlog::error("services: {}", error.to_string());
+      }
       if (auto attached = tracer_->check_attached(); !attached) return attached;
     }
   }
@@ -245,6 +248,7 @@ sink::AgentFigures Node::figures() const {
                     {"refused_empty", counters[CF_SVC_C_REFUSED_EMPTY]},
                     {"refused_breaker", counters[CF_SVC_C_REFUSED_BREAKER]},
                     {"reversed", counters[CF_SVC_C_REVERSED]},
+                    {"refused_pending", counters[CF_SVC_C_REFUSED_PENDING]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
     out.health = health_figures(*services_);
     out.overrides = services_->overrides();
@@ -272,7 +276,12 @@ control::Status Node::status() const {
   out.started = started_;
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
-  if (services_) out.functions.push_back({"services", "cgroup sock_addr", false, ""});
+  if (services_) {
+    out.functions.push_back({"services", "cgroup sock_addr", false, ""});
+    const auto& unwatched = services_->tables().unwatched();
+    out.functions.push_back(
+        {"service connections", unwatched.empty() ? "sock_ops" : "", !unwatched.empty(), unwatched});
+  }
   if (now.health) add_health(*now.health, out.functions);
   out.functions.push_back(
       {"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});
@@ -310,6 +319,10 @@ std::vector<control::WorkloadRow> Node::workloads() const {
 
 std::vector<control::ServiceRow> Node::services() const {
   return services_ ? services_->rows() : std::vector<control::ServiceRow>{};
+}
+
+std::vector<sink::ServiceFigures> Node::service_figures() const {
+  return services_ ? services_->figures() : std::vector<sink::ServiceFigures>{};
 }
 
 std::vector<std::string> Node::service_refusals() const {
