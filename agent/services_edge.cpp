@@ -53,6 +53,8 @@ void Services::update_deny() {
 
 std::vector<control::FunctionStatus> Services::functions() const {
   std::vector<control::FunctionStatus> out{{"services", "cgroup sock_addr", false, ""}};
+  const auto& unwatched = tables_->unwatched();
+  out.push_back({"service connections", unwatched.empty() ? "sock_ops" : "", !unwatched.empty(), unwatched});
   if (edge_) out.push_back(edge_->function());
   if (!edge_failure_.empty()) {
     out.push_back(

@@ -18,7 +18,9 @@
 #include "agent/kernel/introspect.h"
 #include "bpf/abi/service.h"
 
+struct bpf_program;
 struct service_bpf;
+struct tcp_bpf;
 
 namespace cortexflow::kernel {
 
@@ -51,6 +53,9 @@ class ServiceTables {
   [[nodiscard]] Entries read(std::string_view map) const;
   [[nodiscard]] std::optional<std::string> find(std::string_view map, const std::string& key) const;
 
+  // Why no connection is followed by bpf/observe/tcp; empty if they are.
+  [[nodiscard]] const std::string& unwatched() const { return unwatched_; }
+
   // True if open() found tables of an agent before.
   [[nodiscard]] bool adopted() const { return adopted_; }
 
@@ -68,13 +73,18 @@ class ServiceTables {
   explicit ServiceTables(ServiceTablesOptions options) : options_(std::move(options)) {}
   [[nodiscard]] Result<void> load();
   [[nodiscard]] bool reuse_pinned_maps();
+  void load_watch();
   [[nodiscard]] Result<void> pin_maps();
+  [[nodiscard]] Result<void> attach(bpf_program* program);
+  [[nodiscard]] std::vector<bpf_program*> all_programs() const;
   [[nodiscard]] std::string pin_of(std::string_view name) const;
   void remove_pins();
 
   ServiceTablesOptions options_;
   Fd cgroup_;
   service_bpf* skeleton_ = nullptr;
+  tcp_bpf* watch_ = nullptr;  // null: the kernel refused it
+  std::string unwatched_;
   std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
   std::vector<Fd> links_;
   bool adopted_ = false;

@@ -4,6 +4,7 @@
  * once; no packet is touched.  The application goes on seeing the service's address.  On the root cgroup: every process
  * in every network namespace whose sockets the kernel's own connect() and sendmsg() serve.
  */
+#include "bpf/lib/service_active.h"
 #include "bpf/lib/service_choice.h"
 
 enum { IPPROTO_MPTCP_ = 262, REFUSED = 111 /* ECONNREFUSED */ };
@@ -65,40 +66,31 @@ static __always_inline bool same_address(const struct cf_svc_address *a, const s
 	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && a->port == b->port;
 }
 
-static __always_inline void drop_active(__u32 service, __u32 backend)
-{
-	struct cf_service_load *load = bpf_map_lookup_elem(&svc_load, &service);
-	struct cf_backend_load *its = bpf_map_lookup_elem(&svc_load_be, &backend);
-
-	if (load) {
-		bpf_spin_lock(&load->lock);
-		if (load->active)
-			load->active--;
-		bpf_spin_unlock(&load->lock);
-	}
-	if (its)
-		__sync_fetch_and_add(&its->active, -1);
-}
-
-/* Remembers what the socket connected to, for getpeername and for the count of live connections. */
+/* Remembers what the socket connected to, for getpeername, for the counts of connections and for observe/tcp. */
 static __always_inline void note_connected(struct bpf_sock_addr *ctx, const struct cf_svc_address *service_address,
-					   const struct cf_svc_address *backend_address, __u32 service, __u32 backend)
+					   const struct cf_svc_address *backend_address, __u32 service,
+					   const struct chosen *chosen)
 {
+	__u32 backend = chosen->number;
 	struct cf_backend_load *load = bpf_map_lookup_elem(&svc_load_be, &backend);
 	struct cf_svc_socket *socket;
 
 	socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
 	if (!socket) {
 		svc_count(CF_SVC_C_HELPER_FAILED);
+		svc_drop(service, chosen->counted, chosen->pending);
 		return;
 	}
-	if (socket->counted)
-		drop_active(socket->service, socket->backend);
+	if (socket->phase == CF_SVC_CHOSEN)
+		svc_unsent(socket);
+	svc_let_go(socket);
 	socket->service_address = *service_address;
 	socket->backend_address = *backend_address;
 	socket->service = service;
 	socket->backend = backend;
 	socket->counted = 1;
+	socket->pending = chosen->pending;
+	socket->phase = chosen->watched ? CF_SVC_CHOSEN : CF_SVC_UNWATCHED;
 	if (load)
 		__sync_fetch_and_add(&load->active, 1);
 }
@@ -125,6 +117,15 @@ static __always_inline struct cf_backend *pinned_backend(__u64 cookie, const str
 	return backend && backend->service == service ? backend : NULL;
 }
 
+/* observe/tcp follows this socket's connection. */
+static __always_inline bool watched(struct bpf_sock_addr *ctx)
+{
+	__u32 zero = 0;
+	__u32 *on = bpf_map_lookup_elem(&svc_watched, &zero);
+
+	return ctx->protocol == IPPROTO_TCP && on && *on;
+}
+
 static __always_inline int refuse(void)
 {
 	/* Kernel commit b44123b4a3dc (5.18); before, the caller sees EPERM. */
@@ -137,6 +138,7 @@ enum translation {
 	UNTOUCHED,
 	TRANSLATED, /* `a` is the backend's */
 	REFUSE,
+	REFUSE_EPERM,
 };
 
 static __always_inline enum translation translate(struct bpf_sock_addr *ctx, struct cf_svc_address *a, bool connecting)
@@ -146,8 +148,9 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	struct cf_backend backend = {};
 	struct cf_backend *pinned = NULL;
 	struct cf_backend_load *load;
-	__u32 service, number = 0;
-	bool counted = false;
+	enum choice choice;
+	__u32 service;
+	struct chosen chosen = {.watched = connecting && watched(ctx)};
 	__u64 cookie = 0;
 
 	if (!frontend)
@@ -160,7 +163,10 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	if (pinned) {
 		backend = *pinned;
 	} else {
-		switch (choose(ctx, service, connecting, &backend, &number, &counted)) {
+		choice = choose(ctx, service, connecting, &backend, &chosen);
+		if (choice != CHOICE_MADE && chosen.counted)
+			svc_drop(service, true, chosen.pending);
+		switch (choice) {
 		case CHOICE_NONE:
 			return UNTOUCHED;
 		case CHOICE_EMPTY:
@@ -168,11 +174,12 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 			return REFUSE;
 		case CHOICE_BREAKER:
 			svc_count(CF_SVC_C_REFUSED_BREAKER);
-			return REFUSE;
+			return chosen.eperm ? REFUSE_EPERM : REFUSE;
+		case CHOICE_BREAKER_PENDING:
+			svc_count(CF_SVC_C_REFUSED_PENDING);
+			return chosen.eperm ? REFUSE_EPERM : REFUSE;
 		case CHOICE_LOST:
 			svc_count(CF_SVC_C_LOST);
-			if (counted)
-				drop_active(service, 0);
 			return REFUSE;
 		case CHOICE_MADE:
 			break;
@@ -183,13 +190,13 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	svc_count(CF_SVC_C_TRANSLATED);
 	if (pinned)
 		return TRANSLATED;
-	load = bpf_map_lookup_elem(&svc_load_be, &number);
+	load = bpf_map_lookup_elem(&svc_load_be, &chosen.number);
 	if (load)
 		__sync_fetch_and_add(&load->chosen, 1);
 	if (cookie)
-		note_udp_peer(cookie, &service_address, a, number);
+		note_udp_peer(cookie, &service_address, a, chosen.number);
 	if (connecting)
-		note_connected(ctx, &service_address, a, service, number);
+		note_connected(ctx, &service_address, a, service, &chosen);
 	return TRANSLATED;
 }
 
@@ -212,6 +219,8 @@ static __always_inline int at_connect(struct bpf_sock_addr *ctx, bool v6, bool c
 		return CF_PASS;
 	case REFUSE:
 		return refuse();
+	case REFUSE_EPERM:
+		return 0;
 	case UNTOUCHED:
 		break;
 	}
@@ -314,10 +323,11 @@ int svc_release(struct bpf_sock *sk)
 {
 	struct cf_svc_socket *socket = bpf_sk_storage_get(&svc_sockets, sk, 0, 0);
 
-	if (socket && socket->counted) {
-		socket->counted = 0;
-		drop_active(socket->service, socket->backend);
-	}
+	if (!socket)
+		return CF_PASS;
+	if (socket->phase == CF_SVC_CHOSEN && sk->state == TCP_CLOSE)
+		svc_unsent(socket);
+	svc_let_go(socket);
 	return CF_PASS;
 }
 
