@@ -165,7 +165,7 @@ TEST_CASE("a full pending table reports the query as untracked, and finds room a
   CHECK(programs.counters() == Counters{{CF_DNS_C_PACKETS, 1}, {CF_DNS_C_QUERIES, 1}});
 }
 
-TEST_CASE("whatever octets come, packets pass and the accounting closes") {
+TEST_CASE("whatever octets come, packets pass and the accounting closes", "[volume]") {
   DnsPrograms programs;
   std::mt19937 random(20250607);  // the same packets in every run
   const auto below = [&](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };

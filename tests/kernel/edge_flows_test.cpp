@@ -78,7 +78,8 @@ TEST_CASE("all flows of a client's address go to one backend where the service w
   }
 }
 
-TEST_CASE("when a backend leaves, the flows of the others stay where they are, before and after the move is over") {
+TEST_CASE("when a backend leaves, the flows of the others stay where they are, before and after the move is over",
+          "[volume]") {
   EdgeProgram edge;
   auto plan = plan_of(CF_EDGE_IPIP, 10);
   edge.serve(plan);
@@ -127,7 +128,7 @@ TEST_CASE("a draining backend keeps its flows and gets no new ones") {
   }
 }
 
-TEST_CASE("strangers who flood moved slots make candidates, and push out no pin") {
+TEST_CASE("strangers who flood moved slots make candidates, and push out no pin", "[volume]") {
   EdgeProgram edge({"", false, 1024, 1024, 1024, 1024});
   auto plan = plan_of(CF_EDGE_IPIP, 2);
   edge.serve(plan);
@@ -152,7 +153,8 @@ TEST_CASE("strangers who flood moved slots make candidates, and push out no pin"
   for (std::uint32_t i = 0; i < 300; ++i) CHECK(backend_of(edge.run(tcp_frame(client(i), kFront))) == home[i]);
 }
 
-TEST_CASE("a SYN flood fills the table of half-open flows, and no flow that stands loses its place or port") {
+TEST_CASE("a SYN flood fills the table of half-open flows, and no flow that stands loses its place or port",
+          "[volume]") {
   EdgeProgram edge({"", false, 4096, 1024, 1024, 1024});
   auto settings = edge.settings;
   settings.nat_port_min = 65000;  // ports are short as well
@@ -220,7 +222,7 @@ TEST_CASE("a translated flow whose backend has gone goes to another") {
   CHECK(backend_of(edge.run(tcp_frame(client(1), kFront))) != had);
 }
 
-TEST_CASE("packets of any shape have exactly one verdict, and lead nowhere but to a backend or a client") {
+TEST_CASE("packets of any shape have exactly one verdict, and lead nowhere but to a backend or a client", "[volume]") {
   EdgeProgram edge;
   const auto mode = GENERATE(CF_EDGE_NAT, CF_EDGE_IPIP, CF_EDGE_GUE);
   auto plan = plan_of(mode, 2);

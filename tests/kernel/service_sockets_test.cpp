@@ -226,7 +226,7 @@ TEST_CASE("a caller of a version that the service knows goes to the backends of 
   CHECK(backends[2].accepted() == 0);
 }
 
-TEST_CASE("random gives every backend its share, as far as chance does") {
+TEST_CASE("random gives every backend its share, as far as chance does", "[volume]") {
   Mesh mesh;
   std::array<Backend, 4> backends;
   mesh.set(plan_of(backends, CF_SVC_RANDOM));
@@ -239,7 +239,7 @@ TEST_CASE("random gives every backend its share, as far as chance does") {
   CHECK(chi_squared < 45.1);  // 3 degrees of freedom, one in 1,000,000,000
 }
 
-TEST_CASE("round robin is never more than one connection off, in any window") {
+TEST_CASE("round robin is never more than one connection off, in any window", "[volume]") {
   Mesh mesh;
   std::array<Backend, 5> backends;
   mesh.set(plan_of(backends));
