@@ -93,14 +93,20 @@ class FakeNode : public control::NodeView, public control::ServiceOperator, publ
         {{"198.51.100.0/24", {80}, "In", "Enforce", std::nullopt, "operator"}}, "xdp e0 (native)", "", 1, 2};
   }
   Done deny(const std::string& entry) override {
-    said = entry;
+    const std::lock_guard lock(mutex_);
+    said_ = entry;
     return {};
   }
   Done allow(const std::string& cidr) override {
-    said = cidr;
+    const std::lock_guard lock(mutex_);
+    said_ = cidr;
     return {};
   }
-  std::string said;  // what the deny list was given last
+  // What the deny list was given last.
+  std::string said() const {
+    const std::lock_guard lock(mutex_);
+    return said_;
+  }
   std::vector<std::string> log_lines(std::size_t max) const override {
     return std::vector<std::string>(std::min<std::size_t>(max, 3), "line\n");
   }
@@ -129,12 +135,17 @@ class FakeNode : public control::NodeView, public control::ServiceOperator, publ
   }
 
   std::atomic<bool> drains{false};
-  std::vector<std::string> done;  // what operators did; to be read when the server has answered
+  // What operators did.
+  std::vector<std::string> done() const {
+    const std::lock_guard lock(mutex_);
+    return done_;
+  }
 
  private:
   Done note(std::string what, const std::string& service) {
     if (service != "shop/cart") return tl::make_unexpected(Refused{404, {"there is no service " + service, "look"}});
-    done.push_back(std::move(what));
+    const std::lock_guard lock(mutex_);
+    done_.push_back(std::move(what));
     return {};
   }
   LookupBatch read_now(std::uint64_t cursor, std::size_t max) const {
@@ -150,6 +161,8 @@ class FakeNode : public control::NodeView, public control::ServiceOperator, publ
 
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<const model::DnsLookup>> lookups_;
+  std::string said_;
+  std::vector<std::string> done_;
   std::uint64_t first_ = 0;  // those before it are overwritten
 };
 

@@ -32,9 +32,10 @@ TEST_CASE("What an operator asks for is done, and the service answered as it is 
   auto client = client_of(serving.directory.socket());
   check(client.Delete("/v1/lb/weights?service=shop/cart"));
   check(client.Delete("/v1/lb/drain?service=shop/cart&backend=cart-1"));
-  CHECK(serving.node.done == std::vector<std::string>{"set_weights shop/cart stable=0 canary=100",
-                                                      "set_drained shop/cart 10.0.0.1:8080 true",
-                                                      "reset_weights shop/cart", "set_drained shop/cart cart-1 false"});
+  CHECK(serving.node.done() == std::vector<std::string>{"set_weights shop/cart stable=0 canary=100",
+                                                        "set_drained shop/cart 10.0.0.1:8080 true",
+                                                        "reset_weights shop/cart",
+                                                        "set_drained shop/cart cart-1 false"});
 }
 
 TEST_CASE("A body or parameters that are not as described change nothing") {
@@ -74,5 +75,5 @@ TEST_CASE("A body or parameters that are not as described change nothing") {
   CHECK(client.Delete("/v1/lb/weights")->status == 400);
   CHECK(client.Delete("/v1/lb/weights?service=shop/cart&backend=a")->status == 400);
   CHECK(client.Delete("/v1/lb/drain?service=shop/cart")->status == 400);
-  CHECK(serving.node.done.empty());
+  CHECK(serving.node.done().empty());
 }

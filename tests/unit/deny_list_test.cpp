@@ -131,9 +131,9 @@ TEST_CASE("the deny list is read and changed on the socket; a prefix is a prefix
   const auto put = client.Put("/v1/denylist", R"({"cidr": "192.0.2.1"})", "application/json");
   REQUIRE(put);
   CHECK(put->status == 200);
-  CHECK(serving.node.said == R"({"cidr":"192.0.2.1"})");
+  CHECK(serving.node.said() == R"({"cidr":"192.0.2.1"})");
   CHECK(client.Delete("/v1/denylist?cidr=192.0.2.0/24")->status == 200);
-  CHECK(serving.node.said == "192.0.2.0/24");
+  CHECK(serving.node.said() == "192.0.2.0/24");
   CHECK(client.Delete("/v1/denylist?cidr=%22%7D")->status == 400);
   CHECK(client.Delete("/v1/denylist")->status == 400);
   CHECK(client.Get("/v1/denylist?address=everybody")->status == 400);
