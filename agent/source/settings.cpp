@@ -10,6 +10,8 @@
 #include <set>
 #include <sstream>
 
+#include "agent/source/manifest/file_text.h"
+
 namespace cortexflow::source {
 namespace {
 
@@ -235,10 +237,16 @@ Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const
 
 }  // namespace
 
+constexpr std::size_t kFileMax = 1 << 20;
+
 Result<void> read_file(const std::string& path, Settings& settings) {
   Settings changed = settings;
+  const auto text = read_text(path, kFileMax);
+  if (!text)
+    return tl::make_unexpected(Error{fmt::format("cannot read {}: {}", path, text.error().message), "check --config"});
+  if (!*text) return fail_errno(fmt::format("cannot read {}", path), ENOENT, "check --config");
   try {
-    const auto documents = YAML::LoadAllFromFile(path);
+    const auto documents = YAML::LoadAll(**text);
     if (documents.size() > 1) {
       return fail("{}:{}: a second document; expected one mapping", path, documents[1].Mark().line + 1);
     }
@@ -246,12 +254,8 @@ Result<void> read_file(const std::string& path, Settings& settings) {
     if (!root.IsMap() && !root.IsNull()) return fail("{}:1: expected a mapping of keys to values", path);
     std::set<std::string> seen;
     if (auto done = apply_tree(root, "", path, seen, changed); !done) return done;
-  } catch (const YAML::BadFile&) {
-    return fail_errno(fmt::format("cannot read {}", path), errno ? errno : EIO, "check --config");
   } catch (const YAML::Exception& error) {
     return fail("{}:{}: not YAML: {}", path, error.mark.line + 1, error.msg);
-  } catch (const std::ios_base::failure& error) {  // a directory opens, and can't be read
-    return tl::make_unexpected(Error{fmt::format("cannot read {}: {}", path, error.what()), "check --config"});
   }
   settings = std::move(changed);
   settings.config_file = path;
