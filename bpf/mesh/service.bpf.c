@@ -6,6 +6,34 @@
  */
 #include "bpf/lib/service_choice.h"
 
+enum { CGROUP_LEVELS = 12 /* how deep a workload's cgroup may lie, and a process below it */ };
+
+/* The current process: by its network namespace, or its cgroup. */
+static __always_inline void know_caller(void *ctx, struct caller *caller, bool deep)
+{
+	struct cf_svc_caller_key key = {.kind = CF_SVC_CALLER_NETNS};
+	struct cf_svc_caller *known;
+
+	caller->client = bpf_get_netns_cookie(ctx);
+	caller->version = 0;
+	caller->hash = caller->client * 0x9e3779b97f4a7c15ULL; /* Fibonacci hashing: cookies are small numbers */
+	if (!deep)
+		return;
+	key.id = caller->client;
+	known = bpf_map_lookup_elem(&svc_callers, &key);
+	key.kind = CF_SVC_CALLER_CGROUP;
+	/* The workload's own cgroup, or the nearest above that is one. */
+	for (int level = CGROUP_LEVELS; !known && level > 0; level--) {
+		key.id = bpf_get_current_ancestor_cgroup_id(level);
+		if (key.id)
+			known = bpf_map_lookup_elem(&svc_callers, &key);
+	}
+	if (known) {
+		caller->version = known->version;
+		caller->hash = known->hash;
+	}
+}
+
 enum { IPPROTO_MPTCP_ = 262, REFUSED = 111 /* ECONNREFUSED */ };
 
 /* TCP and UDP are ours; Multipath TCP connects as TCP does.  0: not ours. */
@@ -65,21 +93,6 @@ static __always_inline bool same_address(const struct cf_svc_address *a, const s
 	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && a->port == b->port;
 }
 
-static __always_inline void drop_active(__u32 service, __u32 backend)
-{
-	struct cf_service_load *load = bpf_map_lookup_elem(&svc_load, &service);
-	struct cf_backend_load *its = bpf_map_lookup_elem(&svc_load_be, &backend);
-
-	if (load) {
-		bpf_spin_lock(&load->lock);
-		if (load->active)
-			load->active--;
-		bpf_spin_unlock(&load->lock);
-	}
-	if (its)
-		__sync_fetch_and_add(&its->active, -1);
-}
-
 /* Remembers what the socket connected to, for getpeername and for the count of live connections. */
 static __always_inline void note_connected(struct bpf_sock_addr *ctx, const struct cf_svc_address *service_address,
 					   const struct cf_svc_address *backend_address, __u32 service, __u32 backend)
@@ -92,8 +105,7 @@ static __always_inline void note_connected(struct bpf_sock_addr *ctx, const stru
 		svc_count(CF_SVC_C_HELPER_FAILED);
 		return;
 	}
-	if (socket->counted)
-		drop_active(socket->service, socket->backend);
+	drop_active(socket->service, socket->backend, &socket->counted);
 	socket->service_address = *service_address;
 	socket->backend_address = *backend_address;
 	socket->service = service;
@@ -147,7 +159,7 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	struct cf_backend *pinned = NULL;
 	struct cf_backend_load *load;
 	__u32 service, number = 0;
-	bool counted = false;
+	__u32 counted = 0;
 	__u64 cookie = 0;
 
 	if (!frontend)
@@ -171,8 +183,7 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 			return REFUSE;
 		case CHOICE_LOST:
 			svc_count(CF_SVC_C_LOST);
-			if (counted)
-				drop_active(service, 0);
+			drop_active(service, 0, &counted);
 			return REFUSE;
 		case CHOICE_MADE:
 			break;
@@ -314,10 +325,8 @@ int svc_release(struct bpf_sock *sk)
 {
 	struct cf_svc_socket *socket = bpf_sk_storage_get(&svc_sockets, sk, 0, 0);
 
-	if (socket && socket->counted) {
-		socket->counted = 0;
-		drop_active(socket->service, socket->backend);
-	}
+	if (socket)
+		drop_active(socket->service, socket->backend, &socket->counted);
 	return CF_PASS;
 }
 
