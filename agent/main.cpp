@@ -16,6 +16,7 @@
 
 #include "agent/control/server.h"
 #include "agent/kernel/host.h"
+#include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/node.h"
 #include "agent/sink/metrics_server.h"
@@ -57,7 +58,7 @@ void add_flags(CLI::App& app, Flags& flags) {
     auto* option = app.add_option(flag_name(key), flags.values[key],
                                   fmt::format("{}; {} in the settings file, {} in the environment",
                                               source::expected_value(key), key, source::environment_name(key)));
-    if (key != "dns.ports" && key != "manifests") option->expected(1);
+    if (key != "dns.ports" && key != "manifests" && key != "services.interfaces") option->expected(1);
   }
 }
 
@@ -145,6 +146,11 @@ int dry_run(const source::Settings& settings) {
     if (auto ok = kernel::ServiceTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
     fmt::print("takes the service programs; would attach them to {} and follow the manifests in {}\n", *root,
                fmt::join(settings.manifests, ", "));
+    if (!settings.service_interfaces.empty()) {
+      if (auto ok = kernel::Redirect::try_load(); !ok) return complain(ok.error(), kExitFailure);
+      fmt::print("takes the redirect programs; would attach them to the interfaces {}\n",
+                 fmt::join(settings.service_interfaces, ", "));
+    }
   }
   fmt::print("would pin below {}, listen on {} and {}\n", settings.pin_path, settings.control_socket,
              settings.metrics_listen);

@@ -43,6 +43,33 @@ std::map<std::string, std::uint64_t> parse_errors(const std::array<std::uint64_t
           {"tcp_many", c[CF_DNS_C_ERR_TCP_MANY]}};
 }
 
+// Which interfaces are served, and which are not.
+control::FunctionStatus redirect_status(const kernel::Redirect& redirect) {
+  constexpr std::size_t kShown = 8;
+  control::FunctionStatus out{"services by packet", "", false, ""};
+  std::vector<std::string> good, bad;
+  for (const auto& one : redirect.interfaces()) {
+    if (!one.problem.empty()) {
+      bad.push_back(fmt::format("{} is not served: {}", one.name, one.problem));
+      continue;
+    }
+    good.push_back(one.name);
+    const std::string hook = tc_hook_name(one.hook);
+    if (out.hook.find(hook) == std::string::npos) out.hook += (out.hook.empty() ? "" : " + ") + hook;
+  }
+  out.degraded = !bad.empty() || good.empty();
+  out.detail =
+      good.empty() ? "no interface is served: none matches services.interfaces" : fmt::format("{} served", good.size());
+  const auto few = [](std::vector<std::string>& of) {
+    if (of.size() > kShown) of.resize(kShown);
+  };
+  few(good), few(bad);
+  for (const auto& [words, separator] : {std::pair{&good, ", "}, std::pair{&bad, "; "}}) {
+    if (!words->empty()) out.detail += fmt::format("{}{}", words == &good ? ": " : "; ", fmt::join(*words, separator));
+  }
+  return out;
+}
+
 }  // namespace
 
 Node::Node(const source::Settings& settings, prometheus::Registry& registry, LogLines log_lines)
@@ -83,6 +110,8 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
   timerfd_settime(timer.get(), 0, &every, nullptr);
   std::vector<int> fds{signal_fd.get(), timer.get(), tracer_->ring_fd()};
   if (services_) fds.push_back(services_->fd());
+  auto* redirect = services_ ? services_->redirect() : nullptr;
+  if (redirect) fds.push_back(redirect->fd());
   for (const int fd : fds) {
     epoll_event event{};
     event.events = EPOLLIN;
@@ -91,7 +120,7 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
       return fail_errno("cannot watch the event loop's fds", errno);
   }
   for (int ticks = 0;;) {
-    std::array<epoll_event, 4> ready{};
+    std::array<epoll_event, 8> ready{};
     const int n = epoll_wait(epoll.get(), ready.data(), static_cast<int>(ready.size()), -1);
     if (n < 0 && errno != EINTR) return fail_errno("the event loop failed", errno);
     for (int i = 0; i < n; ++i) {
@@ -104,6 +133,8 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
       } else if (fd == timer.get()) {
         std::uint64_t expirations = 0;
         if (read(fd, &expirations, sizeof expirations) == sizeof expirations) ++ticks;
+      } else if (redirect && fd == redirect->fd()) {
+        for (const auto& error : redirect->poll()) spdlog::error("services: {}", error.to_string());
       }
     }
     consume();
@@ -191,10 +222,8 @@ sink::AgentFigures Node::figures() const {
   out.pending_full = c[CF_DNS_C_PENDING_FULL];
   out.helper_failed = c[CF_DNS_C_HELPER_FAILED];
   for (const auto& map : tracer_->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
-  auto programs = tracer_->programs();
+  const auto programs = kernel_programs();
   if (services_) {
-    auto more = services_->tables().programs();
-    programs.insert(programs.end(), more.begin(), more.end());
     const auto counters = services_->tables().counters();
     out.services = {{"translated", counters[CF_SVC_C_TRANSLATED]},
                     {"retried", counters[CF_SVC_C_RETRIED]},
@@ -204,6 +233,11 @@ sink::AgentFigures Node::figures() const {
                     {"reversed", counters[CF_SVC_C_REVERSED]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
+    if (const auto* redirect = services_->redirect()) {
+      const auto verdicts = redirect->verdicts();
+      for (std::size_t i = 0; i < verdicts.size(); ++i) out.redirect[kernel::redirect_verdict_name(i)] = verdicts[i];
+      for (const auto& map : redirect->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
+    }
   }
   for (const auto& program : programs) {
     out.programs.push_back({program.name, program.run_count, program.run_time_ns});
@@ -227,6 +261,7 @@ control::Status Node::status() const {
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
   if (services_) out.functions.push_back({"services", "cgroup sock_addr", false, ""});
+  if (services_ && services_->redirect()) out.functions.push_back(redirect_status(*services_->redirect()));
   out.functions.push_back(
       {"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});
   for (const auto& map : now.maps) out.maps.push_back({map.name, map.entries, map.max_entries});
@@ -239,13 +274,19 @@ control::Status Node::status() const {
   return out;
 }
 
+std::vector<kernel::ProgramInfo> Node::kernel_programs() const {
+  auto programs = tracer_->programs();
+  const auto add = [&](std::vector<kernel::ProgramInfo> more) {
+    programs.insert(programs.end(), more.begin(), more.end());
+  };
+  if (services_) add(services_->tables().programs());
+  if (services_ && services_->redirect()) add(services_->redirect()->programs());
+  return programs;
+}
+
 std::vector<control::BpfProgram> Node::bpf_programs() const {
   std::vector<control::BpfProgram> out;
-  auto programs = tracer_->programs();
-  if (services_) {
-    auto more = services_->tables().programs();
-    programs.insert(programs.end(), more.begin(), more.end());
-  }
+  auto programs = kernel_programs();
   out.reserve(programs.size());
   for (auto& program : programs) {
     out.push_back({program.id, program.name, program.type, program.attached_to, program.pin, program.run_count,

@@ -50,6 +50,7 @@ class Node : public control::NodeView {
   [[nodiscard]] bool draining() const override { return draining_; }
 
  private:
+  [[nodiscard]] std::vector<kernel::ProgramInfo> kernel_programs() const;
   void consume();
   void on_record(std::span<const std::byte> record);
   void deliver(const cf_dns_lookup& record);

@@ -14,6 +14,7 @@
 #include "agent/base/result.h"
 #include "agent/compile/service_book.h"
 #include "agent/control/service_view.h"
+#include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/source/manifest/manifest_source.h"
 #include "agent/source/settings.h"
@@ -42,6 +43,7 @@ class Services {
   };
   [[nodiscard]] std::vector<Use> usage() const;
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
+  [[nodiscard]] kernel::Redirect* redirect() const { return redirect_.get(); }  // null: no interfaces are chosen
 
  private:
   Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, compile::NodeContext node,
@@ -54,8 +56,10 @@ class Services {
 
   source::ManifestSource manifests_;
   std::unique_ptr<kernel::ServiceTables> tables_;
+  std::unique_ptr<kernel::Redirect> redirect_;  // over tables_
   compile::NodeContext node_;
   std::string cgroup_root_;
+  bool by_packet_ = false;  // callers are known by their address too
 
   mutable std::mutex mutex_;  // what rows() and refusals() read
   state::DesiredState desired_{{source::kManifestSource}};

@@ -51,6 +51,9 @@ class ServiceTables {
   [[nodiscard]] Entries read(std::string_view map) const;
   [[nodiscard]] std::optional<std::string> find(std::string_view map, const std::string& key) const;
 
+  // Of a map by its name, for programs that share it; -1 if there is none.
+  [[nodiscard]] int fd(std::string_view map) const;
+
   // True if open() found tables of an agent before.
   [[nodiscard]] bool adopted() const { return adopted_; }
 
@@ -61,8 +64,6 @@ class ServiceTables {
  private:
   explicit ServiceTables(ServiceTablesOptions options) : options_(std::move(options)) {}
   [[nodiscard]] Result<void> load();
-  [[nodiscard]] bool reuse_pinned_maps();
-  [[nodiscard]] Result<void> pin_maps();
   [[nodiscard]] std::string pin_of(std::string_view name) const;
   void remove_pins();
 

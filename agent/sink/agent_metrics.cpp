@@ -85,6 +85,10 @@ void add_services(Families& to, const AgentFigures& figures) {
   to.counter("cortexflow_service_events_total",
              "Connects and sends to services, and their answers: translated, refused, or what went wrong.")
       .add_each(figures.services, "event");
+  if (figures.redirect.empty()) return;
+  to.counter("cortexflow_redirect_packets_total",
+             "Packets of workloads that are served by their packets, each under what became of it.")
+      .add_each(figures.redirect, "verdict");
 }
 
 void add_bpf(Families& to, const AgentFigures& figures) {

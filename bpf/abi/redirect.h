@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * The tables of bpf/mesh/redirect.bpf.c, which translates services for callers whose sockets no cgroup hook sees.  What a
- * service is stands in bpf/abi/service.h; here is what these programs remember of a flow, and what they count.
+ * The tables of bpf/mesh/redirect.bpf.c, which translates services for callers whose sockets no cgroup hook sees.  What
+ * a service is stands in bpf/abi/service.h; here is what these programs remember of a flow, and what they count.
  *
  * Included by clang for the bpf target and by the C++ compiler; both check the layout below.
  */
@@ -11,12 +11,12 @@
 #include "bpf/abi/service.h"
 
 enum {
-	CF_REDIRECT_FLOWS_MAX = 131072,	    /* entries, two a flow; LRU */
-	CF_REDIRECT_FRAGMENTS_MAX = 4096,   /* datagrams that are on their way in parts; LRU */
-	CF_REDIRECT_COUNTED_MAX = 65536,    /* backends that have live connections through these programs; LRU */
-	CF_REDIRECT_UDP_TICKS = 112,	    /* of 2^30 ns, 120 s: an idle UDP flow's backend is chosen anew */
-	CF_REDIRECT_PORT_TRIES = 16,	    /* source ports that are tried for a flow whose own is taken */
-	CF_REDIRECT_PORT_MIN = 61000,	    /* above Linux's usual ip_local_port_range */
+	CF_REDIRECT_FLOWS_MAX = 131072,	  /* entries, two a flow; LRU */
+	CF_REDIRECT_FRAGMENTS_MAX = 4096, /* datagrams that are on their way in parts; LRU */
+	CF_REDIRECT_COUNTED_MAX = 65536,  /* backends that have live connections through these programs; LRU */
+	CF_REDIRECT_UDP_TICKS = 112,	  /* of 2^30 ns, 120 s: an idle UDP flow's backend is chosen anew */
+	CF_REDIRECT_PORT_TRIES = 16,	  /* source ports that are tried for a flow whose own is taken */
+	CF_REDIRECT_PORT_MIN = 61000,	  /* above Linux's usual ip_local_port_range */
 	CF_REDIRECT_PORT_MAX = 65535,
 };
 
@@ -79,22 +79,23 @@ struct cf_redirect_ports {
 /* What became of a packet: each has exactly one.  Per-CPU counters, index into redirect_verdicts. */
 enum cf_redirect_verdict {
 	/* passed as it came */
-	CF_REDIRECT_V_OTHER = 0,    /* neither TCP nor UDP nor an error about one */
-	CF_REDIRECT_V_NOT_SERVICE,  /* no service's, and of no flow */
-	CF_REDIRECT_V_MALFORMED,    /* its headers can't be followed */
+	CF_REDIRECT_V_OTHER = 0,	/* neither TCP nor UDP nor an error about one */
+	CF_REDIRECT_V_NOT_SERVICE,	/* no service's, and of no flow */
+	CF_REDIRECT_V_MALFORMED,	/* its headers can't be followed */
 	CF_REDIRECT_V_FRAGMENT_UNKNOWN, /* a later part whose first was not translated */
 	/* translated */
-	CF_REDIRECT_V_OPENED,   /* began a flow */
+	CF_REDIRECT_V_OPENED, /* began a flow */
 	CF_REDIRECT_V_FORWARDED,
 	CF_REDIRECT_V_REVERSED, /* an answer */
-	CF_REDIRECT_V_HAIRPIN,  /* went back to the workload that it came from */
+	CF_REDIRECT_V_HAIRPIN,	/* went back to the workload that it came from */
 	CF_REDIRECT_V_FRAGMENT, /* a later part */
 	CF_REDIRECT_V_ICMP,	/* an error about a translated packet */
 	/* refused */
-	CF_REDIRECT_V_REFUSED_EMPTY,	   /* no backend */
+	CF_REDIRECT_V_REFUSED_EMPTY, /* no backend */
 	CF_REDIRECT_V_REFUSED_BREAKER,
 	CF_REDIRECT_V_REFUSED_LOST,	   /* a backend could not be chosen: the tables changed under the reader */
-	CF_REDIRECT_V_REFUSED_UNREACHABLE, /* a loopback address, or another family's: none that a packet can be sent to */
+	CF_REDIRECT_V_REFUSED_UNREACHABLE, /* a loopback address, or another family's: none that a packet can be sent to
+					    */
 	CF_REDIRECT_V_REFUSED_UNKNOWN,	   /* TCP in the middle of a connection that is not in the table */
 	CF_REDIRECT_V_REFUSED_NO_PORT,	   /* every source port tried is taken by another flow to that backend */
 	CF_REDIRECT_V_REFUSED_FULL,	   /* the table took no entry */

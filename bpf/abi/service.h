@@ -131,12 +131,13 @@ struct cf_service_load {
 CF_SVC_STATIC_ASSERT(sizeof(struct cf_service_load) == 32, "cf_service_load");
 
 enum cf_svc_caller_kind {
-	CF_SVC_CALLER_CGROUP = 1, /* id: cgroup v2 id */
-	CF_SVC_CALLER_NETNS = 2,  /* id: network namespace cookie (SO_NETNS_COOKIE, 5.14) */
+	CF_SVC_CALLER_CGROUP = 1,  /* id: cgroup v2 id */
+	CF_SVC_CALLER_NETNS = 2,   /* id: network namespace cookie (SO_NETNS_COOKIE, 5.14) */
 	CF_SVC_CALLER_ADDRESS = 3, /* id: cf_svc_address_id() of the pod's address; of callers known by their packets */
 };
 
-/* A number for an address: FNV-1a over its four words, with the high half mixed in.  Greater than any cookie or cgroup id there is. */
+/* A number for an address: FNV-1a over its four words, with the high half mixed in.  Greater than any cookie or cgroup
+ * id there is. */
 static inline __u64 cf_svc_address_id(const __u8 *address)
 {
 	__u64 hash = 0xcbf29ce484222325ULL;

@@ -6,8 +6,8 @@
 #include "bpf/lib/redirect_rewrite.h"
 
 enum {
-	ACT_PASS = -1, /* TC_ACT_UNSPEC, TCX_NEXT: whoever else hangs there decides */
-	ACT_DROP = 2,  /* TC_ACT_SHOT */
+	ACT_PASS = -1,	    /* TC_ACT_UNSPEC, TCX_NEXT: whoever else hangs there decides */
+	ACT_DROP = 2,	    /* TC_ACT_SHOT */
 	SENT_BACK = 0xcf1b, /* tc_index of what has its verdict already, for the egress hook that it passes */
 };
 
@@ -45,8 +45,7 @@ static __noinline int redirect_reset(struct __sk_buff *skb, const struct redirec
 	bool partial;
 	__u64 sum;
 
-	if (p->kind != REDIRECT_WHOLE || (p->tcp_flags & TCP_RST) ||
-	    bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp)))
+	if (p->kind != REDIRECT_WHOLE || (p->tcp_flags & TCP_RST) || bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp)))
 		return ACT_DROP;
 	partial = redirect_is_partial(skb, p->l4 + TCP_CHECK);
 	reset.source = tcp.dest;

@@ -175,8 +175,8 @@ static __noinline __u32 redirect_choose(struct redirect_packet *p, __u32 service
 	return CF_REDIRECT_V_OPENED;
 }
 
-/* Puts both ways into the table.  Another flow of the workload's may have the same port and, behind another service, the
- * same backend: the newer one is given a source port that the workload does not see. */
+/* Puts both ways into the table.  Another flow of the workload's may have the same port and, behind another service,
+ * the same backend: the newer one is given a source port that the workload does not see. */
 static __noinline __u32 redirect_remember(const struct redirect_packet *p, struct cf_redirect_entry *entry)
 {
 	struct cf_redirect_entry reply;
@@ -196,7 +196,8 @@ static __noinline __u32 redirect_remember(const struct redirect_packet *p, struc
 			placed = !bpf_map_update_elem(&redirect_flows, &key, &reply, BPF_ANY);
 		}
 		if (!placed)
-			key.dest_port = CF_REDIRECT_PORT_MIN + bpf_get_prandom_u32() % (CF_REDIRECT_PORT_MAX - CF_REDIRECT_PORT_MIN + 1);
+			key.dest_port = CF_REDIRECT_PORT_MIN +
+					bpf_get_prandom_u32() % (CF_REDIRECT_PORT_MAX - CF_REDIRECT_PORT_MIN + 1);
 	}
 	if (!placed)
 		return CF_REDIRECT_V_REFUSED_NO_PORT;

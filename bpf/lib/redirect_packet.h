@@ -113,8 +113,7 @@ static __always_inline enum redirect_parsed redirect_parse_l4(struct __sk_buff *
 	__u16 *ports = (__u16 *)header;
 
 	if (p->flow.protocol == IPPROTO_TCP) {
-		if (p->l4 + sizeof(struct tcphdr) > p->end ||
-		    bpf_skb_load_bytes(skb, p->l4, header, sizeof(header)))
+		if (p->l4 + sizeof(struct tcphdr) > p->end || bpf_skb_load_bytes(skb, p->l4, header, sizeof(header)))
 			return REDIRECT_BAD;
 		p->tcp_flags = header[13];
 	} else if (p->l4 + sizeof(struct udphdr) > p->end || bpf_skb_load_bytes(skb, p->l4, header, 4)) {
@@ -126,7 +125,7 @@ static __always_inline enum redirect_parsed redirect_parse_l4(struct __sk_buff *
 }
 
 static __always_inline enum redirect_parsed redirect_parse_quoted_ports(struct __sk_buff *skb,
-									 struct redirect_packet *p)
+									struct redirect_packet *p)
 {
 	__be16 ports[4];
 

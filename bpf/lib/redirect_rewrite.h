@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* New addresses and ports in a packet.  Checksums are changed by difference, through the helpers that know whether a
- * checksum is whole, still to be completed by a device (CHECKSUM_PARTIAL: only the pseudo header is in it), or summed up
- * by one (CHECKSUM_COMPLETE).  The hop limit is routing's. */
+ * checksum is whole, still to be completed by a device (CHECKSUM_PARTIAL: only the pseudo header is in it), or summed
+ * up by one (CHECKSUM_COMPLETE).  The hop limit is routing's. */
 #ifndef CORTEXFLOW_LIB_REDIRECT_REWRITE_H
 #define CORTEXFLOW_LIB_REDIRECT_REWRITE_H
 
@@ -82,8 +82,8 @@ static __noinline bool redirect_rewrite(struct __sk_buff *skb, const struct redi
 				mangled = 0;
 		}
 		if (bpf_l4_csum_replace(skb, check, 0, addresses, BPF_F_PSEUDO_HDR | mangled) ||
-		    bpf_l4_csum_replace(skb, check, 0,
-					bpf_csum_diff((__be32 *)from_ports, 4, (__be32 *)to_ports, 4, 0), mangled) ||
+		    bpf_l4_csum_replace(skb, check, 0, bpf_csum_diff((__be32 *)from_ports, 4, (__be32 *)to_ports, 4, 0),
+					mangled) ||
 		    bpf_skb_store_bytes(skb, p->l4, to_ports, sizeof(to_ports), 0))
 			return false;
 	}
@@ -124,7 +124,8 @@ static __noinline bool redirect_rewrite_error(struct __sk_buff *skb, const struc
 
 		if (bpf_l4_csum_replace(skb, p->l4 + ICMP_CHECK, 0, in_icmp, 0) ||
 		    bpf_l3_csum_replace(skb, IP4_CHECK, 0, outer, 0) ||
-		    bpf_l3_csum_replace(skb, p->inner + 10, 0, quoted, 0) || /* so that what is quoted sums up as before */
+		    bpf_l3_csum_replace(skb, p->inner + 10, 0, quoted,
+					0) || /* so that what is quoted sums up as before */
 		    bpf_skb_store_bytes(skb, inner_at, v4, sizeof(v4), 0))
 			return false;
 	}
