@@ -35,6 +35,21 @@ static __always_inline __u16 redirect_fold(__u64 sum)
 	return sum;
 }
 
+/* Whether a device is to complete that checksum: the helper then leaves it alone where no pseudo header changes. */
+static __noinline bool redirect_is_partial(struct __sk_buff *skb, __u32 at)
+{
+	__u16 before = 0, after = 0;
+
+	if (bpf_skb_load_bytes(skb, at, &before, sizeof(before)) ||
+	    bpf_l4_csum_replace(skb, at, 0, bpf_htons(1), sizeof(after)) ||
+	    bpf_skb_load_bytes(skb, at, &after, sizeof(after)))
+		return false;
+	if (after == before)
+		return true;
+	bpf_skb_store_bytes(skb, at, &before, sizeof(before), 0);
+	return false;
+}
+
 /* A reset in the place of this TCP packet, as RFC 9293 3.5.2 has it, so that its sender knows at once. */
 static __noinline int redirect_reset(struct __sk_buff *skb, const struct redirect_packet *p)
 {

@@ -16,21 +16,6 @@ enum {
 	ICMP_CHECK = 2,
 };
 
-/* Whether a device is to complete that checksum: the helper then leaves it alone where no pseudo header changes. */
-static __noinline bool redirect_is_partial(struct __sk_buff *skb, __u32 at)
-{
-	__u16 before = 0, after = 0;
-
-	if (bpf_skb_load_bytes(skb, at, &before, sizeof(before)) ||
-	    bpf_l4_csum_replace(skb, at, 0, bpf_htons(1), sizeof(after)) ||
-	    bpf_skb_load_bytes(skb, at, &after, sizeof(after)))
-		return false;
-	if (after == before)
-		return true;
-	bpf_skb_store_bytes(skb, at, &before, sizeof(before), 0);
-	return false;
-}
-
 static __always_inline __s64 redirect_address_difference(const struct redirect_packet *p,
 							 const struct cf_redirect_entry *to)
 {
@@ -71,16 +56,8 @@ static __noinline bool redirect_rewrite(struct __sk_buff *skb, const struct redi
 		redirect_ports(from_ports, p->flow.source_port, p->flow.dest_port);
 		redirect_ports(to_ports, to->source_port, to->dest_port);
 		check = p->l4 + (p->flow.protocol == IPPROTO_TCP ? TCP_CHECK : UDP_CHECK);
-		if (p->flow.protocol == IPPROTO_UDP) {
-			__u16 now = 0;
-
-			if (bpf_skb_load_bytes(skb, check, &now, sizeof(now)))
-				return false;
-			/* 0: there is none; or a pseudo header's sum that happens to be 0. */
+		if (p->flow.protocol == IPPROTO_UDP) /* 0: there is none; a pseudo header's sum is never 0 */
 			mangled = BPF_F_MARK_MANGLED_0;
-			if (!now && redirect_is_partial(skb, check))
-				mangled = 0;
-		}
 		if (bpf_l4_csum_replace(skb, check, 0, addresses, BPF_F_PSEUDO_HDR | mangled) ||
 		    bpf_l4_csum_replace(skb, check, 0, bpf_csum_diff((__be32 *)from_ports, 4, (__be32 *)to_ports, 4, 0),
 					mangled) ||
