@@ -6,7 +6,7 @@ function(bpf_program target source)
   set(skeleton ${CMAKE_CURRENT_BINARY_DIR}/skel/${stem}.skel.h)
   add_custom_command(
     OUTPUT ${object}
-    COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -std=gnu17 -Wall -Wextra -Werror
+    COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -std=gnu17 -fno-strict-aliasing -Wall -Wextra -Werror
             -Wno-unused-parameter
             -I${CMAKE_SOURCE_DIR} -isystem ${CMAKE_SOURCE_DIR}/vmlinux/x86_64
             -MD -MF ${object}.d -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/compile/deny_plan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <tuple>
+
+namespace cortexflow::compile {
+namespace {
+
+constexpr std::uint8_t kMapped = 96;  // length of ::ffff:0:0/96, where IPv4 is
+
+// In this order what covers comes before what it covers.
+struct Prefix {
+  std::uint16_t port = 0;
+  bool v4 = false;
+  std::array<std::uint8_t, 16> address{};
+  std::uint8_t length = 0;  // of 128
+  auto operator<=>(const Prefix&) const = default;
+};
+
+std::array<std::uint8_t, 16> masked(std::array<std::uint8_t, 16> address, unsigned length) {
+  for (unsigned bit = length; bit < 128; ++bit) {
+    address[bit / 8] = static_cast<std::uint8_t>(address[bit / 8] & ~(0x80U >> (bit % 8)));
+  }
+  return address;
+}
+
+bool covers(const Prefix& outer, const Prefix& inner) {
+  return outer.port == inner.port && outer.v4 == inner.v4 && outer.length <= inner.length &&
+         masked(inner.address, outer.length) == outer.address;
+}
+
+void merge(cf_edge_deny& into, const cf_edge_deny& from) {
+  for (int d = 0; d < CF_EDGE_DIRECTIONS; ++d) {
+    into.drop_until_ns[d] = std::max(into.drop_until_ns[d], from.drop_until_ns[d]);
+    into.audit_until_ns[d] = std::max(into.audit_until_ns[d], from.audit_until_ns[d]);
+  }
+}
+
+cf_edge_deny value_of(const DenyRule& rule) {
+  cf_edge_deny value{};
+  auto* until = rule.audit ? value.audit_until_ns : value.drop_until_ns;
+  if (rule.in) until[CF_EDGE_IN] = rule.until_ns;
+  if (rule.out) until[CF_EDGE_OUT] = rule.until_ns;
+  return value;
+}
+
+template <typename Value>
+std::string octets(const Value& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+cf_edge_deny_key key_of(const Prefix& prefix) {
+  cf_edge_deny_key key{};
+  key.prefix_length = 16U + prefix.length;
+  key.port[0] = static_cast<std::uint8_t>(prefix.port >> 8);
+  key.port[1] = static_cast<std::uint8_t>(prefix.port & 0xff);
+  std::copy(prefix.address.begin(), prefix.address.end(), key.address);
+  return key;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> deny_entries(const std::vector<DenyRule>& rules) {
+  const Prefix mapped{0, true, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, kMapped};
+  std::map<Prefix, cf_edge_deny> own;
+  for (const auto& rule : rules) {
+    const bool v4 = rule.prefix.is_v4();
+    const auto length = static_cast<std::uint8_t>(v4 ? kMapped + std::min<unsigned>(rule.length, 32)
+                                                     : std::min<unsigned>(rule.length, 128));
+    merge(own[{rule.port, v4, masked(rule.prefix.octets, length), length}], value_of(rule));
+    if (v4) continue;
+    auto four = mapped;  // so that no IPv4 address finds a prefix of IPv6
+    four.port = rule.port;
+    if (masked(four.address, length) == masked(rule.prefix.octets, length)) own.try_emplace(four);
+  }
+  std::map<std::string, std::string> out;
+  std::vector<std::pair<Prefix, cf_edge_deny>> around;  // the entries that cover the last one, the widest first
+  for (const auto& [prefix, said] : own) {
+    while (!around.empty() && !covers(around.back().first, prefix)) around.pop_back();
+    auto value = said;
+    if (!around.empty()) merge(value, around.back().second);
+    around.emplace_back(prefix, value);
+    out[octets(key_of(prefix))] = octets(value);
+  }
+  return out;
+}
+
+std::uint32_t deny_flags(const std::map<std::string, std::string>& entries) {
+  std::uint32_t flags = 0;
+  for (const auto& [key, value] : entries) {
+    cf_edge_deny_key one{};
+    std::memcpy(&one, key.data(), sizeof one);
+    flags |= one.port[0] || one.port[1] ? CF_EDGE_DENY_PORT : CF_EDGE_DENY_ANY;
+  }
+  return flags;
+}
+
+}  // namespace cortexflow::compile

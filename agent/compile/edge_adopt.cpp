@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstring>
+
+#include "agent/compile/edge_book.h"
+
+namespace cortexflow::compile {
+namespace {
+
+template <typename Value>
+Value value_of(const std::string& octets) {
+  Value value{};
+  std::memcpy(&value, octets.data(), std::min(octets.size(), sizeof value));
+  return value;
+}
+
+Frontend frontend_of(const cf_edge_address& address) {
+  Frontend out;
+  std::copy(std::begin(address.address), std::end(address.address), out.address.octets.begin());
+  out.port = address.port;
+  out.protocol = static_cast<model::Protocol>(address.protocol);
+  return out;
+}
+
+}  // namespace
+
+EdgeAdopted adopt_edge(const std::map<EdgeMap, std::vector<std::pair<std::string, std::string>>>& maps) {
+  EdgeAdopted out;
+  static const std::vector<std::pair<std::string, std::string>> kNone;
+  const auto contents = [&](EdgeMap map) -> const auto& {
+    const auto found = maps.find(map);
+    return found == maps.end() ? kNone : found->second;
+  };
+  std::map<std::uint32_t, std::uint32_t> service_of;  // by table
+  for (const auto& [key, octets] : contents(EdgeMap::kFrontends)) {
+    const auto frontend = frontend_of(value_of<cf_edge_address>(key));
+    const auto value = value_of<cf_edge_frontend>(octets);
+    if (value.mode == CF_EDGE_LOCAL_BACKEND) {
+      out.local[frontend] = 0;
+      continue;
+    }
+    auto& entry = out.entries[value.service];
+    entry.service = value.service;
+    entry.table = value.table;
+    entry.frontends.push_back(frontend);
+    entry.plan.frontends.emplace_back(frontend.address, frontend.port);
+    entry.plan.protocol = frontend.protocol;
+    entry.plan.mode = static_cast<cf_edge_mode>(value.mode);
+    entry.plan.by_client = value.flags & CF_EDGE_BY_CLIENT;
+    service_of[value.table] = value.service;
+  }
+  for (const auto& [key, octets] : contents(EdgeMap::kBackends)) {
+    const auto value = value_of<cf_edge_backend>(octets);
+    if (value.id == 0) continue;
+    const auto number = static_cast<std::uint16_t>(value_of<std::uint32_t>(key));
+    out.ids[number] = value.id;
+    const auto found = out.entries.find(value.service);
+    if (found == out.entries.end()) continue;  // of a writer that was killed: its number stays in use
+    Backend backend;
+    std::copy(std::begin(value.address), std::end(value.address), backend.address.octets.begin());
+    backend.port = value.port;
+    found->second.numbers[backend] = number;
+    found->second.plan.backends.push_back(
+        {backend, 1, (value.flags & CF_EDGE_LOCAL) != 0, (value.flags & CF_EDGE_DRAINING) != 0});
+  }
+  for (const auto& [key, octets] : contents(EdgeMap::kTables)) {
+    const auto found = service_of.find(value_of<std::uint32_t>(key));
+    if (found == service_of.end() || octets.size() != sizeof(cf_edge_table)) continue;
+    auto& slots = out.entries[found->second].slots;
+    slots.resize(CF_EDGE_TABLE_SLOTS);
+    std::memcpy(slots.data(), octets.data(), octets.size());
+  }
+  for (auto& [service, entry] : out.entries) {
+    std::sort(entry.plan.frontends.begin(), entry.plan.frontends.end());
+    std::sort(entry.plan.backends.begin(), entry.plan.backends.end());
+    entry.wanted = entry.plan;
+  }
+  return out;
+}
+
+}  // namespace cortexflow::compile

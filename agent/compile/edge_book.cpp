@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/compile/edge_book.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "agent/compile/shares.h"
+
+namespace cortexflow::compile {
+namespace {
+
+template <typename Value>
+std::string octets(const Value& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+cf_edge_address address_of(const Frontend& frontend) {
+  cf_edge_address key{};
+  std::copy(frontend.address.octets.begin(), frontend.address.octets.end(), key.address);
+  key.port = frontend.port;
+  key.protocol = static_cast<std::uint8_t>(frontend.protocol);
+  return key;
+}
+
+cf_edge_frontend value_of(const EdgeEntry& entry) {
+  cf_edge_frontend value{};
+  value.service = entry.service;
+  value.table = entry.table;
+  value.mode = static_cast<std::uint8_t>(entry.plan.mode);
+  value.flags = entry.plan.by_client ? CF_EDGE_BY_CLIENT : 0;
+  return value;
+}
+
+PortKey key_of(const EdgePlan& plan) {
+  return {plan.service, plan.port_name, plan.protocol, plan.frontends.front().first.is_v4()};
+}
+
+const EdgeBackend* find(const EdgePlan* plan, const Backend& backend) {
+  if (!plan) return nullptr;
+  for (const auto& one : plan->backends) {
+    if (one.backend == backend) return &one;
+  }
+  return nullptr;
+}
+
+// Backend numbers of the slots.
+std::vector<std::uint16_t> wanted_slots(const EdgeEntry& entry) {
+  std::vector<std::string> names;
+  std::vector<std::uint64_t> weights;
+  for (const auto& one : entry.plan.backends) {
+    names.push_back(fmt::format("{}#{}", one.backend.address.to_string(), one.backend.port));
+    weights.push_back(one.draining ? 0 : one.weight);
+  }
+  std::vector<std::uint16_t> out(CF_EDGE_TABLE_SLOTS, 0);
+  const auto table = maglev_table(names, weights, CF_EDGE_TABLE_SLOTS);
+  for (std::size_t i = 0; i < table.size(); ++i) out[i] = entry.numbers.at(entry.plan.backends[table[i]].backend);
+  return out;
+}
+
+bool same_slots(const EdgeSlots& a, const EdgeSlots& b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
+           return x.now == y.now && x.before == y.before;
+         });
+}
+
+EdgeOperation table_write(const EdgeEntry& entry) {
+  return {EdgeMap::kTables, false, octets(entry.table),
+          std::string(reinterpret_cast<const char*>(entry.slots.data()), entry.slots.size() * sizeof(cf_edge_slot))};
+}
+
+}  // namespace
+
+const char* map_name(EdgeMap map) {
+  switch (map) {
+    case EdgeMap::kFrontends:
+      return "edge_frontends";
+    case EdgeMap::kTables:
+      return "edge_tables";
+    case EdgeMap::kBackends:
+      return "edge_backends";
+  }
+  return "";
+}
+
+// What is pointed to is there before what points to it, and goes after it.
+class EdgeBook::Writer {
+ public:
+  enum Phase { kBackends, kTables, kFrontends, kEraseTables, kEraseBackends, kPhases };
+
+  void put(Phase phase, EdgeOperation operation) { phases_[phase].push_back(std::move(operation)); }
+  // The last word on a frontend counts, so that one that changes hands is written, not erased.
+  void frontend(const Frontend& frontend, const cf_edge_frontend* value) {
+    const auto key = octets(address_of(frontend));
+    frontends_[key] = {EdgeMap::kFrontends, value == nullptr, key, value ? octets(*value) : std::string()};
+  }
+  // Given out again from the next update on.
+  std::vector<std::uint16_t> free_numbers;
+  std::vector<std::uint32_t> free_tables;
+
+  std::vector<EdgeOperation> all() && {
+    for (const bool erase : {false, true}) {
+      for (auto& [key, operation] : frontends_) {
+        if (operation.erase == erase) phases_[kFrontends].push_back(std::move(operation));
+      }
+    }
+    std::vector<EdgeOperation> out;
+    for (auto& phase : phases_) std::move(phase.begin(), phase.end(), std::back_inserter(out));
+    return out;
+  }
+
+ private:
+  std::array<std::vector<EdgeOperation>, kPhases> phases_;
+  std::map<std::string, EdgeOperation> frontends_;
+};
+
+EdgeBook::EdgeBook(EdgeAdopted adopted) : unclaimed_(std::move(adopted.entries)), ids_(std::move(adopted.ids)) {
+  for (const auto& [number, id] : ids_) {
+    next_id_ = std::max(next_id_, id + 1);
+    last_number_ = std::max(last_number_, number);
+  }
+  for (const auto& [service, entry] : unclaimed_) {
+    next_service_ = std::max(next_service_, service + 1);
+    tables_.insert(entry.table);
+    for (const auto& one : entry.plan.backends) {
+      const Frontend address{one.backend.address, one.backend.port, entry.plan.protocol};
+      if (one.local && adopted.local.count(address)) ++local_[address][service];
+    }
+  }
+}
+
+bool EdgeBook::claim(const EdgePlan& plan, EdgeEntry& entry) {
+  for (auto& [service, found] : unclaimed_) {
+    const bool its = std::any_of(found.frontends.begin(), found.frontends.end(), [&](const Frontend& frontend) {
+      return frontend.protocol == plan.protocol &&
+             std::find(plan.frontends.begin(), plan.frontends.end(), std::pair(frontend.address, frontend.port)) !=
+                 plan.frontends.end();
+    });
+    if (!its) continue;
+    entry = std::move(found);
+    unclaimed_.erase(service);
+    return true;
+  }
+  return false;
+}
+
+std::vector<EdgeOperation> EdgeBook::drop_unclaimed() {
+  Writer writer;
+  for (const auto& [service, entry] : unclaimed_) {
+    for (const auto& frontend : entry.frontends) {
+      if (!owners_.count(frontend)) writer.frontend(frontend, nullptr);
+    }
+    remove(entry, writer);
+  }
+  unclaimed_.clear();
+  return finish(std::move(writer));
+}
+
+// The one after the last given out: the longest unused comes back first.
+std::uint16_t EdgeBook::new_number() {
+  do {
+    ++last_number_;
+  } while (last_number_ == 0 || ids_.count(last_number_));
+  ids_[last_number_] = next_id_++;
+  return last_number_;
+}
+
+std::string EdgeBook::lacks_room(const EdgePlan& plan, const EdgeEntry* entry) const {
+  if (!entry && tables_.size() >= CF_EDGE_TABLES_MAX - 1) {
+    return fmt::format("{} services would be in use, {} are possible", tables_.size() + 1, CF_EDGE_TABLES_MAX - 1);
+  }
+  const auto backends = ids_.size() + plan.backends.size();
+  if (backends >= CF_EDGE_BACKENDS_MAX) {
+    return fmt::format("{} backends would be in use, {} are possible", backends, CF_EDGE_BACKENDS_MAX - 1);
+  }
+  std::size_t frontends = owners_.size() + local_.size() + plan.frontends.size();
+  for (const auto& one : plan.backends) frontends += one.local ? 1 : 0;
+  if (frontends > CF_EDGE_FRONTENDS_MAX) {
+    return fmt::format("{} frontends would be in use, {} are possible", frontends, CF_EDGE_FRONTENDS_MAX);
+  }
+  return {};
+}
+
+void EdgeBook::write_backends(EdgeEntry& entry, const EdgePlan* before, Writer& writer) {
+  for (const auto& one : entry.plan.backends) {
+    const auto* had = find(before, one.backend);
+    if (!entry.numbers.count(one.backend)) entry.numbers[one.backend] = new_number();
+    if (had && had->local == one.local && had->draining == one.draining) continue;
+    const std::uint32_t number = entry.numbers[one.backend];
+    cf_edge_backend value{};
+    std::copy(one.backend.address.octets.begin(), one.backend.address.octets.end(), value.address);
+    value.port = one.backend.port;
+    value.flags = static_cast<std::uint8_t>((one.local ? CF_EDGE_LOCAL : 0) | (one.draining ? CF_EDGE_DRAINING : 0));
+    value.service = entry.service;
+    value.id = ids_.at(static_cast<std::uint16_t>(number));
+    writer.put(Writer::kBackends, {EdgeMap::kBackends, false, octets(number), octets(value)});
+  }
+  std::erase_if(entry.numbers, [&](const auto& item) {
+    if (find(&entry.plan, item.first)) return false;
+    const std::uint32_t number = item.second;
+    writer.free_numbers.push_back(item.second);
+    writer.put(Writer::kEraseBackends, {EdgeMap::kBackends, false, octets(number), octets(cf_edge_backend{})});
+    return true;
+  });
+}
+
+// What comes from a backend on this node may be an answer: unless a frontend is there.
+void EdgeBook::place_local(const EdgeEntry& entry, const EdgePlan& plan, bool there, Writer& writer) {
+  for (const auto& one : plan.backends) {
+    if (!one.local) continue;
+    const Frontend address{one.backend.address, one.backend.port, plan.protocol};
+    auto& users = local_[address];
+    const bool was = !users.empty();
+    if (there) {
+      ++users[entry.service];
+    } else if (--users[entry.service] == 0) {
+      users.erase(entry.service);
+    }
+    const bool is = !users.empty();
+    if (!is) local_.erase(address);
+    if (was == is || owners_.count(address)) continue;
+    cf_edge_frontend value{};
+    value.mode = CF_EDGE_LOCAL_BACKEND;
+    writer.frontend(address, is ? &value : nullptr);
+  }
+}
+
+void EdgeBook::claim_frontends(const PortKey& key, EdgeEntry& entry, Writer& writer) {
+  const auto value = value_of(entry);
+  entry.frontends.clear();
+  entry.contested.clear();
+  for (const auto& [address, port] : entry.plan.frontends) {
+    const Frontend frontend{address, port, entry.plan.protocol};
+    const auto [owner, fresh] = owners_.emplace(frontend, key);
+    if (owner->second != key) {
+      entry.contested.push_back(frontend);
+      continue;
+    }
+    entry.frontends.push_back(frontend);
+    writer.frontend(frontend, &value);
+  }
+}
+
+void EdgeBook::release(const PortKey& key, Writer& writer) {
+  auto& entry = entries_.at(key);
+  for (const auto& frontend : entry.frontends) {
+    owners_.erase(frontend);
+    cf_edge_frontend local{};
+    local.mode = CF_EDGE_LOCAL_BACKEND;
+    writer.frontend(frontend, local_.count(frontend) ? &local : nullptr);
+  }
+  if (entry.table != 0) remove(entry, writer);
+  entries_.erase(key);
+}
+
+void EdgeBook::remove(const EdgeEntry& entry, Writer& writer) {
+  place_local(entry, entry.plan, false, writer);
+  for (const auto& [backend, wide] : entry.numbers) {
+    const std::uint32_t number = wide;
+    writer.free_numbers.push_back(wide);
+    writer.put(Writer::kEraseBackends, {EdgeMap::kBackends, false, octets(number), octets(cf_edge_backend{})});
+  }
+  writer.free_tables.push_back(entry.table);
+  writer.put(Writer::kEraseTables, {EdgeMap::kTables, true, octets(entry.table), {}});
+}
+
+std::vector<EdgeOperation> EdgeBook::finish(Writer writer) {
+  for (const auto number : writer.free_numbers) ids_.erase(number);
+  for (const auto table : writer.free_tables) tables_.erase(table);
+  return std::move(writer).all();
+}
+
+void EdgeBook::put(const PortKey& key, const EdgePlan& plan, Writer& writer) {
+  if (!entries_.count(key)) {
+    EdgeEntry adopted;
+    if (claim(plan, adopted)) {
+      for (const auto& frontend : adopted.frontends) owners_.emplace(frontend, key);
+      entries_[key] = std::move(adopted);
+    }
+  }
+  const auto found = entries_.find(key);
+  const bool placed = found != entries_.end() && found->second.table != 0;
+  auto refusal = lacks_room(plan, placed ? &found->second : nullptr);
+  if (!refusal.empty()) {  // what is there stays
+    auto& entry = entries_[key];
+    entry.wanted = plan;
+    entry.refusal = std::move(refusal);
+    return;
+  }
+  auto& entry = entries_[key];
+  const EdgePlan before = entry.plan;
+  if (!placed) {
+    entry.service = next_service_++;
+    entry.table = 1;
+    while (tables_.count(entry.table)) ++entry.table;
+    tables_.insert(entry.table);
+  }
+  entry.refusal.clear();
+  entry.wanted = entry.plan = plan;
+  const bool same_frontends = placed && before.frontends == plan.frontends && before.mode == plan.mode &&
+                              before.by_client == plan.by_client && entry.contested.empty();
+  const auto old_frontends = entry.frontends;
+  write_backends(entry, placed ? &before : nullptr, writer);
+  auto slots = entry.slots;
+  if (!placed || before.backends != plan.backends) {
+    std::set<std::uint16_t> living;
+    for (const auto& [backend, number] : entry.numbers) living.insert(number);
+    slots = move_slots(entry.slots, wanted_slots(entry), [&](auto number) { return living.count(number) > 0; });
+  }
+  if (!same_slots(slots, entry.slots)) {
+    entry.slots = std::move(slots);
+    writer.put(Writer::kTables, table_write(entry));
+  }
+  if (!same_frontends) {
+    for (const auto& frontend : old_frontends) {
+      const std::pair address(frontend.address, frontend.port);
+      if (std::find(plan.frontends.begin(), plan.frontends.end(), address) != plan.frontends.end()) continue;
+      owners_.erase(frontend);
+      cf_edge_frontend local{};
+      local.mode = CF_EDGE_LOCAL_BACKEND;
+      writer.frontend(frontend, local_.count(frontend) ? &local : nullptr);
+    }
+    claim_frontends(key, entry, writer);
+  }
+  place_local(entry, plan, true, writer);
+  if (placed) place_local(entry, before, false, writer);
+}
+
+std::vector<EdgeOperation> EdgeBook::update(const std::map<model::ObjectName, std::vector<EdgePlan>>& changed) {
+  Writer writer;
+  for (const auto& [name, plans] : changed) {
+    std::vector<PortKey> gone;
+    for (const auto& [key, entry] : entries_) {
+      if (key.service != name) continue;
+      if (std::none_of(plans.begin(), plans.end(), [&, k = key](const auto& plan) { return key_of(plan) == k; })) {
+        gone.push_back(key);
+      }
+    }
+    for (const auto& key : gone) release(key, writer);
+  }
+  for (const auto& [name, plans] : changed) {
+    for (const auto& plan : plans) put(key_of(plan), plan, writer);
+  }
+  // What was given up may be what another lacked.
+  for (auto& [key, entry] : entries_) {
+    if (!entry.refusal.empty()) put(key, EdgePlan(entry.wanted), writer);
+    const bool freed = std::any_of(entry.contested.begin(), entry.contested.end(),
+                                   [&](const auto& frontend) { return !owners_.count(frontend); });
+    if (freed && entry.refusal.empty()) claim_frontends(key, entry, writer);
+  }
+  return finish(std::move(writer));
+}
+
+std::vector<EdgeOperation> EdgeBook::settle(const model::ObjectName& service) {
+  std::vector<EdgeOperation> out;
+  for (auto& [key, entry] : entries_) {
+    if (key.service != service || states_of(entry.slots).moved == 0) continue;
+    entry.slots = settle_slots(std::move(entry.slots));
+    out.push_back(table_write(entry));
+  }
+  return out;
+}
+
+std::vector<EdgeOperation> EdgeBook::clear(const model::ObjectName& service) {
+  std::vector<EdgeOperation> out;
+  for (auto& [key, entry] : entries_) {
+    if (key.service != service || states_of(entry.slots).pinned == 0) continue;
+    entry.slots = clear_slots(std::move(entry.slots));
+    out.push_back(table_write(entry));
+  }
+  return out;
+}
+
+}  // namespace cortexflow::compile

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/kernel/edge_tables.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "edge.skel.h"
+
+namespace cortexflow::kernel {
+namespace {
+
+constexpr const char* kTables = "edge_tables";
+
+bool same_layout(const bpf_map* map, int fd) {
+  bpf_map_info info{};
+  __u32 length = sizeof info;
+  return bpf_map_get_info_by_fd(fd, &info, &length) == 0 && info.type == bpf_map__type(map) &&
+         info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
+         info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
+}
+
+// The array that an entry of edge_tables is.
+Fd inner_map(int outer, const std::string& key) {
+  __u32 id = 0;
+  return bpf_map_lookup_elem(outer, key.data(), &id) == 0 ? Fd(bpf_map_get_fd_by_id(id)) : Fd();
+}
+
+bool is_on(const std::string& sysctl) {
+  std::ifstream file("/proc/sys/net/" + sysctl);
+  int value = 0;
+  return (file >> value) && value != 0;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EdgeTables>> EdgeTables::open(const EdgeTablesOptions& options) {
+  std::unique_ptr<EdgeTables> tables(new EdgeTables(options));
+  if (auto loaded = tables->load(); !loaded) return tl::make_unexpected(std::move(loaded.error()));
+  return tables;
+}
+
+EdgeTables::~EdgeTables() {
+  if (!options_.keep_on_exit) remove_pins();
+  links_.clear();
+  edge_bpf__destroy(skeleton_);
+}
+
+std::string EdgeTables::pin_of(std::string_view name) const { return fmt::format("{}/{}", options_.pin_path, name); }
+
+bool EdgeTables::reuse_pinned_maps() {
+  std::vector<std::pair<bpf_map*, Fd>> found;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) {
+    if (bpf_map__is_internal(map)) continue;
+    Fd fd(bpf_obj_get(pin_of(bpf_map__name(map)).c_str()));
+    if (!fd || !same_layout(map, fd.get())) return false;
+    found.emplace_back(map, std::move(fd));
+  }
+  for (const auto& [one, fd] : found) {
+    if (bpf_map__reuse_fd(one, fd.get()) != 0) return false;
+  }
+  return true;
+}
+
+Result<void> EdgeTables::load() {
+  skeleton_ = edge_bpf__open();
+  if (!skeleton_) return fail_errno("cannot open the edge program", errno);
+  bpf_map__set_max_entries(skeleton_->maps.edge_nat, options_.translations);
+  bpf_map__set_max_entries(skeleton_->maps.edge_opening, options_.opening);
+  bpf_map__set_max_entries(skeleton_->maps.edge_pins, options_.pins);
+  bpf_map__set_max_entries(skeleton_->maps.edge_candidates, options_.candidates);
+  adopted_ = reuse_pinned_maps();
+  if (const int error = edge_bpf__load(skeleton_); error != 0) {
+    return fail_errno("the kernel refused the edge program", -error,
+                      "run with --log-level debug for the verifier's words");
+  }
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) fds_[bpf_map__name(map)] = bpf_map__fd(map);
+  return {};
+}
+
+Result<void> EdgeTables::pin_maps() {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) {
+    if (bpf_map__is_internal(map) || bpf_map__is_pinned(map)) continue;
+    const auto path = pin_of(bpf_map__name(map));
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);  // another layout's
+    if (const int error = bpf_map__pin(map, path.c_str()); error != 0) {
+      return fail_errno(fmt::format("cannot pin {}", path), -error);
+    }
+  }
+  return {};
+}
+
+Result<EdgeAttachment> EdgeTables::attach(const std::string& interface, XdpMode mode) {
+  const auto index = static_cast<int>(if_nametoindex(interface.c_str()));
+  if (index == 0) return fail_errno(fmt::format("no interface {}", interface), errno, "see: ip link");
+  if (!adopted_) {
+    if (auto pinned = pin_maps(); !pinned) return tl::make_unexpected(std::move(pinned.error()));
+  }
+  EdgeAttachment out{interface, false, {}};
+  const auto path = pin_of("edge_" + interface + "_link");
+  Fd link(bpf_obj_get(path.c_str()));
+  bpf_link_info info{};
+  __u32 length = sizeof info;
+  if (link && bpf_link_get_info_by_fd(link.get(), &info, &length) == 0 && static_cast<int>(info.xdp.ifindex) == index &&
+      bpf_link_update(link.get(), program_fd(), nullptr) == 0) {
+    __u32 id = 0;
+    out.native = bpf_xdp_query_id(index, XDP_FLAGS_DRV_MODE, &id) == 0 && id != 0;
+  } else {
+    link = Fd();
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);  // its interface has gone
+    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
+    int error = EOPNOTSUPP;
+    if (mode != XdpMode::kGeneric) {
+      const int fd = bpf_link_create(program_fd(), index, BPF_XDP, &options);
+      if (fd < 0) error = errno;
+      link = Fd(fd);
+      out.native = fd >= 0;
+    }
+    if (!link && error != EBUSY && mode != XdpMode::kNative) {
+      if (mode == XdpMode::kNativeOrGeneric) {
+        out.remarks.push_back(
+            fmt::format("the driver of {} does not run XDP ({}): packets take the slower, generic way", interface,
+                        std::strerror(error)));
+      }
+      options.flags = XDP_FLAGS_SKB_MODE;
+      const int fd = bpf_link_create(program_fd(), index, BPF_XDP, &options);
+      if (fd < 0) error = errno;
+      link = Fd(fd);
+    }
+    if (!link) {
+      return fail_errno(fmt::format("cannot attach the edge to {}", interface), error,
+                        error == EBUSY ? fmt::format("another XDP program is there; see: ip link show {}", interface)
+                                       : std::string());
+    }
+    if (bpf_obj_pin(link.get(), path.c_str()) != 0) return fail_errno(fmt::format("cannot pin {}", path), errno);
+  }
+  for (const char* family : {"ipv4", "ipv6"}) {
+    const auto sysctl = fmt::format("{}/conf/{}/forwarding", family, interface);
+    if (!is_on(sysctl)) {
+      out.remarks.push_back(
+          fmt::format("sysctl net/{} is off: {} packets to frontends are dropped (not_forwarding)", sysctl, family));
+    }
+  }
+  links_[interface] = std::move(link);
+  return out;
+}
+
+void EdgeTables::detach(const std::string& interface) {
+  std::error_code ignored;
+  std::filesystem::remove(pin_of("edge_" + interface + "_link"), ignored);
+  links_.erase(interface);
+}
+
+void EdgeTables::remove_pins() {
+  if (!skeleton_) return;
+  std::error_code ignored;
+  for (const auto& [interface, link] : links_) std::filesystem::remove(pin_of("edge_" + interface + "_link"), ignored);
+  if (!links_.empty() || adopted_) {
+    for (const auto& [name, fd] : fds_) std::filesystem::remove(pin_of(name), ignored);
+  }
+  std::filesystem::remove(options_.pin_path, ignored);  // unless others' pins are in it
+}
+
+Result<void> EdgeTables::put_table(int fd, const std::string& key, const std::string& value) {
+  if (value.size() != sizeof(cf_edge_table)) return fail("a table of {} octets", value.size());
+  const __u32 zero = 0;
+  Fd inner = inner_map(fd, key);
+  const bool fresh = !inner;
+  if (fresh) {
+    inner = Fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, "edge_table", sizeof zero, sizeof(cf_edge_table), 1, nullptr));
+    if (!inner) return fail_errno("cannot make a table of slots", errno);
+  }
+  if (bpf_map_update_elem(inner.get(), &zero, value.data(), BPF_ANY) != 0) {
+    return fail_errno("cannot write a table of slots", errno);
+  }
+  const int inner_fd = inner.get();
+  if (fresh && bpf_map_update_elem(fd, key.data(), &inner_fd, BPF_ANY) != 0) {
+    return fail_errno(fmt::format("cannot write {}", kTables), errno);
+  }
+  return {};
+}
+
+Result<void> EdgeTables::put(std::string_view map, const std::string& key, const std::string& value) {
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return fail("there is no map {}", map);
+  if (map == kTables) return put_table(found->second, key, value);
+  if (bpf_map_update_elem(found->second, key.data(), value.data(), BPF_ANY) != 0) {
+    return fail_errno(fmt::format("cannot write {}", map), errno);
+  }
+  return {};
+}
+
+Result<void> EdgeTables::erase(std::string_view map, const std::string& key) {
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return fail("there is no map {}", map);
+  if (bpf_map_delete_elem(found->second, key.data()) != 0 && errno != ENOENT) {
+    return fail_errno(fmt::format("cannot erase from {}", map), errno);
+  }
+  return {};
+}
+
+EdgeTables::Entries EdgeTables::read(std::string_view map) const {
+  Entries out;
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return out;
+  bpf_map_info info{};
+  __u32 length = sizeof info;
+  if (bpf_map_get_info_by_fd(found->second, &info, &length) != 0) return out;
+  std::string key(info.key_size, '\0'), next(info.key_size, '\0'), value(info.value_size, '\0');
+  const __u32 zero = 0;
+  for (const char* at = nullptr;
+       out.size() < info.max_entries && bpf_map_get_next_key(found->second, at, next.data()) == 0; at = key.data()) {
+    key = next;
+    if (map == kTables) {
+      const Fd inner = inner_map(found->second, key);
+      std::string table(sizeof(cf_edge_table), '\0');
+      if (inner && bpf_map_lookup_elem(inner.get(), &zero, table.data()) == 0) out.emplace_back(key, std::move(table));
+    } else if (bpf_map_lookup_elem(found->second, key.data(), value.data()) == 0) {
+      out.emplace_back(key, value);
+    }
+  }
+  return out;
+}
+
+std::array<std::uint64_t, CF_EDGE_C_MAX> EdgeTables::counters() const {
+  std::array<std::uint64_t, CF_EDGE_C_MAX> sums{};
+  std::vector<std::uint64_t> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  for (__u32 counter = 0; counter < CF_EDGE_C_MAX; ++counter) {
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.edge_counters), &counter, per_cpu.data()) != 0) continue;
+    for (const auto value : per_cpu) sums[counter] += value;
+  }
+  return sums;
+}
+
+std::vector<MapInfo> EdgeTables::maps() const {
+  std::vector<MapInfo> out;
+  const bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) {
+    const auto type = bpf_map__type(map);
+    if (type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_LRU_HASH && type != BPF_MAP_TYPE_LPM_TRIE) continue;
+    const std::uint64_t max = bpf_map__max_entries(map);
+    out.push_back({bpf_map__name(map), count_entries(bpf_map__fd(map), bpf_map__key_size(map), max), max});
+  }
+  return out;
+}
+
+int EdgeTables::program_fd() const { return bpf_program__fd(skeleton_->progs.edge); }
+
+ProgramInfo EdgeTables::program() const {
+  auto out = describe_program(program_fd());
+  for (const auto& [interface, link] : links_) out.attached_to += (out.attached_to.empty() ? "" : ",") + interface;
+  out.pin = pin_of("edge_*_link");
+  return out;
+}
+
+}  // namespace cortexflow::kernel

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The edge of bpf/mesh in this kernel: its program on the interfaces that were named, pinned so that it works on
+// without the agent, and its tables, which an agent that comes back finds as they were.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "agent/base/fd.h"
+#include "agent/base/result.h"
+#include "agent/kernel/introspect.h"
+#include "bpf/abi/edge.h"
+
+struct edge_bpf;
+
+namespace cortexflow::kernel {
+
+struct EdgeTablesOptions {
+  std::string pin_path;
+  bool keep_on_exit = false;  // the program goes on when this object is gone
+  // Sizes of what the program writes; reserved whole when the tables are made.
+  std::uint32_t translations = CF_EDGE_NAT_MAX;  // two a flow
+  std::uint32_t opening = CF_EDGE_OPENING_MAX;   // two a flow
+  std::uint32_t pins = CF_EDGE_PINS_MAX;
+  std::uint32_t candidates = CF_EDGE_CANDIDATES_MAX;
+};
+
+enum class XdpMode : std::uint8_t { kNativeOrGeneric, kNative, kGeneric };
+
+struct EdgeAttachment {
+  std::string interface;
+  bool native = false;
+  std::vector<std::string> remarks;  // what works less well than it could, and what to do about it
+};
+
+class EdgeTables {
+ public:
+  using Entries = std::vector<std::pair<std::string, std::string>>;  // key and value, octets as in bpf/abi/edge.h
+
+  // Loads the program over the pinned tables, or over new ones where there are none or their layout is another's.
+  // Nothing is attached that was not attached before.
+  [[nodiscard]] static Result<std::unique_ptr<EdgeTables>> open(const EdgeTablesOptions& options);
+  ~EdgeTables();
+  EdgeTables(const EdgeTables&) = delete;
+  EdgeTables& operator=(const EdgeTables&) = delete;
+
+  // Attaches to an interface of this network namespace, or puts this program in the place of the pinned one.  To be
+  // called when the tables are written.  An interface that has someone else's XDP program is refused.
+  [[nodiscard]] Result<EdgeAttachment> attach(const std::string& interface, XdpMode mode = XdpMode::kNativeOrGeneric);
+  void detach(const std::string& interface);
+
+  // `map` as bpftool names it.  An entry of edge_tables is a whole struct cf_edge_table, written in place. Thread-safe.
+  [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
+  [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
+  [[nodiscard]] Entries read(std::string_view map) const;
+
+  // True if open() found tables of an agent before.
+  [[nodiscard]] bool adopted() const { return adopted_; }
+
+  // By enum cf_edge_counter.
+  [[nodiscard]] std::array<std::uint64_t, CF_EDGE_C_MAX> counters() const;
+  [[nodiscard]] std::vector<MapInfo> maps() const;  // those that can be full
+  [[nodiscard]] ProgramInfo program() const;
+  // For BPF_PROG_TEST_RUN.
+  [[nodiscard]] int program_fd() const;
+
+ private:
+  explicit EdgeTables(EdgeTablesOptions options) : options_(std::move(options)) {}
+  [[nodiscard]] Result<void> load();
+  [[nodiscard]] Result<void> pin_maps();
+  [[nodiscard]] bool reuse_pinned_maps();
+  [[nodiscard]] Result<void> put_table(int fd, const std::string& key, const std::string& value);
+  [[nodiscard]] std::string pin_of(std::string_view name) const;
+  void remove_pins();
+
+  EdgeTablesOptions options_;
+  edge_bpf* skeleton_ = nullptr;
+  std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
+  std::map<std::string, Fd> links_;              // by interface
+  bool adopted_ = false;
+};
+
+}  // namespace cortexflow::kernel
