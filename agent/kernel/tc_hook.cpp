@@ -100,6 +100,8 @@ Result<void> attach_clsact(int interface, const TcPrograms& programs) {
 
 void detach_tc(int interface, const std::string& pins) {
   for (const auto& side : kSides) {
+    const Fd link(bpf_obj_get(pin_of(pins, side).c_str()));
+    if (link) bpf_link_detach(link.get());  // now, not when the kernel gets round to freeing the link
     std::error_code ignored;
     std::filesystem::remove(pin_of(pins, side), ignored);
     const auto hook = hook_of(interface, side.clsact);

@@ -50,7 +50,9 @@ static __noinline bool redirect_is_partial(struct __sk_buff *skb, __u32 at)
 	return false;
 }
 
-/* A reset in the place of this TCP packet, as RFC 9293 3.5.2 has it, so that its sender knows at once. */
+/* A reset in the place of this TCP packet, as RFC 9293 3.5.2 has it, so that its sender knows at once.  One that is
+ * shorter than what it answers may lose the sum that a device made of the frame (CHECKSUM_COMPLETE, which veth and tap
+ * don't have): its receiver then adds up by itself. */
 static __noinline int redirect_reset(struct __sk_buff *skb, const struct redirect_packet *p)
 {
 	struct tcphdr tcp, reset = {};
@@ -80,13 +82,13 @@ static __noinline int redirect_reset(struct __sk_buff *skb, const struct redirec
 		sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)&reset, sizeof(reset), 0);
 	reset.check = partial ? redirect_fold(sum) : (__u16)~redirect_fold(sum);
 	if (bpf_skb_change_tail(skb, p->l4 + sizeof(reset), 0) ||
-	    bpf_skb_store_bytes(skb, p->l4, &reset, sizeof(reset), 0))
+	    bpf_skb_store_bytes(skb, p->l4, &reset, sizeof(reset), BPF_F_RECOMPUTE_CSUM))
 		return ACT_DROP;
 	if (p->is_v6) {
 		payload_length = bpf_htons(length - sizeof(struct ipv6hdr));
 		__builtin_memcpy(swapped, p->flow.dest, 16);
 		__builtin_memcpy(swapped + 16, p->flow.source, 16);
-		if (bpf_skb_store_bytes(skb, L3_OFFSET + 4, &payload_length, 2, 0) ||
+		if (bpf_skb_store_bytes(skb, L3_OFFSET + 4, &payload_length, 2, BPF_F_RECOMPUTE_CSUM) ||
 		    bpf_skb_store_bytes(skb, IP6_SOURCE, swapped, 32, 0))
 			return ACT_DROP;
 	} else {

@@ -43,25 +43,36 @@ static __always_inline bool redirect_store_addresses(struct __sk_buff *skb, cons
 	       !bpf_skb_store_bytes(skb, IP4_SOURCE, v4, sizeof(v4), 0);
 }
 
+/* Whether there is a checksum of TCP's or UDP's to keep true.  The sum of a pseudo header, which stands there where a
+ * device is to complete it, is never 0. */
+static __always_inline bool redirect_has_check(struct __sk_buff *skb, const struct redirect_packet *p, __u32 check)
+{
+	__u16 now = 0;
+
+	return p->flow.protocol == IPPROTO_TCP || (!bpf_skb_load_bytes(skb, check, &now, sizeof(now)) && now);
+}
+
 /* False: the packet can't be used any more. */
 static __noinline bool redirect_rewrite(struct __sk_buff *skb, const struct redirect_packet *p,
 					const struct cf_redirect_entry *to)
 {
+	__u32 check = p->l4 + (p->flow.protocol == IPPROTO_TCP ? TCP_CHECK : UDP_CHECK);
+	__u64 mangled = p->flow.protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 	__s64 addresses = redirect_address_difference(p, to);
-	__u64 mangled = 0;
 	__be16 from_ports[2], to_ports[2];
-	__u32 check;
+	bool checked;
+	__s64 ports;
 
 	if (p->kind != REDIRECT_LATER_PART) {
 		redirect_ports(from_ports, p->flow.source_port, p->flow.dest_port);
 		redirect_ports(to_ports, to->source_port, to->dest_port);
-		check = p->l4 + (p->flow.protocol == IPPROTO_TCP ? TCP_CHECK : UDP_CHECK);
-		if (p->flow.protocol == IPPROTO_UDP) /* 0: there is none; a pseudo header's sum is never 0 */
-			mangled = BPF_F_MARK_MANGLED_0;
-		if (bpf_l4_csum_replace(skb, check, 0, addresses, BPF_F_PSEUDO_HDR | mangled) ||
-		    bpf_l4_csum_replace(skb, check, 0, bpf_csum_diff((__be32 *)from_ports, 4, (__be32 *)to_ports, 4, 0),
-					mangled) ||
-		    bpf_skb_store_bytes(skb, p->l4, to_ports, sizeof(to_ports), 0))
+		ports = bpf_csum_diff((__be32 *)from_ports, 4, (__be32 *)to_ports, 4, 0);
+		checked = redirect_has_check(skb, p, check);
+		if (checked && (bpf_l4_csum_replace(skb, check, 0, addresses, BPF_F_PSEUDO_HDR | mangled) ||
+				bpf_l4_csum_replace(skb, check, 0, ports, mangled)))
+			return false;
+		/* RECOMPUTE: no checksum of the packet's own makes up for the change. */
+		if (bpf_skb_store_bytes(skb, p->l4, to_ports, sizeof(to_ports), checked ? 0 : BPF_F_RECOMPUTE_CSUM))
 			return false;
 	}
 	return redirect_store_addresses(skb, p, to, addresses);
