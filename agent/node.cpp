@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 
 // Small amounts of records are not announced by the kernel (a wake-up each would cost the lookups); they wait for this.
 constexpr milliseconds kConsumeEvery{20};
+constexpr std::chrono::seconds kExpireEvery{30};
 constexpr int kConsumesPerSweep = 10;
 
 // From CLOCK_MONOTONIC to the system's clock.  Asked anew for each turn of the event loop: the system's clock may be
@@ -191,6 +192,11 @@ void Node::deliver(const cf_dns_lookup& record) {
 }
 
 void Node::sweep() {
+  const auto now = std::chrono::steady_clock::now();  // CLOCK_MONOTONIC
+  if (auto* redirect = services_ ? services_->redirect() : nullptr; redirect && now - expired_ >= kExpireEvery) {
+    expired_ = now;
+    redirect->expire(now.time_since_epoch());
+  }
   const auto limit = [this] {
     const std::lock_guard lock(settings_mutex_);
     return settings_.dns_timeout;

@@ -73,7 +73,8 @@ class Node : public control::NodeView {
   std::string cgroup_root_;
   Fd stats_;
   std::unique_ptr<kernel::DnsTracer> tracer_;
-  std::unique_ptr<Services> services_;  // null: no manifests
+  std::chrono::steady_clock::time_point expired_;  // the event loop's
+  std::unique_ptr<Services> services_;             // null: no manifests
 };
 
 }  // namespace cortexflow

@@ -6,6 +6,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 
 #include "agent/kernel/pinned_maps.h"
@@ -139,6 +140,27 @@ std::vector<Error> Redirect::poll() {
   return errors;
 }
 
+void Redirect::expire(std::chrono::nanoseconds now) {
+  constexpr std::size_t kEthernet = 14;  // BPF_PROG_TEST_RUN wants one
+  constexpr int kTickShift = 30;
+  const int live = bpf_map__fd(skeleton_->maps.redirect_live);
+  const int program = bpf_program__fd(skeleton_->progs.redirect_expire);
+  std::vector<cf_redirect_flow> flows;  // before any is taken out: a walk starts again where an entry vanishes
+  cf_redirect_flow key{}, next{};
+  for (const void* at = nullptr; flows.size() < CF_REDIRECT_LIVE_MAX && bpf_map_get_next_key(live, at, &next) == 0;
+       at = &key) {
+    key = next;
+    flows.push_back(key);
+  }
+  for (const auto& flow : flows) {
+    const cf_redirect_expiry expiry{flow, static_cast<__u32>(now.count() >> kTickShift)};
+    std::array<char, kEthernet + sizeof expiry> frame{};
+    std::memcpy(frame.data() + kEthernet, &expiry, sizeof expiry);
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = frame.size());
+    bpf_prog_test_run_opts(program, &options);
+  }
+}
+
 // What an agent before left at interfaces that are not chosen any more, or are gone.
 void Redirect::drop_strays(const std::vector<NetworkInterface>& interfaces) {
   for (const auto& interface : interfaces) {
@@ -184,7 +206,8 @@ std::array<std::uint64_t, CF_REDIRECT_V_MAX> Redirect::verdicts() const {
 
 std::vector<MapInfo> Redirect::maps() const {
   std::vector<MapInfo> out;
-  for (const bpf_map* map : {skeleton_->maps.redirect_flows, skeleton_->maps.redirect_parts}) {
+  for (const bpf_map* map :
+       {skeleton_->maps.redirect_flows, skeleton_->maps.redirect_live, skeleton_->maps.redirect_parts}) {
     const std::uint64_t max = bpf_map__max_entries(map);
     out.push_back({bpf_map__name(map), count_entries(bpf_map__fd(map), bpf_map__key_size(map), max), max});
   }

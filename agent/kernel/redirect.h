@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -43,6 +44,9 @@ class Redirect {
   [[nodiscard]] int fd() const { return watch_.fd(); }
   // Follows the interfaces that came and went.  To be called when fd() is readable; the errors are said once each.
   [[nodiscard]] std::vector<Error> poll();
+
+  // Connections that ended without a word don't count as live for ever.  `now`: CLOCK_MONOTONIC.
+  void expire(std::chrono::nanoseconds now);
 
   struct Interface {
     std::string name;

@@ -13,8 +13,10 @@
 enum {
 	CF_REDIRECT_FLOWS_MAX = 131072,	  /* entries, two a flow; LRU */
 	CF_REDIRECT_FRAGMENTS_MAX = 4096, /* datagrams that are on their way in parts; LRU */
-	CF_REDIRECT_COUNTED_MAX = 65536,  /* backends that have live connections through these programs; LRU */
+	CF_REDIRECT_LIVE_MAX = 65536,	  /* TCP connections that count as live */
 	CF_REDIRECT_UDP_TICKS = 112,	  /* of 2^30 ns, 120 s: an idle UDP flow's backend is chosen anew */
+	CF_REDIRECT_OPENING_TICKS = 122,  /* 131 s, longer than Linux sends SYNs: nobody answered */
+	CF_REDIRECT_IDLE_TICKS = 7451,	  /* 8000 s, longer than TCP keepalive is quiet */
 	CF_REDIRECT_PORT_TRIES = 16,	  /* source ports that are tried for a flow whose own is taken */
 	CF_REDIRECT_PORT_MIN = 61000,	  /* above Linux's usual ip_local_port_range */
 	CF_REDIRECT_PORT_MAX = 65535,
@@ -43,6 +45,7 @@ enum cf_redirect_flags {
 	CF_REDIRECT_HAIRPIN = 2, /* the caller is its own backend: both ways come from the workload and go back to it */
 	CF_REDIRECT_FIN = 4,	 /* seen this way */
 	CF_REDIRECT_CLOSED = 8,	 /* FIN both ways, or RST */
+	CF_REDIRECT_ANSWERED = 16, /* a packet has come back */
 };
 
 /* What these packets get. */
@@ -53,11 +56,22 @@ struct cf_redirect_entry {
 	__u16 dest_port;
 	__u32 service;
 	__u32 backend;
-	__u32 tick;    /* CLOCK_MONOTONIC >> 30 of the flow's latest packet */
-	__u32 counted; /* in the service's and the backend's active, until the flow is closed */
-	__u32 flags;   /* enum cf_redirect_flags */
+	__u32 tick;  /* CLOCK_MONOTONIC >> 30 of the flow's latest packet */
+	__u32 flags; /* enum cf_redirect_flags */
 };
-CF_SVC_STATIC_ASSERT(sizeof(struct cf_redirect_entry) == 56, "cf_redirect_entry");
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_redirect_entry) == 52, "cf_redirect_entry");
+
+/* A TCP connection that is in the service's and the backend's active: whoever deletes the entry takes it out. */
+struct cf_redirect_live {
+	__u32 service;
+	__u32 backend;
+};
+
+/* What the agent gives to redirect_expire, behind 14 octets. */
+struct cf_redirect_expiry {
+	struct cf_redirect_flow flow; /* a key of redirect_live */
+	__u32 tick;
+};
 
 /* A datagram in parts: the parts after the first have no ports. */
 struct cf_redirect_fragment_key {

@@ -52,7 +52,6 @@ static __always_inline void redirect_make_reply(const struct redirect_packet *p,
 	reply->service = entry->service;
 	reply->backend = entry->backend;
 	reply->tick = entry->tick;
-	reply->counted = 0;
 	reply->flags = CF_REDIRECT_REPLY | (entry->flags & CF_REDIRECT_HAIRPIN);
 }
 
@@ -83,6 +82,20 @@ static __always_inline bool redirect_goes_on(const struct redirect_packet *p, co
 	return !redirect_is_over(entry, p->flow.protocol, p->tick) && redirect_backend_stands(entry);
 }
 
+/* The connection is not live any more, if it was. */
+static __noinline void redirect_release(const struct cf_redirect_flow *caller)
+{
+	struct cf_redirect_live *live = bpf_map_lookup_elem(&redirect_live, caller);
+	__u32 service, backend, counted = 1;
+
+	if (!live)
+		return;
+	service = live->service;
+	backend = live->backend;
+	if (!bpf_map_delete_elem(&redirect_live, caller)) /* else another CPU has */
+		drop_active(service, backend, &counted);
+}
+
 /* The table's time, and TCP's end, on both ways of a flow. */
 static __noinline void redirect_track(const struct redirect_packet *p, struct cf_redirect_entry *entry)
 {
@@ -92,6 +105,8 @@ static __noinline void redirect_track(const struct redirect_packet *p, struct cf
 	entry->tick = p->tick;
 	if (p->kind == REDIRECT_WHOLE && (p->tcp_flags & (TCP_FIN | TCP_RST)))
 		entry->flags |= p->tcp_flags & TCP_RST ? CF_REDIRECT_CLOSED : CF_REDIRECT_FIN;
+	if (entry->flags & CF_REDIRECT_REPLY)
+		entry->flags |= CF_REDIRECT_ANSWERED;
 	redirect_other_way(&p->flow, entry, &key);
 	other = bpf_map_lookup_elem(&redirect_flows, &key);
 	if (!other) {
@@ -104,17 +119,20 @@ static __noinline void redirect_track(const struct redirect_packet *p, struct cf
 		return;
 	}
 	other->tick = p->tick;
+	other->flags |= entry->flags & CF_REDIRECT_ANSWERED;
 	if ((entry->flags & CF_REDIRECT_CLOSED) || (entry->flags & other->flags & CF_REDIRECT_FIN)) {
 		entry->flags |= CF_REDIRECT_CLOSED;
 		other->flags |= CF_REDIRECT_CLOSED;
-		drop_active(entry->service, entry->backend, &entry->counted);
-		drop_active(other->service, other->backend, &other->counted);
+		redirect_release(entry->flags & CF_REDIRECT_REPLY ? &key : &p->flow);
 	}
 }
 
 static __always_inline void redirect_touch(const struct redirect_packet *p, struct cf_redirect_entry *entry)
 {
-	if (entry->tick != p->tick || (p->tcp_flags & (TCP_FIN | TCP_RST)))
+	const __u32 first = CF_REDIRECT_REPLY | CF_REDIRECT_ANSWERED;
+
+	if (entry->tick != p->tick || (p->tcp_flags & (TCP_FIN | TCP_RST)) ||
+	    (entry->flags & first) == CF_REDIRECT_REPLY)
 		redirect_track(p, entry);
 }
 
@@ -129,6 +147,7 @@ static __always_inline bool redirect_is_loopback(const struct cf_backend *backen
 static __noinline __u32 redirect_choose(struct redirect_packet *p, __u32 service, struct cf_redirect_entry *entry)
 {
 	struct cf_backend backend = {};
+	struct cf_redirect_live live;
 	struct cf_backend_load *load;
 	__u32 number = 0, counted = 0;
 	bool v4;
@@ -158,6 +177,12 @@ static __noinline __u32 redirect_choose(struct redirect_packet *p, __u32 service
 		if (counted)
 			__sync_fetch_and_add(&load->active, 1);
 	}
+	live.service = service;
+	live.backend = number;
+	if (counted && bpf_map_update_elem(&redirect_live, &p->flow, &live, BPF_NOEXIST)) {
+		drop_active(service, number, &counted);
+		svc_count(CF_SVC_C_HELPER_FAILED);
+	}
 	redirect_set_v6(entry->source, p->flow.source);
 	redirect_set_v6(entry->dest, backend.address);
 	entry->source_port = p->flow.source_port;
@@ -165,7 +190,6 @@ static __noinline __u32 redirect_choose(struct redirect_packet *p, __u32 service
 	entry->service = service;
 	entry->backend = number;
 	entry->tick = p->tick;
-	entry->counted = counted;
 	entry->flags = 0;
 	if (redirect_same(backend.address, p->flow.source)) {
 		/* Its own address would be a martian's to it: its calls come from the service's, as does the answer. */
@@ -221,7 +245,7 @@ static __always_inline __u32 redirect_open(struct redirect_packet *p, __u32 serv
 		return verdict;
 	verdict = redirect_remember(p, entry);
 	if (verdict != CF_REDIRECT_V_OPENED)
-		drop_active(entry->service, entry->backend, &entry->counted);
+		redirect_release(&p->flow);
 	return verdict;
 }
 

@@ -6,7 +6,7 @@
 #include "bpf/abi/redirect.h"
 #include "bpf/lib/service_maps.h"
 
-/* Both ways of each flow.  Written by the programs; the agent reads it and lets go of counts.  Full: the flow that was
+/* Both ways of each flow.  Written by the programs; counted by the agent.  Full: the flow that was
  * quiet for longest goes, and a TCP caller of it is reset with its next packet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -14,6 +14,17 @@ struct {
 	__type(key, struct cf_redirect_flow);
 	__type(value, struct cf_redirect_entry);
 } redirect_flows SEC(".maps");
+
+/* Connections that count as live, under the caller's side of the flow.  Written by the programs; for what ended without
+ * a word the agent runs redirect_expire.  Not LRU, as nobody is told what such a map lets go.  Full: the newest
+ * connection is served and not counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, CF_REDIRECT_LIVE_MAX);
+	__type(key, struct cf_redirect_flow);
+	__type(value, struct cf_redirect_live);
+} redirect_live SEC(".maps");
 
 /* The ports of datagrams in parts.  Full: the oldest goes, and its later parts find no ports. */
 struct {

@@ -84,7 +84,7 @@ static __noinline bool redirect_rewrite(struct __sk_buff *skb, const struct redi
 static __noinline bool redirect_rewrite_error(struct __sk_buff *skb, const struct redirect_packet *p,
 					      const struct cf_redirect_entry *to)
 {
-	struct cf_redirect_entry inner = {.source_port = to->dest_port, .dest_port = to->source_port};
+	struct cf_redirect_entry inner;
 	__be16 from_ports[2], to_ports[2];
 	__u32 outer_at = p->is_v6 ? IP6_SOURCE : IP4_SOURCE, inner_at = p->inner + (p->is_v6 ? 8 : 12);
 	__u32 size = p->is_v6 ? 16 : 4, skip = p->is_v6 ? 0 : 12;

@@ -78,8 +78,7 @@ int redirect_from_workload(struct __sk_buff *skb)
 	frontend = bpf_map_lookup_elem(&svc_frontends, &to);
 	if (!frontend)
 		return finish(CF_REDIRECT_V_NOT_SERVICE, ACT_PASS);
-	if (known)
-		drop_active(known->service, known->backend, &known->counted);
+	redirect_release(&p.flow); /* of a connection before, whose end nobody saw */
 	verdict = redirect_open(&p, frontend->service, &entry);
 	if (verdict != CF_REDIRECT_V_OPENED)
 		return refuse(skb, &p, verdict);
@@ -105,6 +104,28 @@ int redirect_to_workload(struct __sk_buff *skb)
 		return finish(CF_REDIRECT_V_NOT_SERVICE, ACT_PASS);
 	redirect_touch(&p, known);
 	return translate(skb, &p, known, CF_REDIRECT_V_REVERSED);
+}
+
+/* Run by the agent, attached to nothing: a connection that has ended without a word, or whose flow the table let go, is
+ * not live any more.  Answers 1 if it was. */
+SEC("tc")
+int redirect_expire(struct __sk_buff *skb)
+{
+	struct cf_redirect_expiry expiry;
+	struct cf_redirect_entry *entry;
+	__s32 idle, limit;
+
+	if (bpf_skb_load_bytes(skb, L3_OFFSET, &expiry, sizeof(expiry)))
+		return 0;
+	entry = bpf_map_lookup_elem(&redirect_flows, &expiry.flow);
+	if (entry) {
+		idle = expiry.tick - entry->tick;
+		limit = entry->flags & CF_REDIRECT_ANSWERED ? CF_REDIRECT_IDLE_TICKS : CF_REDIRECT_OPENING_TICKS;
+		if (!(entry->flags & CF_REDIRECT_CLOSED) && idle <= limit)
+			return 0;
+	}
+	redirect_release(&expiry.flow);
+	return 1;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -179,6 +179,29 @@ TEST_CASE("redirect: a connection counts until both ends have closed it, or one 
   CHECK(program.active() == kOne);
 }
 
+TEST_CASE("redirect: a connection that ends without a word counts until its time is up") {
+  using std::chrono::seconds;
+  RedirectProgram program;
+  serve_all(program);
+  program.run(tcp_frame({kCaller.address, 1}, kFront, kSynOnly));  // nobody answers
+  program.run(tcp_frame({kCaller.address, 2}, kFront, kSynOnly));
+  program.run(tcp_frame(kBackend, {kCaller.address, 2}, {static_cast<std::uint8_t>(kSyn | kAck)}), kTo);
+  const auto live = [&] { return program.active() & 0xffff; };
+  program.expire(seconds(100));
+  CHECK(live() == 2);
+  program.expire(seconds(200));
+  CHECK(live() == 1);
+  program.expire(seconds(7000));
+  CHECK(live() == 1);
+  program.expire(seconds(9000));
+  CHECK(program.active() == 0);
+  program.run(tcp_frame({kCaller.address, 3}, kFront, kSynOnly));
+  program.forget_flows();
+  CHECK(live() == 1);
+  program.expire(seconds(0));
+  CHECK(program.active() == 0);
+}
+
 TEST_CASE("redirect: TCP stays with a backend that has gone, new connections and datagrams move") {
   RedirectProgram program;
   serve_all(program);

@@ -85,6 +85,29 @@ std::uint32_t RedirectProgram::time(const Bytes& frame, Side side, int repeat) {
   return options.duration;
 }
 
+void RedirectProgram::expire(std::chrono::seconds later) {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch() + later;
+  const int live = bpf_map__fd(skeleton_->maps.redirect_live);
+  std::vector<cf_redirect_flow> keys;
+  cf_redirect_flow key{};
+  for (const void* at = nullptr; bpf_map_get_next_key(live, at, &key) == 0; at = &keys.back()) keys.push_back(key);
+  for (const auto& flow : keys) {
+    const cf_redirect_expiry expiry{flow, static_cast<__u32>(now.count() >> 30)};
+    Bytes frame(14 + sizeof expiry);
+    std::memcpy(frame.data() + 14, &expiry, sizeof expiry);
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()));
+    if (bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.redirect_expire), &options) != 0) {
+      throw std::runtime_error("redirect_expire");
+    }
+  }
+}
+
+void RedirectProgram::forget_flows() {
+  const int map = bpf_map__fd(skeleton_->maps.redirect_flows);
+  cf_redirect_flow key{};
+  while (bpf_map_get_next_key(map, nullptr, &key) == 0) bpf_map_delete_elem(map, &key);
+}
+
 std::uint64_t RedirectProgram::active() const {
   std::uint64_t sum = 0;
   for (const auto& [key, value] : tables_->read("svc_load")) {

@@ -3,6 +3,7 @@
 // BPF_PROG_TEST_RUN.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,6 +45,10 @@ class RedirectProgram {
   Redirected run(const Bytes& frame, Side side = Side::kFromWorkload);
   // The time that one run took of `repeat`, in nanoseconds.
   std::uint32_t time(const Bytes& frame, Side side, int repeat);
+
+  // What the agent does with every live connection, at a time `later` than now.
+  void expire(std::chrono::seconds later);
+  void forget_flows();  // as a full table does
 
   // Live connections of all services.
   [[nodiscard]] std::uint64_t active() const;
