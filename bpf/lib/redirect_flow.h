@@ -136,11 +136,18 @@ static __always_inline void redirect_touch(const struct redirect_packet *p, stru
 		redirect_track(p, entry);
 }
 
+static __always_inline bool redirect_is_v4(const __u32 *words)
+{
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+
 static __always_inline bool redirect_is_loopback(const struct cf_backend *backend)
 {
 	const __u32 *words = (const __u32 *)backend->address;
 
-	return backend->address[12] == 127 || (!words[2] && words[3] == bpf_htonl(1));
+	if (redirect_is_v4(words))
+		return backend->address[12] == 127;
+	return !words[0] && !words[1] && !words[2] && words[3] == bpf_htonl(1);
 }
 
 /* Chooses a backend, and says in `entry` what the flow's packets get. */
@@ -150,7 +157,6 @@ static __noinline __u32 redirect_choose(struct redirect_packet *p, __u32 service
 	struct cf_redirect_live live;
 	struct cf_backend_load *load;
 	__u32 number = 0, counted = 0;
-	bool v4;
 
 	switch (choose(p, service, p->flow.protocol == IPPROTO_TCP, &backend, &number, &counted)) {
 	case CHOICE_NONE:
@@ -165,9 +171,7 @@ static __noinline __u32 redirect_choose(struct redirect_packet *p, __u32 service
 	case CHOICE_MADE:
 		break;
 	}
-	v4 = ((__u32 *)backend.address)[2] == bpf_htonl(0xffff) && !((__u32 *)backend.address)[1] &&
-	     !((__u32 *)backend.address)[0];
-	if (v4 == p->is_v6 || redirect_is_loopback(&backend)) {
+	if (redirect_is_v4((__u32 *)backend.address) == p->is_v6 || redirect_is_loopback(&backend)) {
 		drop_active(service, 0, &counted);
 		return CF_REDIRECT_V_REFUSED_UNREACHABLE;
 	}

@@ -133,6 +133,7 @@ TEST_CASE("redirect: a call to a service goes to its backend, and the answer com
 
 TEST_CASE("redirect: what can't be served is refused, and says so") {
   RedirectProgram program;
+  std::uint16_t port = 100;
   program.serve(plan_of(kFront, {}));
   program.serve(plan_of(kFront, {}, model::Protocol::kUdp));
   program.serve(plan_of(kFront6, {}));
@@ -143,6 +144,14 @@ TEST_CASE("redirect: what can't be served is refused, and says so") {
   CHECK(program.run(udp_frame(kCaller, kFront)).verdict == CF_REDIRECT_V_REFUSED_EMPTY);
   program.serve(plan_of(kFront, {{"127.0.0.1", 8080}}));
   CHECK(program.run(tcp_frame(kCaller, kFront, kSynOnly)).verdict == CF_REDIRECT_V_REFUSED_UNREACHABLE);
+  program.serve(plan_of(kFront6, {{"::1", 8080}}));
+  CHECK(program.run(tcp_frame(kCaller6, kFront6, kSynOnly)).verdict == CF_REDIRECT_V_REFUSED_UNREACHABLE);
+  program.serve(plan_of(kFront6, {{"10.2.0.7", 8080}}));  // another family's
+  CHECK(program.run(tcp_frame(kCaller6, kFront6, kSynOnly)).verdict == CF_REDIRECT_V_REFUSED_UNREACHABLE);
+  for (const auto* like_loopback : {"fd02::1", "fd02::7f00:1", "::7f00:1"}) {
+    program.serve(plan_of(kFront6, {{like_loopback, 8080}}));
+    CHECK(program.run(tcp_frame({kCaller6.address, ++port}, kFront6, kSynOnly)).verdict == CF_REDIRECT_V_OPENED);
+  }
   auto limited = plan_of(kFront, {kBackend});
   limited.max_connections = 1;
   program.serve(limited);
