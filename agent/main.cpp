@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "agent/control/server.h"
+#include "agent/json_message.h"
 #include "agent/kernel/host.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
@@ -95,7 +96,9 @@ void set_up_log(const source::Settings& settings, const std::shared_ptr<LogRing>
   auto logger = std::make_shared<spdlog::logger>("cfagent", spdlog::sinks_init_list{console, ring});
   logger->set_level(spdlog::level::from_str(settings.log_level));
   if (settings.log_format == "json") {
-    logger->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":"%v"})");
+    auto line = std::make_unique<spdlog::pattern_formatter>();
+    line->add_flag<JsonMessage>('*').set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":%*})");
+    logger->set_formatter(std::move(line));
   } else {
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
   }

@@ -151,7 +151,10 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
 }
 
 void Node::drain() {
-  if (tracer_) consume();
+  if (tracer_) {
+    tracer_->detach();  // first, or what is emitted from here on is neither delivered nor lost
+    consume();
+  }
   draining_ = true;
   log_.close();
 }

@@ -31,7 +31,7 @@ class Node : public control::NodeView {
   [[nodiscard]] Result<void> open();
   // One thread: reads records, sweeps, until a signal says stop.  `reload` is called on SIGHUP.
   [[nodiscard]] Result<void> run(const sigset_t& signals, const std::function<void()>& reload);
-  // Reads what is left and wakes every watcher.
+  // Lets go of the packets, reads what is left and wakes every watcher.
   void drain();
   // On SIGHUP: what can change while running.
   [[nodiscard]] Result<void> apply(const source::Settings& settings);

@@ -40,13 +40,16 @@ Error Client::unreachable() const {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   socket_path_.copy(address.sun_path, sizeof address.sun_path - 1);
-  const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
     return {fmt::format("the agent at {} took the request and did not answer it", socket_path_),
             "see its log (journalctl -u cfagent)"};
   }
   const std::string start = "start it (sudo systemctl start cfagent), or name its socket with --socket";
   switch (errno) {
+    case EAGAIN:
+      return {fmt::format("the agent at {} takes no more requests: its queue is full", socket_path_),
+              "it is busy or stopped: try again, or see its log (journalctl -u cfagent)"};
     case EACCES:
       return {fmt::format("no right to use {}", socket_path_), "use sudo, or join group cortexflow"};
     case ENOENT:

@@ -3,7 +3,11 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <system_error>
 
 namespace cortexflow::cli {
 namespace {
@@ -12,6 +16,12 @@ using nlohmann::ordered_json;
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+
+// What failed earlier is known by its mark on stdout alone: then errno is 0.
+Error cannot_write(int errno_value) {
+  return {fmt::format("cannot write the output: {}", std::strerror(errno_value == 0 ? EIO : errno_value)),
+          "is the disk full, or standard output closed?"};
+}
 
 int complain(const Error& error, int status) {
   fmt::print(stderr, "cfcli: {}\n", printable(error.to_string()));
@@ -83,7 +93,12 @@ int run(int argc, const char* const* argv) {
   }
   try {
     const auto done = context.run();
-    return done ? 0 : complain(done.error(), kFailed);
+    if (!done) return complain(done.error(), kFailed);
+    errno = 0;
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+    return complain(cannot_write(errno), kFailed);
+  } catch (const std::system_error& error) {  // fmt's, where more than a buffer was printed
+    return complain(cannot_write(error.code().value()), kFailed);
   } catch (const ordered_json::exception&) {
     return complain(Client::not_understood(), kFailed);
   }

@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "agent/control/unix_socket.h"
 
@@ -15,6 +17,8 @@ namespace {
 constexpr std::size_t kShortCallThreads = 4;  // beside the watchers', so that these can't starve a status call
 constexpr std::size_t kBodyMax = 65536;       // nothing takes one; read so that its sender gets to read the refusal
 constexpr std::chrono::seconds kDrainMax{3};
+constexpr std::chrono::seconds kAnswerMax{1};  // for requests on their way, when it ends
+constexpr int kBacklog = 128;                  // httplib's 5 are too few for a burst of clients
 
 }  // namespace
 
@@ -33,13 +37,15 @@ Result<void> Server::start() {
   http_->set_keep_alive_max_count(1);  // a watcher's thread is free again when it goes
   http_->set_payload_max_length(kBodyMax);
   http_->new_task_queue = [] { return new httplib::ThreadPool(kWatchersMax + kShortCallThreads); };
+  http_->set_socket_options([this](socket_t socket) { listener_ = socket; });
   const mode_t before = umask(0117);
   const bool bound = http_->bind_to_port(socket_path_, 80);
   umask(before);
   if (!bound) return fail_errno(fmt::format("cannot listen on {}", socket_path_), errno, "check --control-socket");
   share_socket(socket_path_, group_);
-  listening_ = true;
-  thread_ = std::thread([this] { http_->listen_after_bind(); });
+  ::listen(listener_, kBacklog);
+  connections_.emplace(listener_);
+  served_ = std::async(std::launch::async, [this] { http_->listen_after_bind(); });
   // httplib's stop() does nothing before its thread has come to accept.
   using namespace std::chrono_literals;
   for (auto left = 5000ms; !http_->is_running() && left > 0ms; left -= 1ms) std::this_thread::sleep_for(1ms);
@@ -47,15 +53,19 @@ Result<void> Server::start() {
 }
 
 void Server::stop() {
-  if (!listening_) return;
-  listening_ = false;
+  if (!served_.valid()) return;
   {
     // The server cuts its streams off when it stops; those that read get their summary first.
     std::unique_lock lock(watchers_mutex_);
     watcher_left_.wait_for(lock, kDrainMax, [this] { return watchers_ == 0; });
   }
   http_->stop();
-  thread_.join();
+  // No peer holds up the end.
+  for (auto wait = std::chrono::milliseconds(kAnswerMax); served_.wait_for(wait) != std::future_status::ready;) {
+    connections_->shut();
+    wait = std::chrono::milliseconds(20);
+  }
+  served_.get();
   std::error_code ignored;
   std::filesystem::remove(socket_path_, ignored);
 }

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "agent/base/connections.h"
 #include "agent/base/result.h"
 #include "agent/control/node_view.h"
 #include "agent/control/parameters.h"
@@ -65,8 +67,9 @@ class Server {
   int watchers_ = 0;
   std::mutex top_mutex_;
   std::unique_ptr<httplib::Server> http_;
-  std::thread thread_;
-  bool listening_ = false;
+  int listener_ = -1;  // http_'s
+  std::optional<Connections> connections_;
+  std::future<void> served_;  // valid while it listens
 };
 
 }  // namespace cortexflow::control

@@ -29,10 +29,11 @@ Result<void> claim_socket_path(const std::string& path) {
   }
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof address.sun_path - 1);
-  const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+  // Not to wait where the other one stands still and its queue is full: that is EAGAIN, and somebody is there.
+  const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN) {
     return tl::make_unexpected(
-        Error{fmt::format("another agent is running: {} answers", path), "stop it first (systemctl stop cfagent)"});
+        Error{fmt::format("another agent is running: {} is in use", path), "stop it first (systemctl stop cfagent)"});
   }
   if (!std::filesystem::remove(path, error)) return fail("cannot remove {}: {}", path, error.message());
   return {};

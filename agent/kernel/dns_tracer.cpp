@@ -5,7 +5,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -143,6 +146,15 @@ Result<void> DnsTracer::check_attached() const {
 }
 
 int DnsTracer::ring_fd() const { return ring_buffer__epoll_fd(ring_); }
+
+void DnsTracer::detach() {
+  for (bpf_link** link : {&skeleton_->links.dns_egress, &skeleton_->links.dns_ingress}) {
+    bpf_link__destroy(*link);
+    *link = nullptr;
+  }
+  // Waits for the kernel's RCU readers: programs that were in the middle of a packet are then done with it.
+  syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
 
 void DnsTracer::consume() { ring_buffer__consume(ring_); }
 

@@ -46,6 +46,8 @@ class DnsTracer {
   [[nodiscard]] Result<void> check_attached() const;
   // Becomes readable when the ring fills; small amounts wait for the next consume().
   [[nodiscard]] int ring_fd() const;
+  // Nothing more is seen; what is in the ring still is to be consumed.
+  void detach();
   // Hands over every record in the ring.  Handler and caller share one thread.
   void consume();
   // Takes queries older than `limit` out of the pending table; each comes back as a timed out lookup.

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <iterator>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 namespace cortexflow::sink {
@@ -21,6 +22,8 @@ constexpr std::size_t kThreads = 4;
 constexpr time_t kTimeoutSeconds = 5;    // of a client that stops reading or writing
 constexpr time_t kKeepAliveSeconds = 1;  // an idle connection holds a thread, and stop() waits for it
 constexpr std::chrono::milliseconds kStartMax = 5s;
+constexpr std::chrono::milliseconds kAnswerMax = 1s;  // for requests on their way, when it ends
+constexpr std::chrono::milliseconds kShutEvery = 20ms;
 
 // httplib's default sets SO_REUSEPORT, with which a second agent would silently get half of the scrapes.
 void socket_options(socket_t socket) {
@@ -57,7 +60,10 @@ MetricsServer::~MetricsServer() { stop(); }
 Result<void> MetricsServer::start() {
   server_ = std::make_unique<httplib::Server>();
   server_->new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
-  server_->set_socket_options(socket_options);
+  server_->set_socket_options([this](socket_t socket) {
+    socket_options(socket);
+    listener_ = socket;
+  });
   server_->set_read_timeout(kTimeoutSeconds);
   server_->set_write_timeout(kTimeoutSeconds);
   server_->set_keep_alive_timeout(kKeepAliveSeconds);
@@ -72,16 +78,19 @@ Result<void> MetricsServer::start() {
     return cannot_listen(address_, port_, errno_value);
   }
   port_ = static_cast<std::uint16_t>(bound);
-  thread_ = std::thread([this] { server_->listen_after_bind(); });
+  connections_.emplace(listener_);
+  served_ = std::async(std::launch::async, [this] { server_->listen_after_bind(); });
   // stop() does nothing before the thread has come to accept.
   for (auto waited = 0ms; !server_->is_running() && waited < kStartMax; waited += 1ms) std::this_thread::sleep_for(1ms);
   return {};
 }
 
 void MetricsServer::stop() {
-  if (!thread_.joinable()) return;
+  if (!served_.valid()) return;
   server_->stop();
-  thread_.join();
+  for (auto wait = kAnswerMax; served_.wait_for(wait) != std::future_status::ready; wait = kShutEvery)
+    connections_->shut();
+  served_.get();
   server_.reset();
 }
 

@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <memory>
+#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "agent/base/connections.h"
 #include "agent/base/result.h"
 
 namespace httplib {
@@ -34,7 +36,7 @@ class MetricsServer {
 
   // Once.  Fails where it cannot listen; the error says why and what to do.
   Result<void> start();
-  // Answers what has begun and stops.
+  // Answers what has begun and stops; a peer that is slow about it is cut off.
   void stop();
   // That it listens on, after start().
   std::uint16_t port() const { return port_; }
@@ -47,7 +49,9 @@ class MetricsServer {
   std::vector<const prometheus::Collectable*> collectables_;
   std::function<bool()> ready_;
   std::unique_ptr<httplib::Server> server_;
-  std::thread thread_;
+  int listener_ = -1;  // server_'s
+  std::optional<Connections> connections_;
+  std::future<void> served_;  // valid while it listens
 };
 
 }  // namespace cortexflow::sink

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <fstream>
 #include <functional>
+#include <set>
 #include <sstream>
 
 namespace cortexflow::source {
@@ -139,7 +140,7 @@ bool is_section(const std::string& key) {
 }
 
 Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const std::string& path,
-                        Settings& settings) {
+                        std::set<std::string>& seen, Settings& settings) {
   for (const auto& item : node) {
     const std::string key = prefix + item.first.Scalar();
     const std::string where = fmt::format("{}:{}", path, item.first.Mark().line + 1);
@@ -148,9 +149,10 @@ Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const
       if (!is_section(key)) {
         return fail("{}: {} is no section; expected one of {}", where, key, fmt::join(setting_keys(), ", "));
       }
-      if (auto done = apply_tree(item.second, key + ".", path, settings); !done) return done;
+      if (auto done = apply_tree(item.second, key + ".", path, seen, settings); !done) return done;
       continue;
     }
+    if (!seen.insert(key).second) return fail("{}: {} is given more than once", where, key);
     const auto value = value_text(item.second);
     if (!value) return fail("{}: {}: expected a value, or a list of values", where, key);
     if (auto done = apply({key, *value, where}, settings); !done) return done;
@@ -163,13 +165,20 @@ Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const
 Result<void> read_file(const std::string& path, Settings& settings) {
   Settings changed = settings;
   try {
-    const YAML::Node root = YAML::LoadFile(path);
+    const auto documents = YAML::LoadAllFromFile(path);
+    if (documents.size() > 1) {
+      return fail("{}:{}: a second document; expected one mapping", path, documents[1].Mark().line + 1);
+    }
+    const YAML::Node root = documents.empty() ? YAML::Node() : documents.front();
     if (!root.IsMap() && !root.IsNull()) return fail("{}:1: expected a mapping of keys to values", path);
-    if (auto done = apply_tree(root, "", path, changed); !done) return done;
+    std::set<std::string> seen;
+    if (auto done = apply_tree(root, "", path, seen, changed); !done) return done;
   } catch (const YAML::BadFile&) {
     return fail_errno(fmt::format("cannot read {}", path), errno ? errno : EIO, "check --config");
   } catch (const YAML::Exception& error) {
     return fail("{}:{}: not YAML: {}", path, error.mark.line + 1, error.msg);
+  } catch (const std::ios_base::failure& error) {  // a directory opens, and can't be read
+    return tl::make_unexpected(Error{fmt::format("cannot read {}: {}", path, error.what()), "check --config"});
   }
   settings = std::move(changed);
   settings.config_file = path;

@@ -50,30 +50,54 @@ static __always_inline void fill_record(struct cf_dns_lookup *r, const struct cf
 	__builtin_memcpy(&r->query, q, offsetof(struct cf_dns_query, name));
 }
 
-/* Offers the record to the ring. */
-static __always_inline void emit(const struct cf_dns_key *key, const struct ending *e, const struct cf_dns_query *q)
+/* Takes the lookup out of the pending table: false if it was out already, by another CPU or the agent's sweep. */
+static __always_inline bool take_out(const struct cf_dns_key *key)
+{
+	if (bpf_map_delete_elem(&dns_pending, key))
+		return false;
+	count(CF_DNS_C_EMITTED);
+	return true;
+}
+
+/* `r`, filled, goes to the agent if the lookup is ours to take out. */
+static __always_inline bool submit_taken(struct cf_dns_lookup *r, const struct cf_dns_key *key)
+{
+	if (!take_out(key)) {
+		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+		return false;
+	}
+	bpf_ringbuf_submit(r, ring_flags());
+	return true;
+}
+
+/*
+ * Takes the lookup out of the pending table and offers its record to the ring.  False if it was out already: then it
+ * has its record, and none is written.
+ */
+static __always_inline bool end_lookup(const struct cf_dns_key *key, const struct ending *e,
+				       const struct cf_dns_query *q)
 {
 	struct cf_dns_lookup *r;
 
-	count(CF_DNS_C_EMITTED);
 	if (q->name_len <= SHORT_NAME) {
 		r = bpf_ringbuf_reserve(&dns_events, CF_DNS_LOOKUP_FIXED + SHORT_NAME, 0);
 		if (r) {
 			fill_record(r, key, e, q, CF_DNS_LOOKUP_FIXED + SHORT_NAME);
 			__builtin_memcpy(r->query.name, q->name, SHORT_NAME);
-			bpf_ringbuf_submit(r, ring_flags());
-			return;
+			return submit_taken(r, key);
 		}
 	} else {
 		r = bpf_ringbuf_reserve(&dns_events, sizeof(*r), 0);
 		if (r) {
 			fill_record(r, key, e, q, sizeof(*r));
 			__builtin_memcpy(r->query.name, q->name, CF_DNS_NAME_ROOM);
-			bpf_ringbuf_submit(r, ring_flags());
-			return;
+			return submit_taken(r, key);
 		}
 	}
+	if (!take_out(key))
+		return false;
 	count(CF_DNS_C_LOST_RING_FULL);
+	return true;
 }
 
 /* Owner and network namespace of the packet's socket, as far as they are known. */
@@ -158,8 +182,9 @@ static __always_inline void on_query(const struct dns_message *m, struct cf_dns_
 		struct ending e = {.now = bpf_ktime_get_ns(), .outcome = CF_DNS_SUPERSEDED, .has_query = 1};
 
 		if (q->first_ns)
-			emit(key, &e, q);
-		bpf_map_delete_elem(&dns_pending, key);
+			end_lookup(key, &e, q);
+		else
+			bpf_map_delete_elem(&dns_pending, key);
 	}
 	rc = bpf_map_update_elem(&dns_pending, key, &empty_query, BPF_NOEXIST);
 	if (rc == 0)
@@ -241,21 +266,20 @@ static __always_inline void on_answer(const struct dns_message *m, struct cf_dns
 	};
 
 	count(CF_DNS_C_ANSWERS);
-	if (!q || !q->first_ns) {
-		on_stray_answer(m, key, &e, h);
-		return;
-	}
-	if (h->questions) { /* an answer repeats its query's question (RFC 1035 4.1.1): same length */
-		int opt = message_opt(m, h, sizeof(*h) + q->name_len + 4);
+	if (q && q->first_ns) {
+		if (h->questions) { /* an answer repeats its query's question (RFC 1035 4.1.1): same length */
+			int opt = message_opt(m, h, sizeof(*h) + q->name_len + 4);
 
-		if (opt != OPT_ABSENT)
-			e.rcode |= (__u16)(opt & 0xff) << 4;
+			if (opt != OPT_ABSENT)
+				e.rcode |= (__u16)(opt & 0xff) << 4;
+		}
+		if (!q->owner.tgid) /* a hook that fires behind the packet may have named it since */
+			describe_socket(m->skb, q);
+		remember_answered(key); /* before it is taken out, so that a further answer finds one or the other */
+		if (end_lookup(key, &e, q))
+			return;
 	}
-	if (!q->owner.tgid) /* a hook that fires behind the packet may have named it since */
-		describe_socket(m->skb, q);
-	remember_answered(key);
-	emit(key, &e, q);
-	bpf_map_delete_elem(&dns_pending, key);
+	on_stray_answer(m, key, &e, h);
 }
 
 /* A whole message, or as much of its start as was kept.  `key` lacks the id. */

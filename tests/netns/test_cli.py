@@ -266,3 +266,12 @@ def broken_pipe(env):
                           capture_output=True, text=True, timeout=10, check=False)
     json.loads(done.stdout)
     assert "terminate" not in done.stderr and "error" not in done.stderr.lower(), done.stderr
+
+
+@test("output that can't be written is a failure that is told, short or long")
+def output_refused(env):
+    for command in (["status"], ["dns", "top", "--once"], ["dns", "watch", "--since", "1m"], ["completion", "bash"]):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            argv = bound_to_us([CFCLI, "--socket", env.agent.place.socket, *command])
+            done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=10, check=False)
+        assert done.returncode == 1 and "cannot write the output" in done.stderr, (command, done)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start, reload, end.  Every test starts agents of its own."""
 
+import contextlib
+import json
 import os
 import re
 import signal
@@ -26,6 +28,40 @@ def lookup_through(ns, watch, port=53, **fields):
     expect(watch.one(name), outcome="answered", server_port=port, **fields)
 
 
+@test("SIGTERM ends it though peers go on with requests that never end")
+def ends_despite_peers():
+    with nothing_left(), Place() as place:
+        agent = Agent(place=place)
+        with socket.create_connection(("127.0.0.1", place.metrics_port)) as scrape, _half_request(place.socket) as call:
+            scrape.send(b"GET /metrics HTTP/1.1\r\n")
+
+            def drip():
+                while True:
+                    for peer in (scrape, call):
+                        with contextlib.suppress(OSError):
+                            peer.send(b"x")
+                    if ended.wait(0.2):
+                        return
+
+            ended = threading.Event()
+            thread = threading.Thread(target=drip)
+            thread.start()
+            try:
+                assert agent.stop(15) == 0, agent.log()
+            finally:
+                ended.set()
+                thread.join()
+        agent.close()
+
+
+@contextlib.contextmanager
+def _half_request(path):
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(path)
+        sock.send(b"GET /v1/status HTTP/1.1\r\n")
+        yield sock
+
+
 @test("SIGTERM and SIGINT end it with status 0, and leave no program, map, link, pin or socket")
 def ends_cleanly():
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -48,6 +84,31 @@ def pinned():
         assert maps, names
         for pin in maps:
             sh("bpftool", "map", "dump", "pinned", pin)
+
+
+@test("SIGTERM under load: what was emitted is delivered or lost, by the log's last line")
+def drains_closed():
+    with Namespace("drainload") as ns, Server(ns), Place() as place:
+        agent = Agent(place=place)
+        ended = threading.Event()
+
+        def load():
+            with ns.socket() as sock:
+                sock.connect(("127.0.0.1", 53))
+                while not ended.is_set():
+                    sock.send(dnsmsg.query("drain.test"))
+                    sock.recv(512)
+
+        with _half_request(place.socket):  # holds the end up for a moment, in which traffic goes on
+            thread = threading.Thread(target=load)
+            thread.start()
+            wait_until(lambda: agent.status()["delivered"] > 1000, 10, "a thousand lookups")
+            agent.stop()
+        ended.set()
+        thread.join()
+        emitted, delivered, lost = map(int, re.search(r"(\d+) records emitted, (\d+) delivered, (\d+) lost", agent.log()).groups())
+        assert emitted == delivered + lost and emitted > 1000, agent.log()
+        agent.close()
 
 
 @test("SIGTERM drains: a watch gets its summary line, and the last lookups are in it")
@@ -169,6 +230,23 @@ def bad_reload():
             wait_until(lambda: "agent.yaml:2" in agent.log() and "dns.ports" in agent.log(), 3, "a log line with key and line")
             assert agent.status()["dns_ports"] == [53]
             lookup_through(ns, watch)
+
+
+@test("SIGHUP with a directory in the configuration's place changes nothing, and each line of a JSON log is JSON")
+def unreadable_reload():
+    with Place() as place:
+        config = place.path("agent.yaml", "dns:\n  ports: [53]\n")
+        with Agent("--config", config, "--log-format", "json", place=place) as agent:
+            place.path("agent.yaml", "dns:\n  timeout: 'so\"on'\n")
+            agent.signal(signal.SIGHUP)
+            wait_until(lambda: "agent.yaml:2" in agent.log(), 3, "a log line with key and line")
+            os.unlink(config)
+            os.mkdir(config)
+            agent.signal(signal.SIGHUP)
+            wait_until(lambda: "cannot read" in agent.log(), 3, "a log line with the cause")
+            assert agent.status()["dns_ports"] == [53]
+            messages = [json.loads(line)["message"] for line in agent.log().splitlines()]
+            assert any('so"on' in message for message in messages), messages
 
 
 @test("flags override the configuration file, and the environment overrides both")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a lookup ends.  The agent runs with a timeout of one second and a second port."""
 
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -140,6 +141,36 @@ def duplicate(env):
     first, second = env.watch.named(name, 2)
     expect(first, outcome="answered", rcode="NOERROR", transmissions=1)
     expect(second, outcome="duplicate", rcode="SERVFAIL", id=first["id"])
+
+
+@test("two answers that come at the same moment on two processors end their lookup once", seconds=40)
+def two_at_once(env):
+    count, address, name = 1000, ("127.53.1.9", 53), dnsmsg.unique("atonce")
+    with env.ns.socket() as server, env.ns.socket() as asker:
+        server.bind(address)
+        asker.bind(("127.0.0.1", 0))
+        answers = []
+        for ident in range(count):
+            asker.sendto(dnsmsg.query(name, ident=ident), address)
+            answers.append(dnsmsg.Query(server.recv(512), "udp").answer())
+        turns = [multiprocessing.Value("i", 0, lock=False) for _ in range(2)]
+
+        def answer_all(mine, other):
+            for turn, answer in enumerate(answers, 1):
+                mine.value = turn
+                while other.value < turn:
+                    os.sched_yield()
+                server.sendto(answer, asker.getsockname())
+
+        processes = [multiprocessing.Process(target=answer_all, args=pair, daemon=True) for pair in (turns, turns[::-1])]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        answered = env.watch.wait_for(lambda l: l["name"] == name and l["rcode"], 2 * count, timeout=10)
+    ended = [l["id"] for l in env.watch.lookups if l["name"] == name and l["outcome"] in ("answered", "timeout")]
+    assert sorted(ended) == list(range(count)), f"{len(ended)} ends of {count} lookups"
+    assert len(answered) == 2 * count, len(answered)
 
 
 @test("an answer under another id is unmatched, and its query times out")

@@ -53,12 +53,27 @@ TEST_CASE("A socket that a dead agent left is told") {
 TEST_CASE("Without the right to the socket, sudo or the group is the next step") {
   const Serving serving;
   REQUIRE(chmod(serving.directory.socket().c_str(), 0) == 0);
-  const uid_t me = geteuid();
-  constexpr uid_t kNobody = 65534;
-  if (me == 0) REQUIRE(seteuid(kNobody) == 0);  // root has every right
-  const auto result = run_cli(with_socket(serving.directory.socket(), {"status"}));
-  if (me == 0) REQUIRE(seteuid(me) == 0);
+  const auto result = run_cli(with_socket(serving.directory.socket(), {"status"}), Rights::kModes);
   check_refused(result, {"no right to use", "sudo", "group cortexflow"});
+}
+
+TEST_CASE("An agent that stands still, its queue full, is told and not waited for") {
+  const Directory directory;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  directory.socket().copy(address.sun_path, sizeof address.sun_path - 1);
+  const Fd stopped(socket(AF_UNIX, SOCK_STREAM, 0));
+  REQUIRE(bind(stopped.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(listen(stopped.get(), 0) == 0);
+  const Fd waiting(socket(AF_UNIX, SOCK_STREAM, 0));
+  REQUIRE(connect(waiting.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  check_refused(run_cli(with_socket(directory.socket(), {"status"})), {"queue is full", directory.socket()});
+
+  FakeNode node;
+  control::Server second(node, directory.socket(), "");
+  const auto started = second.start();
+  REQUIRE_FALSE(started);
+  CHECK(started.error().message.find("another agent is running") != std::string::npos);
 }
 
 TEST_CASE("A path that can't be a socket's is refused") {

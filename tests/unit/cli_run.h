@@ -3,9 +3,11 @@
 #pragma once
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,9 +24,12 @@ namespace cortexflow::test {
 // Where a program's output goes.
 enum class Output { kPipe, kTerminal };
 
+// kModes: file modes hold for it, though it is root.
+enum class Rights { kAll, kModes };
+
 class CliProcess {
  public:
-  CliProcess(std::vector<std::string> arguments, Output output) {
+  CliProcess(std::vector<std::string> arguments, Output output, Rights rights = Rights::kAll) {
     int error_pipe[2];
     REQUIRE(pipe2(error_pipe, O_CLOEXEC) == 0);
     int output_pipe[2];
@@ -41,6 +46,7 @@ class CliProcess {
     if (pid_ == 0) {
       dup2(output_pipe[1], STDOUT_FILENO);
       dup2(error_pipe[1], STDERR_FILENO);
+      if (rights == Rights::kModes) prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
       execv(argv[0], argv.data());
       _exit(127);
     }
@@ -111,8 +117,8 @@ struct CliResult {
   std::string err;
 };
 
-inline CliResult run_cli(std::vector<std::string> arguments) {
-  CliProcess process(std::move(arguments), Output::kPipe);
+inline CliResult run_cli(std::vector<std::string> arguments, Rights rights = Rights::kAll) {
+  CliProcess process(std::move(arguments), Output::kPipe, rights);
   const int status = process.wait();
   return {status, process.text(), process.errors()};
 }

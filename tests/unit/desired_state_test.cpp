@@ -201,7 +201,7 @@ TEST_CASE("whatever differs between two snapshots is in the touched set") {
   std::mt19937 random(20240229);
   const auto below = [&](unsigned limit) { return static_cast<int>(random() % limit); };
   const auto any = [&](const char* prefix) { return prefix + std::to_string(below(12)); };
-  const std::size_t sources = GENERATE(1, 2);
+  const int sources = GENERATE(1, 2);
   state::DesiredState state(sources == 1 ? std::vector<std::string>{"manifests"}
                                          : std::vector<std::string>{"manifests", "kubernetes"});
   auto before = state.snapshot();

@@ -54,6 +54,9 @@ TEST_CASE("A wrong settings file is refused with line and key, and nothing of it
       {"an empty section that is not there", "tcp: {}\n", ":1: tcp is no section; expected one of"},
       {"a section in place of a value", "cgroup_root: {a: b}\n", ":1: cgroup_root is no section; expected one of"},
       {"a section that holds itself", "dns: &d\n  metrics: *d\n", ":2: dns.metrics.metrics is no section; expected"},
+      {"a key that is given twice", "dns: {timeout: 1s}\nlog_level: info\ndns.timeout: 2s\n",
+       ":3: dns.timeout is given more than once"},
+      {"a second document", "log_level: debug\n---\nlog_level: info\n", ":3: a second document; expected one mapping"},
       {"a list that holds a list", "dns:\n  ports: [53, [54]]\n",
        ":2: dns.ports: expected a value, or a list of values"},
       {"a port out of range", "log_level: debug\ndns: {ports: [65536]}\n",
@@ -72,4 +75,11 @@ TEST_CASE("A wrong settings file is refused with line and key, and nothing of it
   CHECK_THAT(read.error().message, Catch::Matchers::StartsWith(file.path() + row.said));
   CHECK(settings.log_level == Settings().log_level);
   CHECK(settings.config_file.empty());
+}
+
+TEST_CASE("A directory in the place of the settings file is refused") {
+  Settings settings;
+  const auto read = cortexflow::source::read_file("/tmp", settings);
+  REQUIRE_FALSE(read);
+  CHECK(read.error().message.find("cannot read /tmp") == 0);
 }
