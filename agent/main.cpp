@@ -83,6 +83,9 @@ Result<source::Settings> read_settings(const Flags& flags) {
     if (auto done = source::apply({key, value, name}, settings); !done)
       return tl::make_unexpected(std::move(done.error()));
   }
+  if (!settings.service_interfaces.empty() && settings.manifests.empty()) {
+    return tl::make_unexpected(Error{"services.interfaces is set, and there are no services", "set manifests too"});
+  }
   if (settings.node_name.empty()) {
     char name[256] = "";
     gethostname(name, sizeof name - 1);

@@ -119,7 +119,8 @@ static __noinline void redirect_track(const struct redirect_packet *p, struct cf
 		return;
 	}
 	other->tick = p->tick;
-	other->flags |= entry->flags & CF_REDIRECT_ANSWERED;
+	if ((entry->flags & CF_REDIRECT_ANSWERED) && !(other->flags & CF_REDIRECT_ANSWERED))
+		other->flags |= CF_REDIRECT_ANSWERED; /* once: its FIN may come on another CPU right now */
 	if ((entry->flags & CF_REDIRECT_CLOSED) || (entry->flags & other->flags & CF_REDIRECT_FIN)) {
 		entry->flags |= CF_REDIRECT_CLOSED;
 		other->flags |= CF_REDIRECT_CLOSED;
@@ -129,10 +130,11 @@ static __noinline void redirect_track(const struct redirect_packet *p, struct cf
 
 static __always_inline void redirect_touch(const struct redirect_packet *p, struct cf_redirect_entry *entry)
 {
-	const __u32 first = CF_REDIRECT_REPLY | CF_REDIRECT_ANSWERED;
+	const __u32 first = CF_REDIRECT_REPLY | CF_REDIRECT_ANSWERED, last = CF_REDIRECT_FIN | CF_REDIRECT_CLOSED;
 
+	/* What follows a FIN looks again: two that crossed on two CPUs may not have seen one another. */
 	if (entry->tick != p->tick || (p->tcp_flags & (TCP_FIN | TCP_RST)) ||
-	    (entry->flags & first) == CF_REDIRECT_REPLY)
+	    (entry->flags & first) == CF_REDIRECT_REPLY || (entry->flags & last) == CF_REDIRECT_FIN)
 		redirect_track(p, entry);
 }
 

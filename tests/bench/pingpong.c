@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pingpong ADDRESS PORT SECONDS: one octet there and back on one TCP connection, again and again; prints the median round trip
- * as JSON, in microseconds.  pingpong PORT: the other side, one caller at a time.
+ * pingpong ADDRESS PORT SECONDS: one octet there and back on one TCP connection, again and again; prints the median
+ * round trip as JSON, in microseconds.  pingpong PORT: the other side, one caller at a time.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

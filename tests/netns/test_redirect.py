@@ -505,6 +505,12 @@ def comes_and_goes(env):
     assert len([name for name in os.listdir(env.place.pins) if name.startswith("redirect_if")]) == 2, os.listdir(env.place.pins)
 
 
+@test("interfaces to serve without services are refused in words")
+def no_services(env):
+    done = env.place.run("--services-interfaces", "tap*")
+    assert done.returncode == 2 and "set manifests too" in done.stderr, done
+
+
 @test("the agent is killed under load: no call fails, and the next one takes over flows and hooks", seconds=90)
 def killed(env):
     calls = [Calls(env), Calls(env, SERVICE6)]
