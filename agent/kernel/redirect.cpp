@@ -156,7 +156,10 @@ void Redirect::expire(std::chrono::nanoseconds now) {
     const cf_redirect_expiry expiry{flow, static_cast<__u32>(now.count() >> kTickShift)};
     std::array<char, kEthernet + sizeof expiry> frame{};
     std::memcpy(frame.data() + kEthernet, &expiry, sizeof expiry);
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = frame.size());
+    bpf_test_run_opts options{};
+    options.sz = sizeof options;
+    options.data_in = frame.data();
+    options.data_size_in = frame.size();
     bpf_prog_test_run_opts(program, &options);
   }
 }
@@ -190,6 +193,7 @@ void Redirect::remove_pins() {
 std::vector<Redirect::Interface> Redirect::interfaces() const {
   const std::lock_guard lock(mutex_);
   std::vector<Interface> out;
+  out.reserve(served_.size());
   for (const auto& [index, interface] : served_) out.push_back(interface);
   return out;
 }

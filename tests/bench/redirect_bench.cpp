@@ -55,7 +55,7 @@ int main(int argc, char** argv) try {
       return time;
     };
   };
-  const auto other = tcp_frame(caller, {"10.96.0.2", 80});
+  auto other = tcp_frame(caller, {"10.96.0.2", 80});
   const std::vector<std::pair<const char*, std::function<std::uint32_t()>>> cases{
       {"floor: not IP", same(arp, from, CF_REDIRECT_V_OTHER)},
       {"not ours, from the workload", same(other, from, CF_REDIRECT_V_NOT_SERVICE)},
@@ -66,7 +66,7 @@ int main(int argc, char** argv) try {
       {"known, UDP", same(udp_frame(caller, front), from, CF_REDIRECT_V_FORWARDED)},
       {"answer, TCP", same(tcp_frame(front, caller), to, CF_REDIRECT_V_REVERSED)},
       {"answer, TCP, IPv6", same(tcp_frame(front6, caller6), to, CF_REDIRECT_V_REVERSED)},
-      {"floor of single runs: not ours", [&] { return several([&] { return other; }); }},
+      {"floor of single runs: not ours", [&] { return several([&]() -> Bytes { return other; }); }},
       {"first, TCP (single runs)",
        [&] { return several([&] { return tcp_frame({"10.1.0.6", port++}, front, {kSyn}); }); }},
       {"first, UDP (single runs)", [&] { return several([&] { return udp_frame({"10.1.0.7", port++}, front); }); }},

@@ -14,6 +14,15 @@ namespace {
 
 constexpr std::uint32_t kChecksumComplete = 1U << 2;  // BPF_F_TEST_SKB_CHECKSUM_COMPLETE
 
+bpf_test_run_opts run_of(const Bytes& frame) {
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<__u32>(frame.size());
+  options.repeat = 1;
+  return options;
+}
+
 }  // namespace
 
 RedirectProgram::RedirectProgram() {
@@ -27,8 +36,8 @@ RedirectProgram::RedirectProgram() {
   }
   if (redirect_bpf__load(skeleton_) != 0) throw std::runtime_error("the kernel refused the redirect programs");
   const Bytes frame(64, 0);
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()),
-              .flags = kChecksumComplete);
+  auto options = run_of(frame);
+  options.flags = kChecksumComplete;
   if (bpf_prog_test_run_opts(fd(Side::kFromWorkload), &options) == 0) flags_ = kChecksumComplete;
 }
 
@@ -51,9 +60,10 @@ std::vector<std::uint64_t> RedirectProgram::verdicts() const {
 
 Redirected RedirectProgram::run(const Bytes& frame, Side side) {
   Bytes out(70000);
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_out = out.data(),
-              .data_size_in = static_cast<__u32>(frame.size()), .data_size_out = static_cast<__u32>(out.size()),
-              .repeat = 1, .flags = flags_);
+  auto options = run_of(frame);
+  options.data_out = out.data();
+  options.data_size_out = static_cast<__u32>(out.size());
+  options.flags = flags_;
   Redirected outcome;
   auto before = verdicts();
   int error = bpf_prog_test_run_opts(fd(side), &options);
@@ -79,8 +89,8 @@ Redirected RedirectProgram::run(const Bytes& frame, Side side) {
 }
 
 std::uint32_t RedirectProgram::time(const Bytes& frame, Side side, int repeat) {
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()),
-              .repeat = repeat);
+  auto options = run_of(frame);
+  options.repeat = repeat;
   if (bpf_prog_test_run_opts(fd(side), &options) != 0) throw std::runtime_error("BPF_PROG_TEST_RUN");
   return options.duration;
 }
@@ -95,7 +105,7 @@ void RedirectProgram::expire(std::chrono::seconds later) {
     const cf_redirect_expiry expiry{flow, static_cast<__u32>(now.count() >> 30)};
     Bytes frame(14 + sizeof expiry);
     std::memcpy(frame.data() + 14, &expiry, sizeof expiry);
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()));
+    auto options = run_of(frame);
     if (bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.redirect_expire), &options) != 0) {
       throw std::runtime_error("redirect_expire");
     }
