@@ -71,6 +71,35 @@ control::FunctionStatus redirect_status(const kernel::Redirect& redirect) {
   return out;
 }
 
+sink::HealthFigures health_figures(const Services& services) {
+  const auto checks = services.health();
+  sink::HealthFigures out;
+  for (std::size_t i = 0; i < checks.results.size(); ++i) out.checks[health::kResultNames.at(i)] = checks.results.at(i);
+  out.late = checks.late;
+  out.in_flight = checks.in_flight;
+  out.in_flight_max = checks.in_flight_max;
+  out.targets = checks.targets;
+  out.targets_max = checks.targets_max;
+  out.refused = services.unchecked();
+  const auto backends = services.backends();
+  out.backends = {{"available", backends.available},
+                  {"unhealthy", backends.unhealthy},
+                  {"ejected", backends.ejected},
+                  {"drained", backends.drained}};
+  out.panics = backends.panics;
+  return out;
+}
+
+// Nothing to say where no service asks for checks.
+void add_health(const sink::HealthFigures& health, std::vector<control::FunctionStatus>& functions) {
+  if (health.targets == 0) return;
+  std::string detail = fmt::format("{} backends are checked", health.targets);
+  if (health.refused > 0) detail += fmt::format(", {} are not: the limit is {}", health.refused, health.targets_max);
+  if (health.late > 0) detail += fmt::format(", {} checks began late: raise health.checks_in_flight", health.late);
+  if (health.panics > 0) detail += fmt::format(", {} service ports use unhealthy backends (panic)", health.panics);
+  functions.push_back({"health checks", "sockets", health.refused > 0 || health.late > 0, detail});
+}
+
 }  // namespace
 
 Node::Node(const source::Settings& settings, prometheus::Registry& registry, LogLines log_lines)
@@ -110,7 +139,10 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
   every.it_interval.tv_nsec = every.it_value.tv_nsec = std::chrono::nanoseconds(kConsumeEvery).count();
   timerfd_settime(timer.get(), 0, &every, nullptr);
   std::vector<int> fds{signal_fd.get(), timer.get(), tracer_->ring_fd()};
-  if (services_) fds.push_back(services_->fd());
+  if (services_) {
+    const auto more = services_->fds();
+    fds.insert(fds.end(), more.begin(), more.end());
+  }
   auto* redirect = services_ ? services_->redirect() : nullptr;
   if (redirect) fds.push_back(redirect->fd());
   for (const int fd : fds) {
@@ -139,7 +171,7 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
       }
     }
     consume();
-    if (services_) {  // its clock's fd wakes us; what is due without one comes with the tick
+    if (services_) {  // its fds wake us; what is due without one comes with the tick
       for (const auto& error : services_->poll()) spdlog::error("services: {}", error.to_string());
     }
     if (ticks >= kConsumesPerSweep) {
@@ -241,6 +273,7 @@ sink::AgentFigures Node::figures() const {
                     {"refused_breaker", counters[CF_SVC_C_REFUSED_BREAKER]},
                     {"reversed", counters[CF_SVC_C_REVERSED]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
+    out.health = health_figures(*services_);
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
     if (const auto* redirect = services_->redirect()) {
       const auto verdicts = redirect->verdicts();
@@ -271,6 +304,7 @@ control::Status Node::status() const {
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
   if (services_) out.functions.push_back({"services", "cgroup sock_addr", false, ""});
   if (services_ && services_->redirect()) out.functions.push_back(redirect_status(*services_->redirect()));
+  if (now.health) add_health(*now.health, out.functions);
   out.functions.push_back(
       {"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});
   for (const auto& map : now.maps) out.maps.push_back({map.name, map.entries, map.max_entries});

@@ -55,6 +55,16 @@ std::string address_text(const model::IpAddress& address, std::uint16_t port) {
                          : fmt::format("[{}]:{}", address.to_string(), port);
 }
 
+// What speaks against a backend outweighs what its check says.
+void show_avoided(const compile::AvoidedReasons& reasons, control::BackendRow& row) {
+  row.state.clear();
+  for (const auto& [by, reason] : reasons) {
+    row.state += fmt::format("{}{}", row.state.empty() ? "" : ",", compile::avoided_name(by));
+    if (by == compile::AvoidedBy::kCheck || reason.empty()) continue;  // the check's latest result is there already
+    row.reason += fmt::format("{}{}", row.reason.empty() ? "" : "; ", reason);
+  }
+}
+
 const char* algorithm_name(cf_svc_algorithm algorithm) {
   switch (algorithm) {
     case CF_SVC_ROUND_ROBIN:
@@ -93,7 +103,9 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!manifests) return tl::make_unexpected(std::move(manifests.error()));
   auto tables = kernel::ServiceTables::open({cgroup_root, settings.pin_path, settings.keep_services_on_exit});
   if (!tables) return tl::make_unexpected(std::move(tables.error()));
-  std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables),
+  auto health = ServiceHealth::open(settings.health_checks_in_flight);
+  if (!health) return tl::make_unexpected(std::move(health.error()));
+  std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables), std::move(*health),
                                                   {settings.node_name, settings.zone, node_addresses()}, cgroup_root));
   services->by_packet_ = !settings.service_interfaces.empty();
   std::vector<Error> errors;
@@ -112,9 +124,10 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
 }
 
 Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,
-                   compile::NodeContext node, std::string cgroup_root)
+                   ServiceHealth health, compile::NodeContext node, std::string cgroup_root)
     : manifests_(std::move(manifests)),
       tables_(std::move(tables)),
+      health_(std::move(health)),
       node_(std::move(node)),
       cgroup_root_(std::move(cgroup_root)) {}
 
@@ -134,6 +147,12 @@ void Services::take_over(std::vector<Error>& errors) {
 std::vector<Error> Services::poll() {
   std::vector<Error> errors;
   if (const auto changes = manifests_.poll(Clock::now())) update(*changes, errors);
+  const std::lock_guard lock(mutex_);
+  auto changed = health_.take_changed();
+  std::erase_if(changed, [&](const auto& service) {
+    return !avoid(service, compile::AvoidedBy::kCheck, health_.unhealthy(service));
+  });
+  if (!changed.empty()) plan(changed, errors);
   return errors;
 }
 
@@ -142,17 +161,47 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
   const auto update = desired_.apply(0, changes);
   const auto& snapshot = *update.snapshot;
   for (const auto& pod : update.touched.pods) update_caller(pod, snapshot, errors);
+  plan(update.touched.services, errors);
+}
+
+void Services::plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
+  const auto& snapshot = *desired_.snapshot();
   std::map<model::ObjectName, std::vector<compile::ServicePlan>> plans;
-  for (const auto& name : update.touched.services) {
+  for (const auto& name : services) {
     plan_refusals_.erase(name);
     auto& planned = plans[name];
     const auto service = snapshot.services.find(name);
-    if (!service) continue;
-    auto result = compile::plan_service(input_of(*service, snapshot), node_);
+    if (!service) {
+      health_.set(name, {}, {});
+      avoid(name, compile::AvoidedBy::kCheck, {});
+      continue;
+    }
+    auto input = input_of(*service, snapshot);
+    const auto check = input.policy ? input.policy->health_check : std::nullopt;
+    health_.set(name, check, check ? compile::ready_backends(input, node_) : std::vector<compile::BackendPort>{});
+    avoid(name, compile::AvoidedBy::kCheck, health_.unhealthy(name));
+    if (const auto avoided = avoided_.find(name); avoided != avoided_.end()) input.avoided = &avoided->second;
+    auto result = compile::plan_service(input, node_);
     planned = std::move(result.plans);
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
   }
   write(book_.update(plans), errors);
+}
+
+bool Services::avoid(const model::ObjectName& service, compile::AvoidedBy by,
+                     const std::map<compile::BackendPort, std::string>& reasons) {
+  const auto found = avoided_.find(service);
+  compile::AvoidedBackends after = found == avoided_.end() ? compile::AvoidedBackends{} : found->second;
+  for (auto& [backend, parties] : after) parties.erase(by);
+  for (const auto& [backend, reason] : reasons) after[backend][by] = reason;
+  std::erase_if(after, [](const auto& entry) { return entry.second.empty(); });
+  if (found == avoided_.end() ? after.empty() : after == found->second) return false;
+  if (after.empty()) {
+    avoided_.erase(found);
+  } else {
+    avoided_[service] = std::move(after);
+  }
+  return true;
 }
 
 void Services::update_caller(const model::ObjectName& name, const state::Snapshot& snapshot,
@@ -224,18 +273,33 @@ std::vector<control::ServiceRow> Services::rows() const {
     load_of("svc_load", entry.number, load);
     row.active = load.active;
     row.refused = load.refused;
-    for (const auto& [backend, number] : entry.image.backends) {
+    auto backends = entry.image.backends;
+    for (const auto& [backend, reasons] : entry.plan.avoided) backends.emplace(backend, 0);
+    for (const auto& [backend, number] : backends) {
       cf_backend_load its{};
-      load_of("svc_load_be", number, its);
+      if (number != 0) load_of("svc_load_be", number, its);
       const auto slots = std::count(entry.image.table.slots.begin(), entry.image.table.slots.end(), number);
       const auto all = std::max<std::size_t>(1, entry.image.table.slots.size());
-      row.backends.push_back({address_text(backend.address, backend.port), number,
-                              static_cast<double>(slots) / static_cast<double>(all), its.active, its.chosen});
+      auto& shown = row.backends.emplace_back();
+      shown.address = address_text(backend.address, backend.port);
+      shown.number = number;
+      shown.share = static_cast<double>(slots) / static_cast<double>(all);
+      shown.active = its.active;
+      shown.chosen = its.chosen;
+      health_.show({key.service, {backend.address, backend.port, key.protocol}}, shown);
+      if (const auto avoided = entry.plan.avoided.find(backend); avoided != entry.plan.avoided.end()) {
+        show_avoided(avoided->second, shown);
+      }
     }
     for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
     if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);
     for (const auto& frontend : entry.contested) {
       row.problems.push_back(fmt::format("{} is another service's", address_text(frontend.address, frontend.port)));
+    }
+    if (entry.plan.panic) {
+      row.problems.push_back(
+          fmt::format("panic: {} of {} ready backends are healthy, below the policy's panicThreshold: all are used",
+                      entry.plan.left, entry.plan.ready));
     }
     if (entry.image.table.slots.empty()) row.problems.emplace_back("no backend is ready: connecting is refused");
     if (const auto found = plan_refusals_.find(key.service); found != plan_refusals_.end()) {
@@ -256,6 +320,22 @@ std::vector<Services::Use> Services::usage() const {
           {map_name(Map::kSubsets), used.subsets, limit.subsets},
           {map_name(Map::kSlots), used.slots, limit.slots},
           {map_name(Map::kBackends), used.backends, limit.backends}};
+}
+
+Services::Backends Services::backends() const {
+  const std::lock_guard lock(mutex_);
+  Backends out;
+  for (const auto& [key, entry] : book_.entries()) {
+    out.available += entry.image.backends.size();
+    if (entry.plan.panic) ++out.panics;
+    for (const auto& [backend, reasons] : entry.plan.avoided) {
+      out.available -= entry.image.backends.count(backend);
+      const bool drained = reasons.contains(compile::AvoidedBy::kDrain);
+      const bool ejected = reasons.contains(compile::AvoidedBy::kEjection);
+      ++(drained ? out.drained : ejected ? out.ejected : out.unhealthy);
+    }
+  }
+  return out;
 }
 
 std::vector<std::string> Services::refusals() const {

@@ -3,11 +3,13 @@
 // The event loop's thread polls it; what it shows may be read from any.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,7 @@
 #include "agent/control/service_view.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
+#include "agent/service_health.h"
 #include "agent/source/manifest/manifest_source.h"
 #include "agent/source/settings.h"
 #include "agent/state/desired_state.h"
@@ -30,7 +33,8 @@ class Services {
   [[nodiscard]] static Result<std::unique_ptr<Services>> open(const source::Settings& settings,
                                                               const std::string& cgroup_root);
 
-  [[nodiscard]] int fd() const { return manifests_.fd(); }
+  // Readable when poll() has something to do.
+  [[nodiscard]] std::array<int, 2> fds() const { return {manifests_.fd(), health_.fd()}; }
   [[nodiscard]] std::optional<Clock::time_point> due() const { return manifests_.due(); }
   // Writes what has changed.  Errors are those of the kernel's maps, said once each.
   [[nodiscard]] std::vector<Error> poll();
@@ -42,21 +46,38 @@ class Services {
     std::size_t used, limit;
   };
   [[nodiscard]] std::vector<Use> usage() const;
+  struct Backends {
+    std::size_t available = 0, unhealthy = 0, ejected = 0, drained = 0;  // of all service ports; avoided ones once each
+    std::size_t panics = 0;                                              // service ports that use them all the same
+  };
+  [[nodiscard]] Backends backends() const;
+  [[nodiscard]] health::Figures health() const { return health_.figures(); }
+  // Backends that a policy wants checked and that are not, as there are too many.
+  [[nodiscard]] std::size_t unchecked() const {
+    const std::lock_guard lock(mutex_);
+    return health_.refused();
+  }
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
   [[nodiscard]] kernel::Redirect* redirect() const { return redirect_.get(); }  // null: no interfaces are chosen
 
  private:
-  Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, compile::NodeContext node,
-           std::string cgroup_root);
+  Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
+           compile::NodeContext node, std::string cgroup_root);
 
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
+  // New plans of these services, from the latest snapshot and what is avoided now.
+  void plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors);
+  // All that `by` has against the service's backends from now on; true where that is a change, which plan() brings in.
+  bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
+             const std::map<compile::BackendPort, std::string>& reasons);
   void update_caller(const model::ObjectName& pod, const state::Snapshot& snapshot, std::vector<Error>& errors);
   void write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors);
 
   source::ManifestSource manifests_;
   std::unique_ptr<kernel::ServiceTables> tables_;
   std::unique_ptr<kernel::Redirect> redirect_;  // over tables_
+  ServiceHealth health_;
   compile::NodeContext node_;
   std::string cgroup_root_;
   bool by_packet_ = false;  // callers are known by their address too
@@ -64,6 +85,7 @@ class Services {
   mutable std::mutex mutex_;  // what rows() and refusals() read
   state::DesiredState desired_{{source::kManifestSource}};
   compile::ServiceBook book_;
+  std::map<model::ObjectName, compile::AvoidedBackends> avoided_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   std::map<model::ObjectName, std::vector<std::string>> caller_keys_;  // octets in svc_callers, by pod
   std::map<model::ObjectName, std::string> caller_refusals_;

@@ -60,6 +60,9 @@ void describe_one(const ordered_json& service) {
                                                     {"SHARE", "/share"},
                                                     {"ACTIVE", "/active"},
                                                     {"CHOSEN", "/chosen"},
+                                                    {"STATE", "/state"},
+                                                    {"SINCE", "/since"},
+                                                    {"WHY", "/reason"},
                                                     {"NUMBER", "/number"}}));
 }
 

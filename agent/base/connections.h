@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The connections that a listening stream socket of this process took, for a server that has to end while a peer sends
-// a request that never ends, or does not read its answer.
+// The connections that a listening stream socket of this process took, for a server that has to go on, or to end, while
+// a peer sends a request that never ends, or does not read its answer.
 #pragma once
 
 #include <netinet/in.h>
@@ -8,11 +8,15 @@
 #include <sys/un.h>
 
 #include <charconv>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <system_error>
+#include <utility>
 
 namespace cortexflow {
 
@@ -22,7 +26,28 @@ class Connections {
   explicit Connections(int listener) : name_(name_of(listener)) {}
 
   // Ends them all; whoever reads or writes one in this process sees its end.
-  void shut() const {
+  void shut() {
+    each([](int fd) { shutdown(fd, SHUT_RDWR); });
+  }
+
+  // Ends those that an earlier call, at least `age` ago, has seen already.
+  void shut_older(std::chrono::steady_clock::duration age) {
+    const auto now = std::chrono::steady_clock::now();
+    std::map<std::uint64_t, std::chrono::steady_clock::time_point> seen;
+    each([&](int fd) {
+      std::uint64_t cookie = 0;
+      socklen_t size = sizeof cookie;
+      if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0) return;
+      const auto before = seen_.find(cookie);
+      const auto since = seen[cookie] = before == seen_.end() ? now : before->second;
+      if (now - since >= age) shutdown(fd, SHUT_RDWR);
+    });
+    seen_ = std::move(seen);
+  }
+
+ private:
+  template <typename Function>
+  void each(Function function) const {
     std::error_code error;
     for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end;
          at.increment(error)) {
@@ -32,11 +57,10 @@ class Connections {
       int listens = 1;
       socklen_t size = sizeof listens;
       if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens != 0) continue;
-      if (same(name_of(fd))) shutdown(fd, SHUT_RDWR);
+      if (same(name_of(fd))) function(fd);
     }
   }
 
- private:
   static sockaddr_storage name_of(int fd) {
     sockaddr_storage name{};
     socklen_t size = sizeof name;
@@ -54,6 +78,7 @@ class Connections {
   }
 
   sockaddr_storage name_;
+  std::map<std::uint64_t, std::chrono::steady_clock::time_point> seen_;  // by SO_COOKIE
 };
 
 }  // namespace cortexflow

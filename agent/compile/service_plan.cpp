@@ -155,6 +155,30 @@ Slots slots_of(const std::vector<Candidate>& candidates, const std::vector<std::
   return slots;
 }
 
+// Those that may be chosen now; what speaks against the others is noted in the plan.
+std::vector<Candidate> available(const std::vector<Candidate>& all, const ServiceInput& input, ServicePlan& plan) {
+  if (!input.avoided || input.avoided->empty()) return all;
+  std::vector<const AvoidedReasons*> reasons;
+  for (const auto& candidate : all) {
+    const auto& backend = candidate.backend;
+    const auto found = input.avoided->find({backend.address, backend.port, plan.protocol});
+    const bool avoided = found != input.avoided->end() && !found->second.empty();
+    reasons.push_back(avoided ? &found->second : nullptr);
+    if (avoided) plan.avoided[backend] = found->second;
+  }
+  if (plan.avoided.empty()) return all;
+  const auto verdict = availability(reasons, shares_of(all, input.policy),
+                                    input.policy ? input.policy->panic_threshold : model::kPanicThreshold);
+  plan.panic = verdict.panic;
+  plan.ready = verdict.ready;
+  plan.left = verdict.left;
+  std::vector<Candidate> kept;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (verdict.choosable[i]) kept.push_back(all[i]);
+  }
+  return kept;
+}
+
 cf_svc_algorithm algorithm_of(const model::TrafficPolicy* policy, std::vector<std::string>& refusals) {
   if (!policy) return CF_SVC_ROUND_ROBIN;
   const bool split =
@@ -196,6 +220,23 @@ std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends_of(const Servi
 
 }  // namespace
 
+std::vector<BackendPort> ready_backends(const ServiceInput& input, const NodeContext& node) {
+  std::vector<BackendPort> out;
+  const auto& service = *input.service;
+  for (const auto& port : service.ports) {
+    if (port.protocol == model::Protocol::kSctp) continue;
+    for (const bool v4 : {true, false}) {
+      if (frontends_of(service, port, node, v4).empty()) continue;
+      for (const auto& candidate : usable(in_scope(candidates_of(input, port, v4), service, node), service)) {
+        out.push_back({candidate.backend.address, candidate.backend.port, port.protocol});
+      }
+    }
+  }
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
 PlannedService plan_service(const ServiceInput& input, const NodeContext& node) {
   PlannedService out;
   const auto& service = *input.service;
@@ -211,8 +252,8 @@ PlannedService plan_service(const ServiceInput& input, const NodeContext& node) 
       plan.algorithm = algorithm_of(input.policy, out.refusals);
       plan.affinity_s = static_cast<std::uint32_t>(service.affinity_timeout.count());
       plan.max_connections = input.policy ? input.policy->max_connections : 0;
-      const auto candidates =
-          near_first(usable(in_scope(candidates_of(input, port, v4), service, node), service), service, node);
+      const auto ready = usable(in_scope(candidates_of(input, port, v4), service, node), service);
+      const auto candidates = near_first(available(ready, input, plan), service, node);
       plan.slots = slots_of(candidates, shares_of(candidates, input.policy), input.policy, out.refusals);
       if (input.policy && input.policy->match_caller_version) {
         std::map<std::string, std::vector<Candidate>> versions;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/compile/avoided.h"
 #include "agent/model/service.h"
 #include "bpf/abi/service.h"
 
@@ -27,6 +28,7 @@ struct ServiceInput {
   const model::TrafficPolicy* policy = nullptr;  // null: none
   // Of the endpoints' targetRefs; those that are not known have no labels and weight 1.
   std::map<model::ObjectName, const model::Pod*> pods;
+  const AvoidedBackends* avoided = nullptr;  // null: none
 };
 
 struct Backend {
@@ -50,6 +52,11 @@ struct ServicePlan {
   std::uint32_t max_connections = 0;
   Slots slots;                              // empty: connecting is refused
   std::map<std::string, Slots> by_version;  // for callers of that version; not empty
+  // Ready, but something speaks against them.  They are in the slots all the same where `panic` is set, but the
+  // drained.
+  std::map<Backend, AvoidedReasons> avoided;
+  bool panic = false;               // fewer than the policy's panicThreshold would be left...
+  std::size_t ready = 0, left = 0;  // ...of so many (compile/avoided.h)
 };
 
 // The plans of all ports, and in words what of the service or its policy could not be done.
@@ -57,6 +64,9 @@ struct PlannedService {
   std::vector<ServicePlan> plans;
   std::vector<std::string> refusals;
 };
+
+// Those that take callers of this node unless something speaks against them: of all ports and families, each once.
+[[nodiscard]] std::vector<BackendPort> ready_backends(const ServiceInput& input, const NodeContext& node);
 
 [[nodiscard]] PlannedService plan_service(const ServiceInput& input, const NodeContext& node);
 

@@ -116,7 +116,10 @@ ordered_json to_json(const ServiceRow& row) {
                         {"number", backend.number},
                         {"share", backend.share},
                         {"active", backend.active},
-                        {"chosen", backend.chosen}});
+                        {"chosen", backend.chosen},
+                        {"state", backend.state},
+                        {"reason", backend.reason},
+                        {"since", backend.since ? ordered_json(time_text(*backend.since)) : ordered_json(nullptr)}});
   }
   return {{"name", row.ns + "/" + row.name},
           {"port", row.port_name},

@@ -2,7 +2,9 @@
 // What the control API shows of services.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,10 +12,15 @@ namespace cortexflow::control {
 
 struct BackendRow {
   std::string address;       // "10.200.2.1:8080"
-  std::uint32_t number = 0;  // in svc_backends
+  std::uint32_t number = 0;  // in svc_backends; 0: not in it
   double share = 0;          // of the callers, without regard to their version; 0 to 1
   std::uint64_t active = 0;  // live connections of this machine's callers
   std::uint64_t chosen = 0;  // times chosen since it is there
+  // "ready" where no check asks it; "unchecked", "healthy"; what speaks against it, joined by commas: "unhealthy",
+  // "ejected", "drained"
+  std::string state = "ready";
+  std::string reason;  // the latest check's result, and others' reasons; may be empty
+  std::optional<std::chrono::system_clock::time_point> since;  // of what its checks say
 };
 
 // One port of a service in one address family.

@@ -108,6 +108,25 @@ struct Subset {
   bool operator==(const Subset&) const = default;
 };
 
+enum class HealthCheckType : std::uint8_t { kTcp, kHttp, kGrpc };
+
+// How each of a service's backends is asked whether it is well.
+struct HealthCheck {
+  HealthCheckType type = HealthCheckType::kTcp;
+  std::string path = "/";          // of kHttp
+  std::uint16_t status_min = 200;  // of kHttp: statuses that count as healthy
+  std::uint16_t status_max = 399;
+  std::uint16_t port = 0;  // 0: the backend's own
+  std::chrono::milliseconds interval{30'000};
+  std::chrono::milliseconds timeout{5'000};  // no longer than the interval
+  std::uint32_t healthy_threshold = 2;       // results in a row that change what a backend counts as
+  std::uint32_t unhealthy_threshold = 3;
+  std::string grpc_service{};  // of kGrpc: whose status is asked for; empty: the server's as a whole
+  auto operator<=>(const HealthCheck&) const = default;
+};
+
+inline constexpr std::uint32_t kPanicThreshold = 50;
+
 struct TrafficPolicy {
   ObjectName name;
   std::vector<std::string> services;  // spec.targetRefs, of the same namespace
@@ -116,6 +135,9 @@ struct TrafficPolicy {
   std::vector<Subset> subsets;
   bool match_caller_version = false;  // a caller labelled version=X goes to the subset whose labels say version=X
   std::uint32_t max_connections = 0;  // circuit breaker; 0: none
+  std::optional<HealthCheck> health_check{};
+  // Percent: were fewer of the ready backends left by health checks and ejection, all are used.  0: never.
+  std::uint32_t panic_threshold = kPanicThreshold;
   bool operator==(const TrafficPolicy&) const = default;
 };
 

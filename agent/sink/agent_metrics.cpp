@@ -91,6 +91,29 @@ void add_services(Families& to, const AgentFigures& figures) {
       .add_each(figures.redirect, "verdict");
 }
 
+void add_health(Families& to, const AgentFigures& figures) {
+  if (!figures.health) return;
+  const auto& health = *figures.health;
+  to.gauge("cortexflow_backends", "Backends of all service ports, by state; available: chosen without reservation.")
+      .add_each(health.backends, "state");
+  to.gauge("cortexflow_service_panics",
+           "Service ports that use all ready backends as too few are healthy (panicThreshold).")
+      .add(health.panics);
+  to.counter("cortexflow_health_checks_total", "Health checks that have ended, by result.")
+      .add_each(health.checks, "result");
+  to.counter("cortexflow_health_checks_late_total",
+             "Health checks that began over a second after they were due, as too many were in flight.")
+      .add(health.late);
+  to.gauge("cortexflow_health_checks_in_flight", "Health checks that wait for a connection or an answer.")
+      .add(health.in_flight);
+  to.gauge("cortexflow_health_checks_in_flight_max", "How many may; the others wait for their turn.")
+      .add(health.in_flight_max);
+  to.gauge("cortexflow_health_targets", "Addresses that are checked.").add(health.targets);
+  to.gauge("cortexflow_health_targets_max", "How many there may be; others count as healthy.").add(health.targets_max);
+  to.gauge("cortexflow_health_targets_refused", "Backends that are not checked as there are too many.")
+      .add(health.refused);
+}
+
 void add_bpf(Families& to, const AgentFigures& figures) {
   to.counter("cortexflow_bpf_helper_failures_total", "Calls of a kernel helper that failed where they should not.")
       .add(figures.helper_failed);
@@ -130,6 +153,7 @@ std::vector<MetricFamily> AgentMetrics::Collect() const {
   add_events(families, figures);
   add_dns(families, figures);
   add_services(families, figures);
+  add_health(families, figures);
   add_bpf(families, figures);
   add_process(families);
   return families.take();

@@ -7,10 +7,22 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace cortexflow::sink {
+
+// Of services' backends, and of the checks that ask them.
+struct HealthFigures {
+  std::map<std::string, std::uint64_t> checks;  // ended, by result
+  std::uint64_t late = 0;
+  std::uint64_t in_flight = 0, in_flight_max = 0;
+  std::uint64_t targets = 0, targets_max = 0;
+  std::uint64_t refused = 0;
+  std::map<std::string, std::uint64_t> backends;  // by state
+  std::uint64_t panics = 0;
+};
 
 // What the agent counts of itself.  emitted = delivered + sum(lost) once the ring is drained.
 struct AgentFigures {
@@ -37,6 +49,7 @@ struct AgentFigures {
   std::uint64_t helper_failed = 0;
   std::map<std::string, std::uint64_t> services;  // by event; empty: no services are translated
   std::map<std::string, std::uint64_t> redirect;  // packets by verdict; empty: no interfaces are served
+  std::optional<HealthFigures> health;            // likewise
   std::vector<Map> maps;                          // names have to differ
   std::vector<Program> programs;                  // likewise
 };

@@ -8,9 +8,10 @@
 
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <iterator>
+#include <mutex>
 #include <sstream>
-#include <thread>
 #include <utility>
 
 namespace cortexflow::sink {
@@ -22,6 +23,8 @@ constexpr std::size_t kThreads = 4;
 constexpr time_t kTimeoutSeconds = 5;    // of a client that stops reading or writing
 constexpr time_t kKeepAliveSeconds = 1;  // an idle connection holds a thread, and stop() waits for it
 constexpr std::chrono::milliseconds kStartMax = 5s;
+constexpr std::chrono::milliseconds kConnectionMax = 5s;
+constexpr std::chrono::milliseconds kCutEvery = 1s;
 constexpr std::chrono::milliseconds kAnswerMax = 1s;  // for requests on their way, when it ends
 constexpr std::chrono::milliseconds kShutEvery = 20ms;
 
@@ -82,11 +85,18 @@ Result<void> MetricsServer::start() {
   served_ = std::async(std::launch::async, [this] { server_->listen_after_bind(); });
   // stop() does nothing before the thread has come to accept.
   for (auto waited = 0ms; !server_->is_running() && waited < kStartMax; waited += 1ms) std::this_thread::sleep_for(1ms);
+  cutter_ = std::jthread([this](const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any ended;
+    for (std::unique_lock lock(mutex); !ended.wait_for(lock, stop, kCutEvery, [&] { return stop.stop_requested(); });)
+      connections_->shut_older(kConnectionMax);
+  });
   return {};
 }
 
 void MetricsServer::stop() {
   if (!served_.valid()) return;
+  cutter_ = {};
   server_->stop();
   for (auto wait = kAnswerMax; served_.wait_for(wait) != std::future_status::ready; wait = kShutEvery)
     connections_->shut();

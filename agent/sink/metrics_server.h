@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "agent/base/connections.h"
@@ -24,6 +25,7 @@ namespace cortexflow::sink {
 //   /metrics  text format 0.0.4
 //   /healthz  200 while the process runs
 //   /readyz   200 or 503, by `ready`
+// A connection may last some seconds; what is slower is cut, so that slow peers can't keep the others out.
 class MetricsServer {
  public:
   // `address` is one to bind to, without brackets; port 0 takes a free one.  The collectables have to outlive the
@@ -52,6 +54,7 @@ class MetricsServer {
   int listener_ = -1;  // server_'s
   std::optional<Connections> connections_;
   std::future<void> served_;  // valid while it listens
+  std::jthread cutter_;       // of connections that last too long
 };
 
 }  // namespace cortexflow::sink

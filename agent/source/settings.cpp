@@ -72,6 +72,12 @@ bool set_metric_names(const std::string& text, Settings& settings) {
   return names.has_value();
 }
 
+bool set_checks_in_flight(const std::string& text, Settings& settings) {
+  const auto checks = parse_number<std::size_t>(text, 1, 512);  // each is an fd: half of the usual limit
+  if (checks) settings.health_checks_in_flight = *checks;
+  return checks.has_value();
+}
+
 Setting list_setting(std::string key, std::string expected, std::vector<std::string> Settings::* field) {
   return {std::move(key), std::move(expected), [field](const std::string& text, Settings& settings) {
             std::vector<std::string> items;
@@ -116,6 +122,7 @@ const std::vector<Setting>& all_settings() {
       list_setting("services.interfaces",
                    "interfaces of callers that connect-time hooks don't see, such as tap*: served by their packets",
                    &Settings::service_interfaces),
+      {"health.checks_in_flight", "a number from 1 to 512", set_checks_in_flight},
       {"dns.ports", "1 to 8 ports from 1 to 65535", set_ports},
       {"dns.timeout", "a duration from 100ms to 5m, such as 5s", set_timeout},
       {"dns.metrics.names", "a number from 0 (no name label) to 10000", set_metric_names},

@@ -23,6 +23,7 @@ struct Settings {
   bool keep_services_on_exit = false;           // the kernel goes on translating when the agent ends
   std::vector<std::string> service_interfaces;  // served by their packets; names, with wildcards
   std::string cgroup_root;                      // observed with what is below it; empty: the whole machine
+  std::size_t health_checks_in_flight = 256;
   std::string log_level = "info";
   std::string log_format = "text";
   bool program_stats = false;  // kernel.bpf_stats_enabled while the agent runs

@@ -28,6 +28,8 @@ class DrainingNode : public control::NodeView {
   control::Status status() const override { return {}; }
   std::vector<control::BpfProgram> bpf_programs() const override { return std::vector<control::BpfProgram>(2); }
   std::vector<control::WorkloadRow> workloads() const override { return std::vector<control::WorkloadRow>(2); }
+  std::vector<control::ServiceRow> services() const override { return std::vector<control::ServiceRow>(2); }
+  std::vector<std::string> service_refusals() const override { return {"refused"}; }
   std::vector<std::string> log_lines(std::size_t max) const override {
     require(max <= 1000);
     return std::vector<std::string>(max, "line");

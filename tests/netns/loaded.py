@@ -11,11 +11,22 @@ from isolation import CGROUP, MOUNT, PREFIX
 from netns import sh
 
 
+def _shown(kind):
+    """bpftool's list; it gives up where an object goes while it lists, so then from the start."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return json.loads(sh("bpftool", "-j", "-f", kind, "show"))
+        except RuntimeError as error:
+            if "temporarily unavailable" not in str(error) or time.monotonic() > deadline:
+                raise
+
+
 def _objects():
     """(kind, id) -> name of all on this machine, but for those that are pinned by somebody else."""
     found = {}
     for kind in ("prog", "map", "link"):
-        for row in json.loads(sh("bpftool", "-j", "-f", kind, "show")):
+        for row in _shown(kind):
             if all(PREFIX in path for path in row.get("pinned", [])):
                 found[kind, row["id"]] = row.get("name", "")
     return found

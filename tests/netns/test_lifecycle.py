@@ -2,6 +2,7 @@
 """Start, reload, end.  Every test starts agents of its own."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+import urllib.request
 
 import dnsmsg
 from agent import Agent, Place, expect, total, wait_until
@@ -52,6 +54,34 @@ def ends_despite_peers():
                 ended.set()
                 thread.join()
         agent.close()
+
+
+@test("Peers that send requests an octet at a time keep scrapes out for seconds, not for good")
+def scrape_despite_peers():
+    with Place() as place, Agent(place=place), contextlib.ExitStack() as peers:
+        slow = [peers.enter_context(socket.create_connection(("127.0.0.1", place.metrics_port))) for _ in range(16)]
+        for peer in slow:
+            peer.send(b"GET /metrics HTTP/1.1\r\nX: ")
+        ended = threading.Event()
+
+        def drip():
+            while not ended.wait(0.2):
+                for peer in slow:
+                    with contextlib.suppress(OSError):
+                        peer.send(b"x")
+
+        def answered():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                with urllib.request.urlopen(f"http://127.0.0.1:{place.metrics_port}/healthz", timeout=30) as answer:
+                    return answer.status == 200
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            wait_until(answered, 30)  # one that waits behind them may be cut with them
+        finally:
+            ended.set()
+            thread.join()
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ class FakeNode : public control::NodeView {
     row.addresses = {"10.96.0.11:80"};
     row.versions = {"canary"};
     row.problems = {"no backend is ready: connecting is refused"};
-    row.backends.push_back({"10.0.0.1:8080", 1, 0.5, 2, 3});
+    row.backends.push_back({"10.0.0.1:8080", 1, 0.5, 2, 3, "healthy", "status 200", std::chrono::system_clock::now()});
     return {row};
   }
   std::vector<std::string> service_refusals() const override { return {"shop.yaml:3: a sentence"}; }

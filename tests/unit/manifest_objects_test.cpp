@@ -311,3 +311,72 @@ TEST_CASE("a TrafficPolicy that says nothing clear is refused") {
        {"a breaker for no connection", kTarget + "  circuitBreaker: {maxConnections: 0}\n", 6,
         "spec.circuitBreaker.maxConnections", "1 to 1000000"}});
 }
+
+TEST_CASE("a TrafficPolicy's health checks are read") {
+  const auto read_check = [](const std::string& health) {
+    return read<model::TrafficPolicy>(kPolicy + kTarget + "  health: " + health + "\n");
+  };
+  using std::chrono::milliseconds;
+  SECTION("none: backends are not asked, and half of them have to be left") {
+    const auto policy = read<model::TrafficPolicy>(kPolicy + kTarget);
+    CHECK_FALSE(policy.health_check);
+    CHECK(policy.panic_threshold == 50);
+  }
+  SECTION("a panic threshold alone") {
+    const auto policy = read_check("{panicThreshold: 0}");
+    CHECK_FALSE(policy.health_check);
+    CHECK(policy.panic_threshold == 0);
+  }
+  SECTION("TCP with its defaults") {
+    const model::HealthCheck expected;
+    CHECK(read_check("{type: TCP}").health_check == expected);
+    CHECK(expected.interval == milliseconds(30'000));
+  }
+  SECTION("HTTP, whole") {
+    const model::HealthCheck expected{
+        model::HealthCheckType::kHttp, "/healthz?deep=1", 200, 299, 8081, milliseconds(500), milliseconds(250), 1, 2};
+    CHECK(read_check("{type: HTTP, path: '/healthz?deep=1', expectedStatus: 200-299, port: 8081, interval: 500ms, "
+                     "timeout: 250ms, healthyThreshold: 1, unhealthyThreshold: 2}")
+              .health_check == expected);
+  }
+  SECTION("gRPC") {
+    const auto check = read_check("{type: GRPC, service: shop.Cart}").health_check;
+    REQUIRE(check);
+    CHECK(check->type == model::HealthCheckType::kGrpc);
+    CHECK(check->grpc_service == "shop.Cart");
+  }
+  SECTION("one status, and an interval that is shorter than the default timeout") {
+    const auto check = read_check("{type: HTTP, expectedStatus: 204, interval: 2s}").health_check;
+    REQUIRE(check);
+    CHECK(check->status_min == 204);
+    CHECK(check->status_max == 204);
+    CHECK(check->timeout == milliseconds(2000));
+  }
+}
+
+TEST_CASE("health checks that say nothing clear are refused") {
+  const auto row = [](const char* sentence, const std::string& health, const char* field, const char* reason) {
+    return Refusal{sentence, kTarget + "  health: {" + health + "}\n", 6, field, reason};
+  };
+  check(kPolicy,
+        {row("a field that doesn't exist", "type: TCP, intervall: 3s", "spec.health.intervall", "unknown field"),
+         row("a type that doesn't exist", "type: ICMP", "spec.health.type", "one of TCP, HTTP, GRPC"),
+         row("an interval without a type", "interval: 3s", "spec.health.interval", "expected type"),
+         row("a path without HTTP", "type: TCP, path: /a", "spec.health.path", "expected type: HTTP"),
+         row("a gRPC service without gRPC", "type: TCP, service: shop.Cart", "spec.health.service",
+             "expected type: GRPC"),
+         row("a path that is none", "type: HTTP, path: healthz", "spec.health.path", "starts with /"),
+         row("a path that would be a second line", "type: HTTP, path: \"/a\\r\\nHost: b\"", "spec.health.path",
+             "printable"),
+         row("a status that is none", "type: HTTP, expectedStatus: 99", "spec.health.expectedStatus", "100 to 599"),
+         row("a range that is empty", "type: HTTP, expectedStatus: 299-200", "spec.health.expectedStatus", "range"),
+         row("statuses as a list", "type: HTTP, expectedStatus: [200]", "spec.health.expectedStatus", "found a list"),
+         row("a port that is none", "type: TCP, port: 0", "spec.health.port", "1 to 65535"),
+         row("an interval without unit", "type: TCP, interval: 30", "spec.health.interval", "such as 30s"),
+         row("an interval that is too short", "type: TCP, interval: 99ms", "spec.health.interval", "100ms to 60m"),
+         row("an interval that is too long", "type: TCP, interval: 61m", "spec.health.interval", "100ms to 60m"),
+         row("a timeout beyond the interval", "type: TCP, interval: 1s, timeout: 2s", "spec.health.timeout",
+             "no more than the interval"),
+         row("a threshold of none", "type: TCP, healthyThreshold: 0", "spec.health.healthyThreshold", "1 to 100"),
+         row("more than all", "panicThreshold: 101", "spec.health.panicThreshold", "0 to 100")});
+}

@@ -11,10 +11,13 @@
 //     - {name: canary, labels: {version: canary}, weight: 10}
 //     matchCallerVersion: true           # callers labelled version=X reach the subset whose labels say version=X
 //     circuitBreaker: {maxConnections: 100}
+//     health:                            # health_reader.cpp
+//       {type: HTTP, path: /healthz, interval: 30s, panicThreshold: 50}
 //
 // A field that is not known is refused: a typing error must not pass for a default.
 #include <algorithm>
 
+#include "agent/source/manifest/health_reader.h"
 #include "agent/source/manifest/metadata.h"
 #include "agent/source/manifest/names.h"
 #include "agent/source/manifest/object_readers.h"
@@ -94,7 +97,7 @@ model::TrafficPolicy read_traffic_policy(const Field& object) {
   policy.name = read_metadata(object, NameRule::kDns1123Subdomain).name;
   const Field spec = object["spec"];
   if (!spec.present()) spec.expected("a mapping");
-  spec.only({"targetRefs", "loadBalancing", "subsets", "matchCallerVersion", "circuitBreaker"});
+  spec.only({"targetRefs", "loadBalancing", "subsets", "matchCallerVersion", "circuitBreaker", "health"});
   policy.services = read_targets(spec["targetRefs"]);
   read_load_balancing(spec["loadBalancing"], policy);
   policy.subsets = read_subsets(spec["subsets"]);
@@ -107,6 +110,7 @@ model::TrafficPolicy read_traffic_policy(const Field& object) {
   const Field breaker = spec["circuitBreaker"];
   breaker.only({"maxConnections"});
   policy.max_connections = static_cast<std::uint32_t>(breaker["maxConnections"].number(1, kConnectionsMax).value_or(0));
+  read_health(spec["health"], policy);
   return policy;
 }
 
