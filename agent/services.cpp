@@ -231,7 +231,7 @@ void Services::update_caller(const model::ObjectName& name, const state::Snapsho
     caller_keys_[name].push_back(key);
   };
   const bool here = pod->node.empty() || pod->node == node_.name;
-  for (const auto& address : by_packet_ && here ? pod->addresses : std::vector<model::IpAddress>{}) {
+  for (const auto& address : by_packet_&& here ? pod->addresses : std::vector<model::IpAddress>{}) {
     note(cf_svc_address_id(address.octets.data()), CF_SVC_CALLER_ADDRESS);
   }
   if (!pod->cgroup.empty()) {
