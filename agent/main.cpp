@@ -188,7 +188,7 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
                               static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
                               {&registry, &agent_metrics}, [&node] { return !node.draining(); });
   if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
-  control::Server control(node, settings.control_socket, "cortexflow");
+  control::Server control(node, node, settings.control_socket, "cortexflow");
   if (auto ok = control.start(); !ok) return complain(ok.error(), kExitFailure);
 
   for (const auto& function : node.status().functions) {

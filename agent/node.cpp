@@ -274,6 +274,8 @@ sink::AgentFigures Node::figures() const {
                     {"reversed", counters[CF_SVC_C_REVERSED]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
     out.health = health_figures(*services_);
+    out.overrides = services_->overrides();
+    out.max_overrides = state::kOverridesMax;
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
     if (const auto* redirect = services_->redirect()) {
       const auto verdicts = redirect->verdicts();
@@ -351,6 +353,38 @@ std::vector<control::ServiceRow> Node::services() const {
 
 std::vector<std::string> Node::service_refusals() const {
   return services_ ? services_->refusals() : std::vector<std::string>{};
+}
+
+namespace {
+
+tl::unexpected<control::Refused> no_services() {
+  return tl::make_unexpected(
+      control::Refused{404, {"this agent follows no services", "start it with --manifests DIR"}});
+}
+
+}  // namespace
+
+control::Done Node::set_weights(const std::string& service,
+                                const std::vector<std::pair<std::string, std::uint32_t>>& weights) {
+  return services_ ? services_->set_weights(service, weights) : no_services();
+}
+
+control::Done Node::reset_weights(const std::string& service) {
+  return services_ ? services_->reset_weights(service) : no_services();
+}
+
+control::Done Node::set_drained(const std::string& service, const std::string& backend, bool drained) {
+  return services_ ? services_->set_drained(service, backend, drained) : no_services();
+}
+
+control::Answer<std::vector<control::SimulatedPort>> Node::simulate(const control::SimulationQuery& query) const {
+  if (!services_) return no_services();
+  return services_->simulate(query);
+}
+
+control::Answer<control::Explanation> Node::explain(const std::string& caller, const std::string& target) const {
+  if (!services_) return no_services();
+  return services_->explain(caller, target);
 }
 
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }

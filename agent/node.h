@@ -21,7 +21,7 @@
 
 namespace cortexflow {
 
-class Node : public control::NodeView {
+class Node : public control::NodeView, public control::ServiceOperator {
  public:
   using LogLines = std::function<std::vector<std::string>(std::size_t)>;
 
@@ -43,6 +43,14 @@ class Node : public control::NodeView {
   [[nodiscard]] std::vector<control::WorkloadRow> workloads() const override;
   [[nodiscard]] std::vector<control::ServiceRow> services() const override;
   [[nodiscard]] std::vector<std::string> service_refusals() const override;
+  control::Done set_weights(const std::string& service,
+                            const std::vector<std::pair<std::string, std::uint32_t>>& weights) override;
+  control::Done reset_weights(const std::string& service) override;
+  control::Done set_drained(const std::string& service, const std::string& backend, bool drained) override;
+  [[nodiscard]] control::Answer<std::vector<control::SimulatedPort>> simulate(
+      const control::SimulationQuery& query) const override;
+  [[nodiscard]] control::Answer<control::Explanation> explain(const std::string& caller,
+                                                              const std::string& target) const override;
   [[nodiscard]] std::vector<std::string> log_lines(std::size_t max) const override;
   [[nodiscard]] std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const override;
   [[nodiscard]] control::LookupBatch read_lookups(std::uint64_t cursor, std::size_t max,

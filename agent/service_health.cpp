@@ -70,8 +70,11 @@ std::size_t ServiceHealth::refused() const {
 }
 
 void ServiceHealth::show(const Key& key, control::BackendRow& row) const {
+  // Whatever else speaks against it says more than its checks.
+  const bool ready = row.state == "ready";
   if (const auto refused = refused_.find(key.service);
       refused != refused_.end() && refused->second.contains(key.backend)) {
+    if (!ready) return;
     row.state = "unchecked";
     row.reason = fmt::format("not checked: {} backends are already", health::kTargetsMax);
     return;
@@ -82,12 +85,12 @@ void ServiceHealth::show(const Key& key, control::BackendRow& row) const {
   if (target == targets->second.end()) return;
   const auto state = checker_->find(target->second);
   if (!state) return;
-  row.state = state->health == health::Health::kUnknown   ? "unchecked"
-              : state->health == health::Health::kHealthy ? "healthy"
-                                                          : "unhealthy";
-  row.reason = state->last ? state->last->words : "";
   const auto age = std::chrono::steady_clock::now() - state->since;
   row.since = std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(age);
+  const bool unhealthy = row.state == compile::avoided_name(compile::AvoidedBy::kCheck);
+  if (!ready && !unhealthy) return;
+  if (ready) row.state = state->health == health::Health::kUnknown ? "unchecked" : "healthy";
+  row.reason = state->last ? state->last->words : "";
 }
 
 }  // namespace cortexflow

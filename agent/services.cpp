@@ -11,6 +11,8 @@
 #include "agent/compile/adopt.h"
 #include "agent/compile/shares.h"
 #include "agent/kernel/namespaces.h"
+#include "agent/service_rows.h"
+#include "agent/state/overrides.h"
 
 namespace cortexflow {
 namespace {
@@ -50,36 +52,8 @@ std::vector<model::IpAddress> node_addresses() {
   return out;
 }
 
-std::string address_text(const model::IpAddress& address, std::uint16_t port) {
-  return address.is_v4() ? fmt::format("{}:{}", address.to_string(), port)
-                         : fmt::format("[{}]:{}", address.to_string(), port);
-}
-
-// What speaks against a backend outweighs what its check says.
-void show_avoided(const compile::AvoidedReasons& reasons, control::BackendRow& row) {
-  row.state.clear();
-  for (const auto& [by, reason] : reasons) {
-    row.state += fmt::format("{}{}", row.state.empty() ? "" : ",", compile::avoided_name(by));
-    if (by == compile::AvoidedBy::kCheck || reason.empty()) continue;  // the check's latest result is there already
-    row.reason += fmt::format("{}{}", row.reason.empty() ? "" : "; ", reason);
-  }
-}
-
-const char* algorithm_name(cf_svc_algorithm algorithm) {
-  switch (algorithm) {
-    case CF_SVC_ROUND_ROBIN:
-      return "RoundRobin";
-    case CF_SVC_RANDOM:
-      return "Random";
-    case CF_SVC_LEAST_CONNECTIONS:
-      return "LeastConnections";
-    case CF_SVC_HASH:
-      return "ConsistentHash";
-  }
-  return "";
-}
-
-// Everything that the service's meaning depends on, from the snapshot, which has to outlive it.
+// Everything that the service's meaning depends on, from the snapshot, which has to outlive it; but the operator's
+// part.
 compile::ServiceInput input_of(const model::Service& service, const state::Snapshot& snapshot) {
   compile::ServiceInput input;
   input.service = &service;
@@ -106,11 +80,15 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   auto health = ServiceHealth::open(settings.health_checks_in_flight);
   if (!health) return tl::make_unexpected(std::move(health.error()));
   std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables), std::move(*health),
-                                                  {settings.node_name, settings.zone, node_addresses()}, cgroup_root));
+                                                  {settings.node_name, settings.zone, node_addresses()}, cgroup_root,
+                                                  OverrideBook::open(settings.state_dir + "/overrides.json")));
   services->by_packet_ = !settings.service_interfaces.empty();
   std::vector<Error> errors;
   services->take_over(errors);
   if (const auto first = services->manifests_.poll(Clock::now())) services->update(*first, errors);
+  for (const auto& name : services->overrides_.names()) {  // of services that went while no agent ran
+    services->drop_gone_override(name, *services->desired_.snapshot(), errors);
+  }
   services->write(services->book_.drop_unclaimed(), errors);
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
@@ -124,12 +102,13 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
 }
 
 Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,
-                   ServiceHealth health, compile::NodeContext node, std::string cgroup_root)
+                   ServiceHealth health, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides)
     : manifests_(std::move(manifests)),
       tables_(std::move(tables)),
       health_(std::move(health)),
       node_(std::move(node)),
-      cgroup_root_(std::move(cgroup_root)) {}
+      cgroup_root_(std::move(cgroup_root)),
+      overrides_(std::move(overrides)) {}
 
 void Services::take_over(std::vector<Error>& errors) {
   if (!tables_->adopted()) return;
@@ -161,6 +140,10 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
   const auto update = desired_.apply(0, changes);
   const auto& snapshot = *update.snapshot;
   for (const auto& pod : update.touched.pods) update_caller(pod, snapshot, errors);
+  for (const auto& name : update.touched.services) {
+    drop_gone_override(name, snapshot, errors);
+    avoid_drained(name);
+  }
   plan(update.touched.services, errors);
 }
 
@@ -177,6 +160,7 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
       continue;
     }
     auto input = input_of(*service, snapshot);
+    input.set = overrides_.find(name);
     const auto check = input.policy ? input.policy->health_check : std::nullopt;
     health_.set(name, check, check ? compile::ready_backends(input, node_) : std::vector<compile::BackendPort>{});
     avoid(name, compile::AvoidedBy::kCheck, health_.unhealthy(name));
@@ -251,61 +235,18 @@ void Services::write(const std::vector<compile::Operation>& operations, std::vec
 }
 
 std::vector<control::ServiceRow> Services::rows() const {
-  const auto load_of = [this](const char* map, std::uint32_t number, auto& load) {
-    if (const auto value = tables_->find(map, octets(number)); value && value->size() == sizeof load) {
-      std::memcpy(&load, value->data(), sizeof load);
-    }
-  };
   const std::lock_guard lock(mutex_);
+  const auto snapshot = desired_.snapshot();
   std::vector<control::ServiceRow> out;
   for (const auto& [key, entry] : book_.entries()) {
-    control::ServiceRow row;
-    row.ns = key.service.ns;
-    row.name = key.service.name;
-    row.port_name = key.port_name;
-    row.protocol = key.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
-    for (const auto& [address, port] : entry.plan.frontends) row.addresses.push_back(address_text(address, port));
-    row.number = entry.number;
-    row.algorithm = algorithm_name(entry.plan.algorithm);
-    row.affinity_s = entry.plan.affinity_s;
-    row.max_connections = entry.plan.max_connections;
-    cf_service_load load{};
-    load_of("svc_load", entry.number, load);
-    row.active = load.active;
-    row.refused = load.refused;
-    auto backends = entry.image.backends;
-    for (const auto& [backend, reasons] : entry.plan.avoided) backends.emplace(backend, 0);
-    for (const auto& [backend, number] : backends) {
-      cf_backend_load its{};
-      if (number != 0) load_of("svc_load_be", number, its);
-      const auto slots = std::count(entry.image.table.slots.begin(), entry.image.table.slots.end(), number);
-      const auto all = std::max<std::size_t>(1, entry.image.table.slots.size());
-      auto& shown = row.backends.emplace_back();
-      shown.address = address_text(backend.address, backend.port);
-      shown.number = number;
-      shown.share = static_cast<double>(slots) / static_cast<double>(all);
-      shown.active = its.active;
-      shown.chosen = its.chosen;
-      health_.show({key.service, {backend.address, backend.port, key.protocol}}, shown);
-      if (const auto avoided = entry.plan.avoided.find(backend); avoided != entry.plan.avoided.end()) {
-        show_avoided(avoided->second, shown);
-      }
-    }
-    for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
-    if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);
-    for (const auto& frontend : entry.contested) {
-      row.problems.push_back(fmt::format("{} is another service's", address_text(frontend.address, frontend.port)));
-    }
-    if (entry.plan.panic) {
-      row.problems.push_back(
-          fmt::format("panic: {} of {} ready backends are healthy, below the policy's panicThreshold: all are used",
-                      entry.plan.left, entry.plan.ready));
-    }
-    if (entry.image.table.slots.empty()) row.problems.emplace_back("no backend is ready: connecting is refused");
+    const auto service = snapshot->services.find(key.service);
+    auto input = service ? input_of(*service, *snapshot) : compile::ServiceInput{};
+    input.set = overrides_.find(key.service);
+    out.push_back(service_row(key, entry, input, *tables_, health_));
     if (const auto found = plan_refusals_.find(key.service); found != plan_refusals_.end()) {
-      row.problems.insert(row.problems.end(), found->second.begin(), found->second.end());
+      auto& problems = out.back().problems;
+      problems.insert(problems.end(), found->second.begin(), found->second.end());
     }
-    out.push_back(std::move(row));
   }
   return out;
 }
@@ -343,6 +284,7 @@ std::vector<std::string> Services::refusals() const {
   std::vector<std::string> out;
   for (const auto& refusal : desired_.refusals()) out.push_back(refusal.to_string());
   for (const auto& [pod, words] : caller_refusals_) out.push_back(words);
+  out.insert(out.end(), dropped_.begin(), dropped_.end());
   return out;
 }
 

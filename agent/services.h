@@ -5,6 +5,8 @@
 
 #include <array>
 #include <chrono>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,17 +17,20 @@
 
 #include "agent/base/result.h"
 #include "agent/compile/service_book.h"
+#include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
+#include "agent/override_book.h"
 #include "agent/service_health.h"
 #include "agent/source/manifest/manifest_source.h"
 #include "agent/source/settings.h"
 #include "agent/state/desired_state.h"
+#include "agent/state/overrides.h"
 
 namespace cortexflow {
 
-class Services {
+class Services : public control::ServiceOperator {
  public:
   using Clock = source::ManifestSource::Time::clock;
 
@@ -40,6 +45,14 @@ class Services {
   [[nodiscard]] std::vector<Error> poll();
 
   [[nodiscard]] std::vector<control::ServiceRow> rows() const;
+  control::Done set_weights(const std::string& service,
+                            const std::vector<std::pair<std::string, std::uint32_t>>& weights) override;
+  control::Done reset_weights(const std::string& service) override;
+  control::Done set_drained(const std::string& service, const std::string& backend, bool drained) override;
+  [[nodiscard]] control::Answer<std::vector<control::SimulatedPort>> simulate(
+      const control::SimulationQuery& query) const override;
+  [[nodiscard]] control::Answer<control::Explanation> explain(const std::string& caller,
+                                                              const std::string& target) const override;
   [[nodiscard]] std::vector<std::string> refusals() const;
   struct Use {
     const char* map;
@@ -57,16 +70,23 @@ class Services {
     const std::lock_guard lock(mutex_);
     return health_.refused();
   }
+  [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
   [[nodiscard]] kernel::Redirect* redirect() const { return redirect_.get(); }  // null: no interfaces are chosen
 
  private:
   Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-           compile::NodeContext node, std::string cgroup_root);
+           compile::NodeContext node, std::string cgroup_root, OverrideBook overrides);
 
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
-  // New plans of these services, from the latest snapshot and what is avoided now.
+  void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
+                          std::vector<Error>& errors);
+  void avoid_drained(const model::ObjectName& service);
+  using OverrideChange =
+      std::function<state::Overridden<model::ServiceOverride>(const model::ObjectName&, const model::ServiceOverride&)>;
+  control::Done change_override(const std::string& service, const OverrideChange& change);
+  // New plans of these services, from the latest snapshot, what is avoided now and what the operator has set.
   void plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors);
   // All that `by` has against the service's backends from now on; true where that is a change, which plan() brings in.
   bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
@@ -82,7 +102,10 @@ class Services {
   std::string cgroup_root_;
   bool by_packet_ = false;  // callers are known by their address too
 
-  mutable std::mutex mutex_;  // what rows() and refusals() read
+  mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
+  OverrideBook overrides_;
+  static constexpr std::size_t kDroppedKept = 100;
+  std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words
   state::DesiredState desired_{{source::kManifestSource}};
   compile::ServiceBook book_;
   std::map<model::ObjectName, compile::AvoidedBackends> avoided_;

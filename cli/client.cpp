@@ -68,15 +68,29 @@ Result<void> Client::check_path() const {
                                    fmt::format("a Unix socket's path has 1 to {}: see --socket", kMax)});
 }
 
-Result<ordered_json> Client::get(const std::string& path, const Parameters& parameters) const {
+template <typename Ask>
+Result<ordered_json> Client::answer_to(const Ask& ask) const {
   if (auto path_ok = check_path(); !path_ok) return tl::make_unexpected(std::move(path_ok.error()));
   auto http = connect_to(socket_path_);
-  const auto response = http.Get(target(path, parameters));
+  const httplib::Result response = ask(http);
   if (!response) return tl::make_unexpected(unreachable());
   if (response->status != 200) return tl::make_unexpected(refused(response->body));
   auto json = ordered_json::parse(response->body, nullptr, false);
   if (!json.is_object()) return tl::make_unexpected(not_understood());
   return json;
+}
+
+Result<ordered_json> Client::get(const std::string& path, const Parameters& parameters) const {
+  return answer_to([&](httplib::Client& http) { return http.Get(target(path, parameters)); });
+}
+
+Result<ordered_json> Client::put(const std::string& path, const ordered_json& body) const {
+  const auto text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return answer_to([&](httplib::Client& http) { return http.Put(path, text, "application/json"); });
+}
+
+Result<ordered_json> Client::remove(const std::string& path, const Parameters& parameters) const {
+  return answer_to([&](httplib::Client& http) { return http.Delete(target(path, parameters)); });
 }
 
 Result<void> Client::stream(const std::string& path, const Parameters& parameters, const std::function<void()>& on_open,

@@ -18,6 +18,8 @@ class Client {
   explicit Client(std::string socket_path) : socket_path_(std::move(socket_path)) {}
 
   [[nodiscard]] Result<nlohmann::ordered_json> get(const std::string& path, const Parameters& parameters = {}) const;
+  [[nodiscard]] Result<nlohmann::ordered_json> put(const std::string& path, const nlohmann::ordered_json& body) const;
+  [[nodiscard]] Result<nlohmann::ordered_json> remove(const std::string& path, const Parameters& parameters) const;
   // Calls `on_open` when the agent has taken the request, then `on_line` with each line; that returns false to end.
   [[nodiscard]] Result<void> stream(const std::string& path, const Parameters& parameters,
                                     const std::function<void()>& on_open,
@@ -27,6 +29,8 @@ class Client {
 
  private:
   [[nodiscard]] Result<void> check_path() const;
+  template <typename Ask>
+  [[nodiscard]] Result<nlohmann::ordered_json> answer_to(const Ask& ask) const;
   // Why there was no answer, asked again without HTTP in between.
   [[nodiscard]] Error unreachable() const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/commands.h"
+#include "cli/service_name.h"
 
 namespace cortexflow::cli {
 namespace {
@@ -15,17 +16,14 @@ std::string joined(const ordered_json& texts) {
   return out;
 }
 
-void warn_of_refusals(const ordered_json& document) {
-  for (const auto& refusal : document.at("refusals")) {
-    fmt::print(stderr, "not used: {}\n", printable(refusal.get<std::string>()));
-  }
-}
-
 Result<void> list(const Context& context) {
-  auto document = context.client().get("/v1/services");
+  auto document = services_named(context, "");
   if (!document) return tl::make_unexpected(document.error());
   for (auto& service : document->at("services")) {
-    service["backend_count"] = service.at("backends").size();
+    const auto& backends = service.at("backends");
+    const auto ready =
+        std::count_if(backends.begin(), backends.end(), [](const auto& b) { return b.at("state") == "ready"; });
+    service["backend_count"] = fmt::format("{}/{}", ready, backends.size());
     service["problem"] = joined(service.at("problems"));
   }
   show(context, *document,
@@ -43,7 +41,6 @@ Result<void> list(const Context& context) {
          {"LIMIT", "/max_connections"},
          {"VERSIONS", "/versions"}},
         "/name"});
-  warn_of_refusals(*document);
   return {};
 }
 
@@ -57,6 +54,8 @@ void describe_one(const ordered_json& service) {
     fmt::print("  problem       {}\n", printable(problem.get<std::string>()));
   }
   fmt::print("{}\n", table(service.at("backends"), {{"BACKEND", "/address"},
+                                                    {"POD", "/pod"},
+                                                    {"SUBSET", "/subset"},
                                                     {"SHARE", "/share"},
                                                     {"ACTIVE", "/active"},
                                                     {"CHOSEN", "/chosen"},
@@ -67,20 +66,10 @@ void describe_one(const ordered_json& service) {
 }
 
 Result<void> describe(const Context& context, const std::string& name) {
-  auto document = context.client().get("/v1/services");
-  if (!document) return tl::make_unexpected(document.error());
-  const auto full = name.find('/') == std::string::npos ? "default/" + name : name;
-  auto found = ordered_json::array();
-  for (const auto& service : document->at("services")) {
-    if (service.at("name") == full) found.push_back(service);
-  }
-  if (found.empty()) {
-    return tl::make_unexpected(
-        Error{fmt::format("there is no service {} with an address", full), "see cfcli service list"});
-  }
-  const ordered_json shown{{"services", found}};
-  if (show_document(context, shown)) return {};
-  for (const auto& service : found) describe_one(service);
+  const auto shown = services_named(context, name);
+  if (!shown) return tl::make_unexpected(shown.error());
+  if (show_document(context, *shown)) return {};
+  for (const auto& service : shown->at("services")) describe_one(service);
   return {};
 }
 

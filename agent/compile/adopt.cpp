@@ -62,6 +62,13 @@ class Reader {
   std::map<Map, std::set<std::string>> led_to_;
 };
 
+Backend from_abi(const cf_backend& backend) {
+  Backend out;
+  std::copy(std::begin(backend.address), std::end(backend.address), out.address.octets.begin());
+  out.port = backend.port;
+  return out;
+}
+
 // False if a slot that counts leads nowhere.
 bool read_table(Reader& reader, std::uint32_t number, std::uint32_t size, std::uint32_t service, TableImage& table,
                 std::map<Backend, std::uint32_t>& backends) {
@@ -72,10 +79,7 @@ bool read_table(Reader& reader, std::uint32_t number, std::uint32_t size, std::u
     const auto backend = reader.take<cf_backend>(Map::kBackends, slot->backend);
     if (!backend || backend->service != service) return false;
     reader.take<cf_backend_load>(Map::kBackendLoads, slot->backend);
-    Backend key;
-    std::copy(std::begin(backend->address), std::end(backend->address), key.address.octets.begin());
-    key.port = backend->port;
-    backends[key] = slot->backend;
+    backends[from_abi(*backend)] = slot->backend;
     table.slots.push_back(slot->backend);
   }
   return true;
@@ -97,6 +101,12 @@ AdoptedMaps adopt(const std::map<Map, MapContents>& contents) {
   for (const auto& [key, value] : reader.entries(Map::kSubsets)) {
     if (const auto subset = value_of<cf_svc_subset_key>(key)) subsets[subset->service].push_back(*subset);
   }
+  std::map<std::uint32_t, std::vector<std::uint32_t>> drained;  // by service
+  for (const auto& [key, value] : reader.entries(Map::kBackends)) {
+    const auto number = value_of<std::uint32_t>(key);
+    const auto backend = value_of<cf_backend>(value);
+    if (number && backend && (backend->flags & CF_SVC_BACKEND_DRAINED)) drained[backend->service].push_back(*number);
+  }
   for (auto& [number, addresses] : frontends) {
     const auto service = reader.take<cf_service>(Map::kServices, number);
     if (!service) continue;
@@ -113,6 +123,12 @@ AdoptedMaps adopt(const std::map<Map, MapContents>& contents) {
       whole = whole && subset &&
               read_table(reader, subset->table, subset->size, number, image.by_version[key.version], image.backends);
       if (subset) numbers.table = std::max(numbers.table, subset->table + 1);
+    }
+    for (const auto backend_number : drained[number]) {
+      const auto backend = reader.take<cf_backend>(Map::kBackends, backend_number);
+      reader.take<cf_backend_load>(Map::kBackendLoads, backend_number);
+      image.backends[from_abi(*backend)] = backend_number;
+      image.drained.insert(from_abi(*backend));
     }
     if (!whole) continue;  // can't be, by the order of writing; its frontends are strays then
     std::sort(addresses.begin(), addresses.end());

@@ -74,6 +74,11 @@ ServiceImage place(const ServicePlan& plan, const std::vector<Frontend>& fronten
   for (const auto& [version, slots] : plan.by_version) {
     for (const auto& backend : slots) number_of(backend);
   }
+  for (const auto& [backend, reasons] : plan.avoided) {
+    if (!reasons.contains(AvoidedBy::kDrain)) continue;
+    number_of(backend);
+    image.drained.insert(backend);
+  }
   image.table = place_table(plan.slots, image.backends, before ? &before->table : nullptr, numbers);
   for (const auto& [version, slots] : plan.by_version) {
     const auto key = fnv1a(version);

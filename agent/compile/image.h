@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ struct ServiceImage {
   std::uint32_t max_connections = 0;
   model::Protocol protocol = model::Protocol::kTcp;
   std::map<Backend, std::uint32_t> backends;
+  std::set<Backend> drained;  // of these, in no table: they stay for the connections that they have
   TableImage table;
   std::map<std::uint64_t, TableImage> by_version;  // key: fnv1a of the version
   bool operator==(const ServiceImage&) const = default;

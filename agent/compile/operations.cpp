@@ -59,16 +59,20 @@ class Writer {
 void backends(Writer& writer, const Step& step) {
   if (step.after) {
     for (const auto& [backend, number] : step.after->backends) {
+      bool there = false;
       if (step.before) {
         const auto had = step.before->backends.find(backend);
-        if (had != step.before->backends.end() && had->second == number) continue;
+        there = had != step.before->backends.end() && had->second == number;
       }
+      const bool drained = step.after->drained.contains(backend);
+      if (there && step.before->drained.contains(backend) == drained) continue;
       cf_backend value{};
       std::copy(backend.address.octets.begin(), backend.address.octets.end(), value.address);
       value.port = backend.port;
       value.protocol = static_cast<std::uint8_t>(step.after->protocol);
       value.service = step.service;
-      writer.put(kBackends, Map::kBackendLoads, number, cf_backend_load{});
+      value.flags = drained ? CF_SVC_BACKEND_DRAINED : 0;
+      if (!there) writer.put(kBackends, Map::kBackendLoads, number, cf_backend_load{});
       writer.put(kBackends, Map::kBackends, number, value);
     }
   }
@@ -105,7 +109,7 @@ void subsets(Writer& writer, const Step& step) {
     slots(writer, had == before.end() ? nullptr : &had->second, &table);
     if (had != before.end() && had->second.slots.size() == table.slots.size()) continue;
     writer.put(kServices, Map::kSubsets, cf_svc_subset_key{version, step.service, 0},
-               cf_svc_subset{table.number, static_cast<std::uint32_t>(table.slots.size())});
+               cf_svc_subset{table.number, static_cast<std::uint32_t>(table.slots.size()), 0, 0, 0});
   }
   for (const auto& [version, table] : before) {
     if (after.count(version)) continue;

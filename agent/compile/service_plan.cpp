@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "agent/compile/candidates.h"
 #include "agent/compile/shares.h"
 
 namespace cortexflow::compile {
@@ -16,36 +17,6 @@ using model::Algorithm;
 using model::Endpoint;
 using model::Service;
 using model::TrafficScope;
-
-struct Candidate {
-  Backend backend;
-  const Endpoint* endpoint = nullptr;
-  const model::Pod* pod = nullptr;
-};
-
-// Endpoints of that port and family, each backend once, in the order of their addresses.
-std::vector<Candidate> candidates_of(const ServiceInput& input, const model::ServicePort& port, bool v4) {
-  std::vector<Candidate> found;
-  for (const auto* slice : input.slices) {
-    for (const auto& slice_port : slice->ports) {
-      if (slice_port.name != port.name || slice_port.protocol != port.protocol) continue;
-      for (const auto& endpoint : slice->endpoints) {
-        if (endpoint.address.is_v4() != v4) continue;
-        const auto pod = input.pods.find(endpoint.pod);
-        found.push_back(
-            {{endpoint.address, slice_port.port}, &endpoint, pod == input.pods.end() ? nullptr : pod->second});
-      }
-    }
-  }
-  // An endpoint may be in two slices for a moment (discovery/v1); the one that is ready counts.
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.backend, !a.endpoint->ready) < std::pair(b.backend, !b.endpoint->ready);
-  });
-  found.erase(
-      std::unique(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.backend == b.backend; }),
-      found.end());
-  return found;
-}
 
 template <typename Keep>
 std::vector<Candidate> only(const std::vector<Candidate>& from, Keep keep) {
@@ -78,18 +49,6 @@ std::vector<Candidate> near_first(const std::vector<Candidate>& all, const Servi
   return near.empty() ? all : near;
 }
 
-bool has_labels(const Candidate& candidate, const model::Labels& labels) {
-  return std::all_of(labels.begin(), labels.end(), [&](const auto& label) {
-    if (!candidate.pod) return false;
-    const auto found = candidate.pod->labels.find(label.first);
-    return found != candidate.pod->labels.end() && found->second == label.second;
-  });
-}
-
-std::uint64_t own_weight(const Candidate& candidate, const model::TrafficPolicy* policy) {
-  return policy && policy->algorithm == Algorithm::kWeighted && candidate.pod ? candidate.pod->weight : 1;
-}
-
 // Each candidate's share.  With weighted subsets, a subset's weight is divided among its endpoints by their own; an
 // endpoint of no subset, or of one without weight, gets none; a subset without endpoints leaves its share to the
 // others.
@@ -97,24 +56,19 @@ std::vector<std::uint64_t> shares_of(const std::vector<Candidate>& candidates, c
   std::vector<std::uint64_t> shares;
   shares.reserve(candidates.size());
   for (const auto& candidate : candidates) shares.push_back(own_weight(candidate, policy));
-  const bool split = policy && std::any_of(policy->subsets.begin(), policy->subsets.end(),
-                                           [](const auto& subset) { return subset.weight > 0; });
-  if (!split) return shares;
+  if (!splits(policy)) return shares;
   std::vector<std::uint64_t> sums(policy->subsets.size(), 0);
-  std::vector<std::size_t> subset_of(candidates.size(), SIZE_MAX);
+  std::vector<std::optional<std::size_t>> subsets;
+  subsets.reserve(candidates.size());
   for (std::size_t i = 0; i < candidates.size(); ++i) {
-    for (std::size_t s = 0; s < sums.size() && subset_of[i] == SIZE_MAX; ++s) {
-      if (!has_labels(candidates[i], policy->subsets[s].labels)) continue;
-      subset_of[i] = s;
-      sums[s] += shares[i];
-    }
+    subsets.push_back(subset_of(candidates[i], *policy));
+    if (subsets[i]) sums[*subsets[i]] += shares[i];
   }
   std::uint64_t common = 1;
   for (const auto sum : sums) common = std::lcm(common, std::max<std::uint64_t>(sum, 1));
   for (std::size_t i = 0; i < candidates.size(); ++i) {
-    const auto s = subset_of[i];
-    shares[i] =
-        s == SIZE_MAX ? 0 : shares[i] * policy->subsets[s].weight * (common / std::max<std::uint64_t>(sums[s], 1));
+    const auto s = subsets[i];
+    shares[i] = s ? shares[i] * policy->subsets[*s].weight * (common / std::max<std::uint64_t>(sums[*s], 1)) : 0;
   }
   return shares;
 }
@@ -179,16 +133,14 @@ std::vector<Candidate> available(const std::vector<Candidate>& all, const Servic
   return kept;
 }
 
-cf_svc_algorithm algorithm_of(const model::TrafficPolicy* policy, std::vector<std::string>& refusals) {
-  if (!policy) return CF_SVC_ROUND_ROBIN;
-  const bool split =
-      std::any_of(policy->subsets.begin(), policy->subsets.end(), [](const auto& s) { return s.weight > 0; });
-  switch (policy->algorithm) {
+cf_svc_algorithm algorithm_of(const ServiceInput& input, std::vector<std::string>& refusals) {
+  if (!input.policy) return CF_SVC_ROUND_ROBIN;
+  switch (input.policy->algorithm) {
     case Algorithm::kRandom:
       return CF_SVC_RANDOM;
     case Algorithm::kLeastConnections:
-      if (!split) return CF_SVC_LEAST_CONNECTIONS;
-      refusals.emplace_back("LeastConnections can't keep the subsets' weights: RoundRobin is used instead");
+      if (!splits(input.policy) && !(input.set && !input.set->backend_weights.empty())) return CF_SVC_LEAST_CONNECTIONS;
+      refusals.emplace_back("LeastConnections can't keep weights: RoundRobin is used instead");
       return CF_SVC_ROUND_ROBIN;
     case Algorithm::kConsistentHash:
       return CF_SVC_HASH;
@@ -237,8 +189,14 @@ std::vector<BackendPort> ready_backends(const ServiceInput& input, const NodeCon
   return out;
 }
 
-PlannedService plan_service(const ServiceInput& input, const NodeContext& node) {
+PlannedService plan_service(const ServiceInput& given, const NodeContext& node) {
   PlannedService out;
+  ServiceInput input = given;
+  model::TrafficPolicy reweighted;
+  if (input.policy && input.set && !input.set->subset_weights.empty()) {
+    reweighted = with_weights(*input.policy, *input.set);
+    input.policy = &reweighted;
+  }
   const auto& service = *input.service;
   for (const auto& port : service.ports) {
     if (port.protocol == model::Protocol::kSctp) continue;  // passed through untouched
@@ -249,7 +207,7 @@ PlannedService plan_service(const ServiceInput& input, const NodeContext& node) 
       plan.service = service.name;
       plan.port_name = port.name;
       plan.protocol = port.protocol;
-      plan.algorithm = algorithm_of(input.policy, out.refusals);
+      plan.algorithm = algorithm_of(input, out.refusals);
       plan.affinity_s = static_cast<std::uint32_t>(service.affinity_timeout.count());
       plan.max_connections = input.policy ? input.policy->max_connections : 0;
       const auto ready = usable(in_scope(candidates_of(input, port, v4), service, node), service);

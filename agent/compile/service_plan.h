@@ -11,6 +11,7 @@
 
 #include "agent/compile/avoided.h"
 #include "agent/model/service.h"
+#include "agent/model/service_override.h"
 #include "bpf/abi/service.h"
 
 namespace cortexflow::compile {
@@ -28,14 +29,11 @@ struct ServiceInput {
   const model::TrafficPolicy* policy = nullptr;  // null: none
   // Of the endpoints' targetRefs; those that are not known have no labels and weight 1.
   std::map<model::ObjectName, const model::Pod*> pods;
-  const AvoidedBackends* avoided = nullptr;  // null: none
+  const AvoidedBackends* avoided = nullptr;     // null: none
+  const model::ServiceOverride* set = nullptr;  // by the operator, on top of policy and pods; null: nothing
 };
 
-struct Backend {
-  model::IpAddress address;
-  std::uint16_t port = 0;
-  auto operator<=>(const Backend&) const = default;
-};
+using Backend = model::BackendAddress;
 
 // Slots in their order: a backend that is there n times of m gets n of m callers.  Without repetition where all have
 // the same share.

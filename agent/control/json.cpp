@@ -114,12 +114,24 @@ ordered_json to_json(const ServiceRow& row) {
   for (const auto& backend : row.backends) {
     backends.push_back({{"address", backend.address},
                         {"number", backend.number},
+                        {"pod", backend.pod},
+                        {"subset", backend.subset},
+                        {"weight", backend.weight},
+                        {"weight_set", backend.weight_set},
                         {"share", backend.share},
                         {"active", backend.active},
                         {"chosen", backend.chosen},
                         {"state", backend.state},
                         {"reason", backend.reason},
                         {"since", backend.since ? ordered_json(time_text(*backend.since)) : ordered_json(nullptr)}});
+  }
+  ordered_json subsets = ordered_json::array();
+  for (const auto& subset : row.subsets) {
+    subsets.push_back({{"name", subset.name},
+                       {"weight", subset.weight},
+                       {"manifest_weight", subset.manifest_weight},
+                       {"weight_set", subset.weight_set},
+                       {"share", subset.share}});
   }
   return {{"name", row.ns + "/" + row.name},
           {"port", row.port_name},
@@ -131,6 +143,7 @@ ordered_json to_json(const ServiceRow& row) {
           {"max_connections", row.max_connections},
           {"active", row.active},
           {"refused", row.refused},
+          {"subsets", subsets},
           {"backends", backends},
           {"versions", row.versions},
           {"problems", row.problems}};

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/control/explanation.h"
 #include "agent/control/node_view.h"
 
 namespace cortexflow::control {
@@ -19,6 +20,7 @@ namespace cortexflow::control {
 [[nodiscard]] nlohmann::ordered_json to_json(const BpfProgram& program);
 [[nodiscard]] nlohmann::ordered_json to_json(const WorkloadRow& row);
 [[nodiscard]] nlohmann::ordered_json to_json(const ServiceRow& row);
-[[nodiscard]] nlohmann::ordered_json to_json(const ServiceRow& row);
+[[nodiscard]] nlohmann::ordered_json to_json(const SimulatedPort& port);
+[[nodiscard]] nlohmann::ordered_json to_json(const Explanation& explanation);
 
 }  // namespace cortexflow::control

@@ -45,6 +45,12 @@ std::optional<std::string> value_of(const Parameters& parameters, const std::str
   return found == parameters.end() ? std::nullopt : std::optional(found->second);
 }
 
+Result<std::string> needed(const Parameters& parameters, const std::string& name) {
+  auto value = value_of(parameters, name);
+  if (!value || value->empty()) return fail("{} is missing", name);
+  return std::move(*value);
+}
+
 Result<bool> flag_of(const Parameters& parameters, const std::string& name, bool otherwise) {
   const auto value = value_of(parameters, name);
   if (!value) return otherwise;

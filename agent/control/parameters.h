@@ -26,6 +26,8 @@ struct ParameterNames {
 
 // The parameter's value, where it was given.
 [[nodiscard]] std::optional<std::string> value_of(const Parameters& parameters, const std::string& name);
+// The same, refused where it is missing or empty.
+[[nodiscard]] Result<std::string> needed(const Parameters& parameters, const std::string& name);
 [[nodiscard]] Result<bool> flag_of(const Parameters& parameters, const std::string& name, bool otherwise);
 // From 1 to `max`.
 [[nodiscard]] Result<std::uint64_t> count_of(const Parameters& parameters, const std::string& name, std::uint64_t max,

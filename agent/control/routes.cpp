@@ -8,6 +8,7 @@
 #include "agent/control/json.h"
 #include "agent/control/lookup_stream.h"
 #include "agent/control/openapi.h"
+#include "agent/control/response.h"
 #include "agent/control/server.h"
 
 namespace cortexflow::control {
@@ -16,19 +17,20 @@ namespace {
 using nlohmann::ordered_json;
 using std::chrono::system_clock;
 
-constexpr const char* kJson = "application/json";
 constexpr std::uint64_t kLogLines = 100;
 constexpr std::uint64_t kLogLinesMax = 1000;
+constexpr std::uint64_t kCallers = 100;
+constexpr std::uint64_t kCallersMax = 100'000;
 
-std::string dump(const ordered_json& json) {
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
-void answer(httplib::Response& response, const ordered_json& json) { response.set_content(dump(json), kJson); }
-
-void refuse(httplib::Response& response, int status, const Error& error) {
-  response.status = status;
-  answer(response, {{"error", {{"message", error.message}, {"next_step", error.next_step}}}});
+std::vector<std::string> methods_of(const std::string& path) {
+  std::vector<std::string> methods;
+  for (const auto& route : Server::routes()) {
+    if (route.path == path) methods.insert(methods.end(), {"GET", "HEAD"});
+  }
+  for (const auto& write : Server::writes()) {
+    if (write.path == path) methods.push_back(write.method);
+  }
+  return methods;
 }
 
 template <typename Rows>
@@ -47,6 +49,8 @@ const std::vector<Server::Route>& Server::routes() {
       {"/v1/bpf", {}, &Server::serve_bpf},
       {"/v1/workloads", {}, &Server::serve_workloads},
       {"/v1/services", {}, &Server::serve_services},
+      {"/v1/lb/simulation", {{"service", "callers", "version", "from"}, false}, &Server::serve_simulation},
+      {"/v1/explain", {{"caller", "target"}, false}, &Server::serve_explanation},
       {"/v1/logs", {{"lines"}, false}, &Server::serve_logs},
       {"/v1/dns/lookups", StreamOptions::parameters(), &Server::serve_lookups},
       {"/v1/dns/top", TopQuery::parameters(), &Server::serve_top},
@@ -63,16 +67,17 @@ void Server::add_routes() {
       (this->*route.serve)(parameters, response);
     });
   }
+  add_writes();
   // For what no route took.
   http_->set_error_handler([](const httplib::Request& request, httplib::Response& response) {
     if (!response.body.empty()) return;
-    const bool known = std::any_of(routes().begin(), routes().end(),
-                                   [&request](const Route& route) { return route.path == request.path; });
+    const auto methods = methods_of(request.path);
     if (response.status == 413) {
-      refuse(response, 413, {"the request's body is too large", "send none: nothing here takes one"});
-    } else if (known && request.method != "GET" && request.method != "HEAD") {
-      response.set_header("Allow", "GET, HEAD");
-      refuse(response, 405, {fmt::format("{} does not take {}", request.path, request.method), "use GET"});
+      refuse(response, 413, {"the request's body is too large", "see GET /v1/openapi.json"});
+    } else if (!methods.empty() && std::find(methods.begin(), methods.end(), request.method) == methods.end()) {
+      const auto allowed = fmt::format("{}", fmt::join(methods, ", "));
+      response.set_header("Allow", allowed);
+      refuse(response, 405, {fmt::format("{} does not take {}", request.path, request.method), "use " + allowed});
     } else if (response.status == 404) {
       refuse(response, 404, {fmt::format("there is no {}", request.path), "see GET /v1/openapi.json"});
     } else {
@@ -98,6 +103,26 @@ void Server::serve_workloads(const Parameters&, httplib::Response& response) {
 
 void Server::serve_services(const Parameters&, httplib::Response& response) {
   answer(response, {{"services", to_array(node_.services())}, {"refusals", node_.service_refusals()}});
+}
+
+void Server::serve_simulation(const Parameters& parameters, httplib::Response& response) {
+  const auto service = needed(parameters, "service");
+  if (!service) return refuse(response, 400, service.error());
+  const auto callers = count_of(parameters, "callers", kCallersMax, kCallers);
+  if (!callers) return refuse(response, 400, callers.error());
+  const auto ports = services_.simulate(
+      {*service, *callers, value_of(parameters, "version").value_or(""), value_of(parameters, "from").value_or("")});
+  if (!ports) return refuse(response, ports.error().status, ports.error().error);
+  answer(response, {{"service", *service}, {"callers", *callers}, {"ports", to_array(*ports)}});
+}
+
+void Server::serve_explanation(const Parameters& parameters, httplib::Response& response) {
+  const auto caller = needed(parameters, "caller");
+  const auto target = needed(parameters, "target");
+  if (!caller || !target) return refuse(response, 400, (caller ? target : caller).error());
+  const auto explanation = services_.explain(*caller, *target);
+  if (!explanation) return refuse(response, explanation.error().status, explanation.error().error);
+  answer(response, to_json(*explanation));
 }
 
 void Server::serve_openapi(const Parameters&, httplib::Response& response) {

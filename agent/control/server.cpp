@@ -15,15 +15,16 @@ namespace cortexflow::control {
 namespace {
 
 constexpr std::size_t kShortCallThreads = 4;  // beside the watchers', so that these can't starve a status call
-constexpr std::size_t kBodyMax = 65536;       // nothing takes one; read so that its sender gets to read the refusal
+constexpr std::size_t kBodyMax = 1U << 20U;   // weights of thousands of backends
 constexpr std::chrono::seconds kDrainMax{3};
 constexpr std::chrono::seconds kAnswerMax{1};  // for requests on their way, when it ends
 constexpr int kBacklog = 128;                  // httplib's 5 are too few for a burst of clients
 
 }  // namespace
 
-Server::Server(const NodeView& node, std::string socket_path, std::string group)
+Server::Server(const NodeView& node, ServiceOperator& services, std::string socket_path, std::string group)
     : node_(node),
+      services_(services),
       socket_path_(std::move(socket_path)),
       group_(std::move(group)),
       http_(std::make_unique<httplib::Server>()) {}

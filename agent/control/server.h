@@ -6,6 +6,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,9 +15,11 @@
 #include "agent/base/result.h"
 #include "agent/control/node_view.h"
 #include "agent/control/parameters.h"
+#include "agent/control/service_operator.h"
 
 namespace httplib {
 class Server;
+struct Request;
 struct Response;
 }  // namespace httplib
 
@@ -26,8 +29,9 @@ class Server {
  public:
   static constexpr int kWatchersMax = 32;
 
-  // `node` has to outlive the server.  The socket is readable and writable by `group`, if there is such a group.
-  Server(const NodeView& node, std::string socket_path, std::string group);
+  // `node` and `services` have to outlive the server.  The socket is readable and writable by `group`, if there is such
+  // a group.
+  Server(const NodeView& node, ServiceOperator& services, std::string socket_path, std::string group);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
@@ -42,16 +46,33 @@ class Server {
     ParameterNames parameters;
     void (Server::*serve)(const Parameters& parameters, httplib::Response& response);
   };
-  // Every path that is served, as in openapi.json.
+  // Every path that is read, as in openapi.json.
   [[nodiscard]] static const std::vector<Route>& routes();
+
+  // What changes something; answers the service as it is then.
+  struct Write {
+    std::string method;  // PUT, with a body, or DELETE, with parameters
+    std::string path;
+    ParameterNames parameters;
+    Done (Server::*change)(const Parameters& parameters, const nlohmann::ordered_json& body, std::string& service);
+  };
+  [[nodiscard]] static const std::vector<Write>& writes();
 
  private:
   void add_routes();
+  void add_writes();
+  void serve_write(const Write& write, const httplib::Request& request, httplib::Response& response);
+  Done put_weights(const Parameters&, const nlohmann::ordered_json& body, std::string& service);
+  Done delete_weights(const Parameters& parameters, const nlohmann::ordered_json&, std::string& service);
+  Done put_drain(const Parameters&, const nlohmann::ordered_json& body, std::string& service);
+  Done delete_drain(const Parameters& parameters, const nlohmann::ordered_json&, std::string& service);
   void serve_status(const Parameters& parameters, httplib::Response& response);
   void serve_version(const Parameters& parameters, httplib::Response& response);
   void serve_bpf(const Parameters& parameters, httplib::Response& response);
   void serve_workloads(const Parameters& parameters, httplib::Response& response);
   void serve_services(const Parameters& parameters, httplib::Response& response);
+  void serve_simulation(const Parameters& parameters, httplib::Response& response);
+  void serve_explanation(const Parameters& parameters, httplib::Response& response);
   void serve_logs(const Parameters& parameters, httplib::Response& response);
   void serve_lookups(const Parameters& parameters, httplib::Response& response);
   void serve_top(const Parameters& parameters, httplib::Response& response);
@@ -60,6 +81,7 @@ class Server {
   void watcher_leaves();
 
   const NodeView& node_;
+  ServiceOperator& services_;
   std::string socket_path_;
   std::string group_;
   std::mutex watchers_mutex_;

@@ -12,15 +12,26 @@ namespace cortexflow::control {
 
 struct BackendRow {
   std::string address;       // "10.200.2.1:8080"
-  std::uint32_t number = 0;  // in svc_backends; 0: not in it
+  std::uint32_t number = 0;  // in svc_backends; 0: it is not there
+  std::string pod;
+  std::string subset;
+  std::uint32_t weight = 1;
+  bool weight_set = false;   // by the operator
   double share = 0;          // of the callers, without regard to their version; 0 to 1
   std::uint64_t active = 0;  // live connections of this machine's callers
   std::uint64_t chosen = 0;  // times chosen since it is there
-  // "ready" where no check asks it; "unchecked", "healthy"; what speaks against it, joined by commas: "unhealthy",
-  // "ejected", "drained"
-  std::string state = "ready";
-  std::string reason;  // the latest check's result, and others' reasons; may be empty
+  // compile/backend_facts.h; where it is ready and a check asks it "healthy", or "unchecked" before the first result.
+  std::string state;
+  std::string reason;  // in words, where there is more to say, such as the latest check's result
   std::optional<std::chrono::system_clock::time_point> since;  // of what its checks say
+};
+
+struct SubsetRow {
+  std::string name;
+  std::uint32_t weight = 0;
+  std::uint32_t manifest_weight = 0;
+  bool weight_set = false;  // by the operator
+  double share = 0;
 };
 
 // One port of a service in one address family.
@@ -36,7 +47,8 @@ struct ServiceRow {
   std::uint32_t max_connections = 0;
   std::uint64_t active = 0;
   std::uint64_t refused = 0;  // by the circuit breaker
-  std::vector<BackendRow> backends;
+  std::vector<SubsetRow> subsets;
+  std::vector<BackendRow> backends;   // every one that the manifests name
   std::vector<std::string> versions;  // callers of these have backends of their own
   std::vector<std::string> problems;  // why the kernel has not what was asked for; empty if it has
 };

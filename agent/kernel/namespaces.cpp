@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "agent/base/fd.h"
+#include "agent/kernel/process.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -40,7 +41,7 @@ Result<std::uint64_t> cgroup_id(const std::string& directory) {
 }
 
 Result<std::uint64_t> netns_cookie(const std::string& netns) {
-  const auto path = netns.starts_with('/') ? netns : "/run/netns/" + netns;
+  const auto path = netns_path(netns);
   Result<std::uint64_t> cookie = 0;
   std::thread([&] { cookie = cookie_in(path); }).join();  // a thread that ends takes its namespace with it
   return cookie;

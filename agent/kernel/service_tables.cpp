@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "agent/kernel/pinned_maps.h"
@@ -158,6 +159,21 @@ std::array<std::uint64_t, CF_SVC_C_MAX> ServiceTables::counters() const {
     for (const auto value : per_cpu) sums[counter] += value;
   }
   return sums;
+}
+
+std::vector<ServiceTables::Hook> ServiceTables::hooks() const {
+  std::vector<Hook> out;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) {
+    std::array<__u32, 64> ids{};  // BPF_CGROUP_MAX_PROGS
+    auto count = static_cast<__u32>(ids.size());
+    const auto type = bpf_program__expected_attach_type(program);
+    const bool known = bpf_prog_query(cgroup_.get(), type, 0, nullptr, ids.data(), &count) == 0;
+    const auto own = describe_program(bpf_program__fd(program)).id;
+    out.push_back(
+        {bpf_program__name(program), known && std::find(ids.begin(), ids.begin() + count, own) != ids.begin() + count});
+  }
+  return out;
 }
 
 std::vector<MapInfo> ServiceTables::maps() const {

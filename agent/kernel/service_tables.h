@@ -58,6 +58,12 @@ class ServiceTables {
   [[nodiscard]] bool adopted() const { return adopted_; }
 
   [[nodiscard]] std::array<std::uint64_t, CF_SVC_C_MAX> counters() const;
+  // Which of the programs are at work on the cgroup: the kernel's own answer.
+  struct Hook {
+    std::string program;
+    bool attached = false;
+  };
+  [[nodiscard]] std::vector<Hook> hooks() const;
   [[nodiscard]] std::vector<MapInfo> maps() const;
   [[nodiscard]] std::vector<ProgramInfo> programs() const;
 

@@ -50,8 +50,10 @@ struct AgentFigures {
   std::map<std::string, std::uint64_t> services;  // by event; empty: no services are translated
   std::map<std::string, std::uint64_t> redirect;  // packets by verdict; empty: no interfaces are served
   std::optional<HealthFigures> health;            // likewise
-  std::vector<Map> maps;                          // names have to differ
-  std::vector<Program> programs;                  // likewise
+  std::uint64_t overrides = 0;                    // services that an operator has set something of
+  std::uint64_t max_overrides = 0;
+  std::vector<Map> maps;          // names have to differ
+  std::vector<Program> programs;  // likewise
 };
 
 // Asks for the figures at each scrape, from the scraping thread.

@@ -111,6 +111,7 @@ const std::vector<Setting>& all_settings() {
       text_setting("control_socket", "a path", &Settings::control_socket),
       {"metrics_listen", "ADDRESS:PORT", set_listen},
       text_setting("pin_path", "a path below /sys/fs/bpf", &Settings::pin_path),
+      text_setting("state_dir", "a directory, for what operators set", &Settings::state_dir),
       text_setting("cgroup_root", "a directory of cgroup v2, to observe only what is below it", &Settings::cgroup_root,
                    true),
       choice_setting("log_level", {"debug", "info", "warn", "error"}, &Settings::log_level),

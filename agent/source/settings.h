@@ -18,11 +18,12 @@ struct Settings {
   std::string control_socket = "/run/cortexflow/agent.sock";
   std::string metrics_listen = "0.0.0.0:9464";
   std::string pin_path = "/sys/fs/bpf/cortexflow";
-  std::vector<std::string> manifests;           // directories; empty: no services
-  std::string zone;                             // topology.kubernetes.io/zone of this node; empty: none
-  bool keep_services_on_exit = false;           // the kernel goes on translating when the agent ends
-  std::vector<std::string> service_interfaces;  // served by their packets; names, with wildcards
-  std::string cgroup_root;                      // observed with what is below it; empty: the whole machine
+  std::string state_dir = "/var/lib/cortexflow";  // what operators set, kept over restarts
+  std::vector<std::string> manifests;             // directories; empty: no services
+  std::string zone;                               // topology.kubernetes.io/zone of this node; empty: none
+  bool keep_services_on_exit = false;             // the kernel goes on translating when the agent ends
+  std::vector<std::string> service_interfaces;    // served by their packets; names, with wildcards
+  std::string cgroup_root;                        // observed with what is below it; empty: the whole machine
   std::size_t health_checks_in_flight = 256;
   std::string log_level = "info";
   std::string log_format = "text";

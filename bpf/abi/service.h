@@ -87,10 +87,20 @@ struct cf_svc_subset_key {
 	__u32 pad;
 };
 
+/* The cursor is the table's own: callers of a version take no turns from the others.  Kernel-written, under the lock;
+ * begins anew when the agent changes the size. */
 struct cf_svc_subset {
 	__u32 table;
 	__u32 size;
+	__u64 cursor;
+#ifdef __bpf__
+	struct bpf_spin_lock lock;
+#else
+	__u32 lock;
+#endif
+	__u32 pad;
 };
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_subset) == 24, "cf_svc_subset");
 
 struct cf_svc_slot_key {
 	__u32 table;
@@ -101,11 +111,15 @@ struct cf_svc_slot {
 	__u32 backend;
 };
 
+enum cf_backend_flags {
+	CF_SVC_BACKEND_DRAINED = 1, /* in no table: keeps what it has, gets nobody new, clients with affinity neither */
+};
+
 struct cf_backend {
 	__u8 address[16];
 	__u16 port;
 	__u8 protocol;
-	__u8 pad;
+	__u8 flags;    /* enum cf_backend_flags */
 	__u32 service; /* whose it is: checked by the kernel, against numbers that changed under a reader */
 };
 CF_SVC_STATIC_ASSERT(sizeof(struct cf_backend) == 24, "cf_backend");
@@ -118,7 +132,7 @@ struct cf_backend_load {
 
 /* Kernel-written, one a service, made and deleted with it.  Cursor, active and refused change under the lock. */
 struct cf_service_load {
-	__u64 cursor; /* of round robin: times a backend was chosen */
+	__u64 cursor; /* of round robin: times a backend of the table for all was chosen */
 	__u64 active;
 	__u64 refused; /* by the circuit breaker */
 #ifdef __bpf__

@@ -97,6 +97,7 @@ static __always_inline enum choice choose(void *ctx, __u32 service, bool connect
 
 	for (int i = 0; i < CHOICE_TRIES; i++) {
 		struct cf_service *found = bpf_map_lookup_elem(&svc_services, &service);
+		struct cf_svc_subset *subset = NULL;
 		struct cf_service_load *load;
 		struct cf_backend *backend = NULL;
 		struct cf_service s;
@@ -111,8 +112,8 @@ static __always_inline enum choice choose(void *ctx, __u32 service, bool connect
 		know_caller(ctx, &caller, (s.flags & CF_SVC_BY_VERSION) || s.algorithm == CF_SVC_HASH);
 		if ((s.flags & CF_SVC_BY_VERSION) && caller.version) {
 			struct cf_svc_subset_key key = {.version = caller.version, .service = service};
-			struct cf_svc_subset *subset = bpf_map_lookup_elem(&svc_subsets, &key);
 
+			subset = bpf_map_lookup_elem(&svc_subsets, &key);
 			if (subset) {
 				table = subset->table;
 				size = subset->size;
@@ -130,12 +131,19 @@ static __always_inline enum choice choose(void *ctx, __u32 service, bool connect
 			bpf_spin_unlock(&load->lock);
 			return CHOICE_BREAKER;
 		}
-		load->cursor = cursor + 1;
+		if (!subset)
+			load->cursor = cursor + 1;
 		if (connecting && !counts) {
 			load->active++;
 			counts = 1;
 		}
 		bpf_spin_unlock(&load->lock);
+		if (subset) {
+			bpf_spin_lock(&subset->lock);
+			cursor = subset->cursor;
+			subset->cursor = cursor + 1;
+			bpf_spin_unlock(&subset->lock);
+		}
 		*counted = counts;
 
 		if (s.affinity_s) {
@@ -145,7 +153,8 @@ static __always_inline enum choice choose(void *ctx, __u32 service, bool connect
 			if (kept && bpf_ktime_get_ns() - kept->last_ns <= s.affinity_s * 1000000000ULL) {
 				*number = kept->backend;
 				backend = bpf_map_lookup_elem(&svc_backends, number);
-				if (backend && backend->service != service)
+				if (backend &&
+				    (backend->service != service || (backend->flags & CF_SVC_BACKEND_DRAINED)))
 					backend = NULL;
 			}
 		}

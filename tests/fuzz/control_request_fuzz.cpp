@@ -23,13 +23,29 @@ void require(bool holds) {
 }
 
 // Drains, so that even a follower comes to an end at once.
-class DrainingNode : public control::NodeView {
+class DrainingNode : public control::NodeView, public control::ServiceOperator {
  public:
   control::Status status() const override { return {}; }
   std::vector<control::BpfProgram> bpf_programs() const override { return std::vector<control::BpfProgram>(2); }
   std::vector<control::WorkloadRow> workloads() const override { return std::vector<control::WorkloadRow>(2); }
   std::vector<control::ServiceRow> services() const override { return std::vector<control::ServiceRow>(2); }
-  std::vector<std::string> service_refusals() const override { return {"refused"}; }
+  std::vector<std::string> service_refusals() const override { return {"refusal"}; }
+  control::Done set_weights(const std::string&,
+                            const std::vector<std::pair<std::string, std::uint32_t>>& weights) override {
+    require(!weights.empty());
+    return {};
+  }
+  control::Done reset_weights(const std::string& service) override {
+    require(!service.empty());
+    return {};
+  }
+  control::Answer<std::vector<control::SimulatedPort>> simulate(const control::SimulationQuery&) const override {
+    return std::vector<control::SimulatedPort>(1);
+  }
+  control::Answer<control::Explanation> explain(const std::string&, const std::string&) const override {
+    return control::Explanation{};
+  }
+  control::Done set_drained(const std::string&, const std::string&, bool) override { return {}; }
   std::vector<std::string> log_lines(std::size_t max) const override {
     require(max <= 1000);
     return std::vector<std::string>(max, "line");
@@ -49,7 +65,8 @@ class DrainingNode : public control::NodeView {
 class RunningServer {
  public:
   RunningServer()
-      : path_(std::filesystem::read_symlink("/proc/self/exe").string() + ".sock"), server_(node_, path_, "cortexflow") {
+      : path_(std::filesystem::read_symlink("/proc/self/exe").string() + ".sock"),
+        server_(node_, node_, path_, "cortexflow") {
     require(server_.start().has_value());
   }
   const std::string& path() const { return path_; }

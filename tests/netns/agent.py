@@ -79,7 +79,7 @@ class Place:
     def argv(self, *flags, cgroup_root=CGROUP):
         """`cgroup_root` None leaves it to the agent: it observes the whole machine."""
         return [CFAGENT, "--control-socket", self.socket, "--metrics-listen", self.metrics_listen,
-                "--pin-path", self.pins, *(["--cgroup-root", cgroup_root] if cgroup_root else []), *flags]
+                "--pin-path", self.pins, "--state-dir", os.path.join(self.dir, "state"), *(["--cgroup-root", cgroup_root] if cgroup_root else []), *flags]
 
     def pinned(self):
         return [os.path.join(folder, name) for folder, _, files in os.walk(self.pins) for name in files]
@@ -164,9 +164,11 @@ class Agent:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.place.metrics_port}/metrics", timeout=5) as response:
             return parse_metrics(response.read().decode())
 
+    def cfcli_argv(self, *args):
+        return bound_to_us([CFCLI, "--socket", self.place.socket, *args])
+
     def cfcli(self, *args, timeout=20):
-        return subprocess.run(bound_to_us([CFCLI, "--socket", self.place.socket, *args]), capture_output=True, text=True,
-                              timeout=timeout, check=False)
+        return subprocess.run(self.cfcli_argv(*args), capture_output=True, text=True, timeout=timeout, check=False)
 
     def balance(self):
         """Waits until the ring is drained, and answers the status; the accounting must be closed by then."""

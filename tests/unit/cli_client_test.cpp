@@ -70,7 +70,7 @@ TEST_CASE("An agent that stands still, its queue full, is told and not waited fo
   check_refused(run_cli(with_socket(directory.socket(), {"status"})), {"queue is full", directory.socket()});
 
   FakeNode node;
-  control::Server second(node, directory.socket(), "");
+  control::Server second(node, node, directory.socket(), "");
   const auto started = second.start();
   REQUIRE_FALSE(started);
   CHECK(started.error().message.find("another agent is running") != std::string::npos);

@@ -40,7 +40,7 @@ struct Agent {
 
   Directory directory;
   Node node;
-  Server server{node, directory.socket(), ""};
+  Server server{node, node, directory.socket(), ""};
 };
 
 bool is_printable(const std::string& text) {

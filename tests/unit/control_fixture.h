@@ -25,7 +25,7 @@ using model::DnsOutcome;
 using nlohmann::ordered_json;
 
 // A log of what it was given; never waits long.
-class FakeNode : public control::NodeView {
+class FakeNode : public control::NodeView, public control::ServiceOperator {
  public:
   Status status() const override {
     Status s;
@@ -48,10 +48,46 @@ class FakeNode : public control::NodeView {
     row.addresses = {"10.96.0.11:80"};
     row.versions = {"canary"};
     row.problems = {"no backend is ready: connecting is refused"};
-    row.backends.push_back({"10.0.0.1:8080", 1, 0.5, 2, 3, "healthy", "status 200", std::chrono::system_clock::now()});
+    row.subsets.push_back({"canary", 10, 10, false, 0.5});
+    BackendRow backend;
+    backend.address = "10.0.0.1:8080";
+    backend.state = "healthy";
+    backend.reason = "status 200";
+    backend.since = std::chrono::system_clock::now();
+    row.backends.push_back(backend);
     return {row};
   }
   std::vector<std::string> service_refusals() const override { return {"shop.yaml:3: a sentence"}; }
+  Done set_weights(const std::string& service,
+                   const std::vector<std::pair<std::string, std::uint32_t>>& weights) override {
+    std::string words;
+    for (const auto& [target, weight] : weights) words += fmt::format(" {}={}", target, weight);
+    return note("set_weights " + service + words, service);
+  }
+  Done reset_weights(const std::string& service) override { return note("reset_weights " + service, service); }
+  Done set_drained(const std::string& service, const std::string& backend, bool drained) override {
+    return note(fmt::format("set_drained {} {} {}", service, backend, drained), service);
+  }
+  Answer<std::vector<SimulatedPort>> simulate(const SimulationQuery& query) const override {
+    if (query.service != "shop/cart") return tl::make_unexpected(Refused{404, {"there is no such service", ""}});
+    SimulatedPort port;
+    port.backends.push_back({"10.0.0.1:8080", "cart-1", static_cast<double>(query.callers)});
+    return std::vector{port};
+  }
+  Answer<Explanation> explain(const std::string& caller, const std::string& target) const override {
+    if (target.find(':') == std::string::npos) return tl::make_unexpected(Refused{400, {"expected a port", ""}});
+    Explanation out;
+    out.caller = caller;
+    out.target = target;
+    out.steps.push_back({"hook", "sees it", ""});
+    ExplainedPath path;
+    path.verdict = "translated";
+    path.steps.push_back({"service", "service 1", "svc_frontends"});
+    path.backends.push_back({"10.0.0.1:8080", "cart-1", 1.0, 0, "ready"});
+    path.differences.emplace_back("slots: the kernel has 1, the agent means 2");
+    out.paths.push_back(path);
+    return out;
+  }
   std::vector<std::string> log_lines(std::size_t max) const override {
     return std::vector<std::string>(std::min<std::size_t>(max, 3), "line\n");
   }
@@ -80,8 +116,14 @@ class FakeNode : public control::NodeView {
   }
 
   std::atomic<bool> drains{false};
+  std::vector<std::string> done;  // what operators did; to be read when the server has answered
 
  private:
+  Done note(std::string what, const std::string& service) {
+    if (service != "shop/cart") return tl::make_unexpected(Refused{404, {"there is no service " + service, "look"}});
+    done.push_back(std::move(what));
+    return {};
+  }
   LookupBatch read_now(std::uint64_t cursor, std::size_t max) const {
     const std::lock_guard lock(mutex_);
     LookupBatch batch;
@@ -142,7 +184,7 @@ struct Serving {
 
   Directory directory;
   FakeNode node;
-  Server server{node, directory.socket(), "no-such-group"};
+  Server server{node, node, directory.socket(), "no-such-group"};
 };
 
 }  // namespace cortexflow::test

@@ -34,6 +34,18 @@ ordered_json openapi(const Serving& serving) {
   return ordered_json::parse(response->body);
 }
 
+// The path with its required parameters, as openapi.json's examples have them; but `without`.
+std::string path_with_required(const ordered_json& document, const ordered_json& operation, const std::string& path,
+                               const std::string& without = "") {
+  std::string query = "?";
+  for (const auto& item : operation.value("parameters", ordered_json::array())) {
+    const auto& parameter = SchemaCheck(document).resolve(item);
+    if (!parameter.value("required", false) || parameter["name"] == without) continue;
+    query += parameter["name"].get<std::string>() + "=" + parameter["example"].get<std::string>() + "&";
+  }
+  return path + query.substr(0, query.size() - 1);
+}
+
 std::set<std::string> described_parameters(const ordered_json& document, const ordered_json& operation) {
   std::set<std::string> names;
   for (const auto& parameter : operation.value("parameters", ordered_json::array())) {
@@ -57,19 +69,29 @@ std::set<std::string> taken_parameters(const Server::Route& route) {
 TEST_CASE("openapi.json lists the paths that are served, and the parameters that each takes") {
   const Serving serving;
   const auto document = openapi(serving);
-  std::set<std::string> served;
+  std::set<std::string> served, served_methods, methods;
   for (const auto& route : Server::routes()) {
     INFO(route.path);
     served.insert(route.path);
+    served_methods.insert("get " + route.path);
     REQUIRE(document["paths"].contains(route.path));
     CHECK(described_parameters(document, document["paths"][route.path]["get"]) == taken_parameters(route));
   }
   std::set<std::string> listed;
   for (const auto& [path, item] : document["paths"].items()) {
     listed.insert(path);
-    CHECK(item.size() == 1);  // GET alone
+    for (const auto& [method, operation] : item.items()) methods.insert(method + " " + path);
+  }
+  for (const auto& write : Server::writes()) {
+    INFO(write.method << " " << write.path);
+    served.insert(write.path);
+    const auto method = write.method == "PUT" ? "put" : "delete";
+    served_methods.insert(std::string(method) + " " + write.path);
+    const std::set<std::string> taken(write.parameters.own.begin(), write.parameters.own.end());
+    CHECK(described_parameters(document, document["paths"][write.path][method]) == taken);
   }
   CHECK(listed == served);
+  CHECK(methods == served_methods);
 }
 
 TEST_CASE("openapi.json's bounds and choices are those that the server holds to") {
@@ -80,8 +102,10 @@ TEST_CASE("openapi.json's bounds and choices are those that the server holds to"
       const auto& parameter = SchemaCheck(document).resolve(item);
       const auto& schema = parameter["schema"];
       const auto status = [&](const std::string& value) {
+        const auto name = parameter["name"].get<std::string>();
+        const auto path = path_with_required(document, document["paths"][route.path]["get"], route.path, name);
         const auto response =
-            get(serving.directory.socket(), route.path + "?" + parameter["name"].get<std::string>() + "=" + value);
+            get(serving.directory.socket(), path + (path == route.path ? "?" : "&") + name + "=" + value);
         REQUIRE(response);
         return response->status;
       };
@@ -108,7 +132,8 @@ TEST_CASE("Every answer has the fields that openapi.json describes, and no other
     if (route.path == "/v1/openapi.json") continue;  // "an object"
     const auto& content = document["paths"][route.path]["get"]["responses"]["200"]["content"];
     const auto type = content.begin().key();
-    const auto response = get(serving.directory.socket(), route.path);
+    const auto path = path_with_required(document, document["paths"][route.path]["get"], route.path);
+    const auto response = get(serving.directory.socket(), path);
     REQUIRE(response);
     CHECK(response->status == 200);
     CHECK(response->get_header_value("Content-Type") == type);

@@ -20,8 +20,8 @@ TEST_CASE("The socket is its owner's and its group's") {
 }
 
 TEST_CASE("A second agent is refused, and leaves the first one's socket") {
-  const Serving serving;
-  Server second(serving.node, serving.directory.socket(), "");
+  Serving serving;
+  Server second(serving.node, serving.node, serving.directory.socket(), "");
   const auto started = second.start();
   REQUIRE_FALSE(started);
   CHECK(started.error().message.find("another agent is running") != std::string::npos);
@@ -39,7 +39,7 @@ TEST_CASE("A socket that nobody answers is replaced, another file is not") {
     REQUIRE(bind(stale.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
   }
   {
-    Server server(node, directory.socket(), "");
+    Server server(node, node, directory.socket(), "");
     REQUIRE(server.start());
     for (int i = 0; i < 500 && !get(directory.socket(), "/v1/version"); ++i) std::this_thread::sleep_for(2ms);
     CHECK(get(directory.socket(), "/v1/version"));
@@ -49,7 +49,7 @@ TEST_CASE("A socket that nobody answers is replaced, another file is not") {
   CHECK_FALSE(std::filesystem::exists(directory.socket()));
 
   std::ofstream(directory.socket()) << "precious";
-  Server server(node, directory.socket(), "");
+  Server server(node, node, directory.socket(), "");
   CHECK_FALSE(server.start());
   CHECK(std::filesystem::file_size(directory.socket()) == 8);
 }
@@ -59,7 +59,7 @@ TEST_CASE("A server that has just started can stop") {
   node.drains = true;
   for (int i = 0; i < 20; ++i) {
     const Directory directory;
-    Server server(node, directory.socket(), "");
+    Server server(node, node, directory.socket(), "");
     REQUIRE(server.start());
     server.stop();
   }

@@ -143,12 +143,22 @@ class Changes {
         if (below(3) != 0) continue;
         if (auto some = slots(); !some.empty()) plan.by_version[version] = some;
       }
+      if (below(3) == 0) drain(plan);
       out.push_back(std::move(plan));
     }
     return out;
   }
 
  private:
+  // One that had callers, or one that never had.
+  void drain(ServicePlan& plan) {
+    const Backend backend{v4(2, static_cast<std::uint8_t>(below(12))), 8080};
+    std::erase(plan.slots, backend);
+    for (auto& [version, slots] : plan.by_version) std::erase(slots, backend);
+    std::erase_if(plan.by_version, [](const auto& item) { return item.second.empty(); });
+    plan.avoided[backend] = {{AvoidedBy::kDrain, "by the operator"}};
+  }
+
   Slots slots() {
     Slots slots;
     const bool repeated = below(3) == 0;
@@ -285,6 +295,52 @@ TEST_CASE("what an agent before left in the maps is taken over, not written agai
   CHECK(maps.size(Map::kBackends) == 2);
   CHECK(maps.size(Map::kSlots) == 2);
   CHECK(book.usage().backends == 2);
+}
+
+TEST_CASE("a drained backend keeps its number and its count, through an agent's death too, and gets no slot") {
+  ServicePlan plan;
+  plan.service = name_of(0);
+  plan.frontends.emplace_back(v4(1, 1), 80);
+  const Backend stays{v4(2, 1), 80}, goes{v4(2, 2), 80};
+  plan.slots = {stays, goes};
+  ServiceBook book;
+  Maps maps;
+  const auto apply = [&](ServiceBook& to) {
+    for (const auto& operation : to.update({{plan.service, {plan}}})) {
+      maps.apply(operation);
+      maps.check_whole();
+    }
+  };
+  apply(book);
+  const PortKey key{plan.service, "", model::Protocol::kTcp, true};
+  const auto number = book.entries().at(key).image.backends.at(goes);
+  plan.slots = {stays};
+  plan.avoided[goes] = {{AvoidedBy::kDrain, "by the operator"}};
+  apply(book);
+  CHECK(maps.find<cf_backend>(Map::kBackends, number)->flags == CF_SVC_BACKEND_DRAINED);
+  CHECK(maps.size(Map::kSlots) == 1);
+
+  std::map<Map, MapContents> contents;
+  for (const auto& [map, entries] : maps.maps) contents[map].assign(entries.begin(), entries.end());
+  auto found = adopt(contents);
+  CHECK(found.strays.empty());
+  ServiceBook next(std::move(found.adopted));
+  CHECK(next.update({{plan.service, {plan}}}).empty());
+  CHECK(next.entries().at(key).image.backends.at(goes) == number);
+
+  SECTION("undrained, it is chosen again") {
+    plan.slots = {stays, goes};
+    plan.avoided.clear();
+    apply(next);
+    CHECK(maps.find<cf_backend>(Map::kBackends, number)->flags == 0);
+    CHECK(maps.size(Map::kSlots) == 2);
+  }
+  SECTION("gone, nothing of it is left") {
+    plan.avoided.clear();
+    apply(next);
+    CHECK(maps.size(Map::kBackends) == 1);
+    CHECK(maps.size(Map::kBackendLoads) == 1);
+  }
 }
 
 TEST_CASE("a change that a table has no room for is refused, said, and done when there is room") {

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// A caller as a person names it, found on this machine.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/compile/lookup.h"
+#include "agent/state/snapshot.h"
+
+namespace cortexflow {
+
+struct FoundCaller {
+  std::string name;                       // "pod shop/web", "process 4711", "cgroup /shop"
+  std::shared_ptr<const model::Pod> pod;  // null: it isn't one
+  std::string cgroup;                     // directory; empty: not known
+  std::string netns;                      // path; empty: not known
+  std::vector<std::string> notes;         // how that was found, and what was not
+};
+
+// NAMESPACE/NAME of a pod, a pod's ADDRESS, pid:NUMBER, or cgroup:PATH (a directory, or a path below `cgroup_root`).
+[[nodiscard]] Result<FoundCaller> find_caller(const std::string& text, const state::Snapshot& snapshot,
+                                              const std::string& cgroup_root);
+
+// As the kernel's programs know it.
+[[nodiscard]] compile::Caller known_caller(const FoundCaller& caller, const compile::Find& find);
+
+// Programs at `cgroup_root` run for what is in `cgroup`.
+[[nodiscard]] bool is_below(const std::string& cgroup, const std::string& cgroup_root);
+
+}  // namespace cortexflow

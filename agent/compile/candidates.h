@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// A service's backends before anything is left out, each with what its share follows from.  Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "agent/compile/service_plan.h"
+
+namespace cortexflow::compile {
+
+struct Candidate {
+  Backend backend;
+  const model::Endpoint* endpoint = nullptr;
+  const model::Pod* pod = nullptr;
+  std::optional<std::uint32_t> set_weight;  // by the operator
+};
+
+// Endpoints of that port and family, each backend once, in the order of their addresses.
+[[nodiscard]] std::vector<Candidate> candidates_of(const ServiceInput& input, const model::ServicePort& port, bool v4);
+
+// Its share among those of its subset, or of the service where there are no weighted subsets.
+[[nodiscard]] std::uint64_t own_weight(const Candidate& candidate, const model::TrafficPolicy* policy);
+
+// Of the policy's subsets, the first whose labels the candidate's pod has.
+[[nodiscard]] std::optional<std::size_t> subset_of(const Candidate& candidate, const model::TrafficPolicy& policy);
+
+// The subsets' weights count.
+[[nodiscard]] bool splits(const model::TrafficPolicy* policy);
+
+// The policy with the weights that the operator gave its subsets.
+[[nodiscard]] model::TrafficPolicy with_weights(model::TrafficPolicy policy, const model::ServiceOverride& set);
+
+}  // namespace cortexflow::compile

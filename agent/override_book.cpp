@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/override_book.h"
+
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+
+#include "agent/base/replace_file.h"
+#include "agent/source/override/override_file.h"
+
+namespace cortexflow {
+
+OverrideBook OverrideBook::open(std::string path) {
+  OverrideBook book(std::move(path));
+  auto read = source::read_overrides(book.path_);
+  if (read) {
+    book.overrides_ = std::move(*read);
+    return book;
+  }
+  const auto aside = book.path_ + ".broken";
+  spdlog::error("operator's weights and drains are not used: {}; the file is put aside as {}", read.error().to_string(),
+                aside);
+  std::rename(book.path_.c_str(), aside.c_str());
+  return book;
+}
+
+const model::ServiceOverride* OverrideBook::find(const model::ObjectName& service) const {
+  const auto found = overrides_.find(service);
+  return found == overrides_.end() ? nullptr : &found->second;
+}
+
+std::vector<model::ObjectName> OverrideBook::names() const {
+  std::vector<model::ObjectName> out;
+  for (const auto& [name, set] : overrides_) out.push_back(name);
+  return out;
+}
+
+Result<void> OverrideBook::set(const model::ObjectName& service, model::ServiceOverride now) {
+  auto next = overrides_;
+  if (now.empty()) {
+    next.erase(service);
+  } else {
+    next[service] = std::move(now);
+  }
+  if (next == overrides_) return {};
+  if (auto written = replace_file(path_, source::overrides_text(next)); !written) return written;
+  overrides_ = std::move(next);
+  return {};
+}
+
+}  // namespace cortexflow

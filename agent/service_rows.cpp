@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/service_rows.h"
+
+#include <cstring>
+#include <map>
+
+#include "agent/compile/backend_facts.h"
+
+namespace cortexflow {
+namespace {
+
+template <typename Load>
+Load load_of(const kernel::ServiceTables& tables, const char* map, std::uint32_t number) {
+  Load load{};
+  const std::string key(reinterpret_cast<const char*>(&number), sizeof number);
+  if (const auto value = tables.find(map, key); value && value->size() == sizeof load) {
+    std::memcpy(&load, value->data(), sizeof load);
+  }
+  return load;
+}
+
+void add_backends(control::ServiceRow& row, const compile::PortKey& key, const compile::Entry& entry,
+                  const compile::ServiceInput& input, const kernel::ServiceTables& tables,
+                  const ServiceHealth& health) {
+  const auto& slots = entry.image.table.slots;
+  std::map<std::uint32_t, std::size_t> in_slots;
+  for (const auto number : slots) ++in_slots[number];
+  std::map<std::string, double> subset_shares;
+  for (auto& fact : compile::backend_facts(input, entry.plan)) {
+    control::BackendRow backend;
+    backend.address = address_text(fact.backend.address, fact.backend.port);
+    const auto number = entry.image.backends.find(fact.backend);
+    if (number != entry.image.backends.end()) {
+      backend.number = number->second;
+      const auto load = load_of<cf_backend_load>(tables, "svc_load_be", number->second);
+      backend.active = load.active;
+      backend.chosen = load.chosen;
+      if (!slots.empty()) {
+        backend.share = static_cast<double>(in_slots[number->second]) / static_cast<double>(slots.size());
+      }
+    }
+    subset_shares[fact.subset] += backend.share;
+    backend.pod = std::move(fact.pod);
+    backend.subset = std::move(fact.subset);
+    backend.weight = fact.weight;
+    backend.weight_set = fact.weight_set;
+    backend.state = std::move(fact.state);
+    backend.reason = std::move(fact.reason);
+    health.show({key.service, {fact.backend.address, fact.backend.port, key.protocol}}, backend);
+    row.backends.push_back(std::move(backend));
+  }
+  for (auto& subset : compile::subset_facts(input)) {
+    const auto share = subset_shares[subset.name];
+    row.subsets.push_back({std::move(subset.name), subset.weight, subset.manifest_weight, subset.weight_set, share});
+  }
+}
+
+}  // namespace
+
+std::string address_text(const model::IpAddress& address, std::uint16_t port) {
+  return address.is_v4() ? fmt::format("{}:{}", address.to_string(), port)
+                         : fmt::format("[{}]:{}", address.to_string(), port);
+}
+
+const char* algorithm_name(std::uint8_t algorithm) {
+  switch (static_cast<cf_svc_algorithm>(algorithm)) {
+    case CF_SVC_ROUND_ROBIN:
+      return "RoundRobin";
+    case CF_SVC_RANDOM:
+      return "Random";
+    case CF_SVC_LEAST_CONNECTIONS:
+      return "LeastConnections";
+    case CF_SVC_HASH:
+      return "ConsistentHash";
+  }
+  return "";
+}
+
+control::ServiceRow service_row(const compile::PortKey& key, const compile::Entry& entry,
+                                const compile::ServiceInput& input, const kernel::ServiceTables& tables,
+                                const ServiceHealth& health) {
+  control::ServiceRow row;
+  row.ns = key.service.ns;
+  row.name = key.service.name;
+  row.port_name = key.port_name;
+  row.protocol = key.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
+  for (const auto& [address, port] : entry.plan.frontends) row.addresses.push_back(address_text(address, port));
+  row.number = entry.number;
+  row.algorithm = algorithm_name(entry.plan.algorithm);
+  row.affinity_s = entry.plan.affinity_s;
+  row.max_connections = entry.plan.max_connections;
+  const auto load = load_of<cf_service_load>(tables, "svc_load", entry.number);
+  row.active = load.active;
+  row.refused = load.refused;
+  if (input.service) add_backends(row, key, entry, input, tables, health);
+  for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
+  if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);
+  for (const auto& frontend : entry.contested) {
+    row.problems.push_back(fmt::format("{} is another service's", address_text(frontend.address, frontend.port)));
+  }
+  if (entry.plan.panic) {
+    row.problems.push_back(
+        fmt::format("panic: {} of {} ready backends are healthy, below the policy's panicThreshold: all are used",
+                    entry.plan.left, entry.plan.ready));
+  }
+  if (entry.image.table.slots.empty()) row.problems.emplace_back("no backend is ready: connecting is refused");
+  return row;
+}
+
+}  // namespace cortexflow

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// A service as the control API shows it: what the manifests and the operator want, and the kernel's live figures.
+#pragma once
+
+#include "agent/compile/service_book.h"
+#include "agent/control/service_view.h"
+#include "agent/kernel/service_tables.h"
+#include "agent/service_health.h"
+
+namespace cortexflow {
+
+[[nodiscard]] std::string address_text(const model::IpAddress& address, std::uint16_t port);
+[[nodiscard]] const char* algorithm_name(std::uint8_t algorithm);  // enum cf_svc_algorithm
+
+[[nodiscard]] control::ServiceRow service_row(const compile::PortKey& key, const compile::Entry& entry,
+                                              const compile::ServiceInput& input, const kernel::ServiceTables& tables,
+                                              const ServiceHealth& health);
+
+}  // namespace cortexflow
