@@ -69,4 +69,11 @@ std::uint64_t fnv1a(std::string_view text) {
   return hash;
 }
 
+std::uint64_t caller_hash(std::string_view name) {
+  std::uint64_t hash = fnv1a(name);
+  hash = (hash ^ hash >> 33U) * 0xff51afd7ed558ccdU;
+  hash = (hash ^ hash >> 33U) * 0xc4ceb9fe1a85ec53U;
+  return hash ^ hash >> 33U;
+}
+
 }  // namespace cortexflow::compile

@@ -22,4 +22,8 @@ namespace cortexflow::compile {
 // FNV-1a, 64 bits (Fowler, Noll, Vo): the number by which the kernel knows a version.
 [[nodiscard]] std::uint64_t fnv1a(std::string_view text);
 
+// A caller's number for consistent hashing, of its name: FNV-1a, mixed as MurmurHash3 does at its end.  FNV-1a alone
+// leaves names that count upwards at fixed distances from each other, and their shares of a table uneven.
+[[nodiscard]] std::uint64_t caller_hash(std::string_view name);
+
 }  // namespace cortexflow::compile

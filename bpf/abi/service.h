@@ -150,8 +150,8 @@ enum cf_svc_caller_kind {
 	CF_SVC_CALLER_ADDRESS = 3, /* id: cf_svc_address_id() of the pod's address; of callers known by their packets */
 };
 
-/* A number for an address: FNV-1a over its four words, with the high half mixed in.  Greater than any cookie or cgroup
- * id there is. */
+/* A number for an address: FNV-1a over its four words, mixed as MurmurHash3 does at its end.  Greater than any cookie
+ * or cgroup id there is. */
 static inline __u64 cf_svc_address_id(const __u8 *address)
 {
 	__u64 hash = 0xcbf29ce484222325ULL;
@@ -161,9 +161,10 @@ static inline __u64 cf_svc_address_id(const __u8 *address)
 
 		hash ^= (__u64)at[0] << 24 | (__u64)at[1] << 16 | (__u64)at[2] << 8 | (__u64)at[3];
 		hash *= 0x100000001b3ULL;
-		hash ^= hash >> 32;
 	}
-	return hash | 1ULL << 63;
+	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdULL;
+	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ULL;
+	return (hash ^ hash >> 33) | 1ULL << 63;
 }
 
 struct cf_svc_caller_key {

@@ -2,23 +2,11 @@
 """Memory of the agent and of its maps: idle, and after lookups of more and more distinct names."""
 
 from figures import table
-from place import Place, bpftool, resident_kib
+from place import Place, map_kib, resident_kib
 
 RATE = 50000
 SCRAPES = 8  # at each step: a scrape is part of an agent's life, and each of its HTTP threads keeps memory for it
 RSS_GROWTH_MAX = 1.10  # from half way on: what is bounded has been filled by then
-
-
-def map_kib(agent):
-    """Kernel memory of the maps that the agent's programs use, and of its ring."""
-    used = set()
-    ours = {program["id"] for program in agent.get("/v1/bpf")["programs"]}
-    for program in bpftool("prog", "show"):
-        if program["id"] in ours:
-            used |= set(program.get("map_ids", []))
-    maps = {m["name"]: m["bytes_memlock"] / 1024 for m in bpftool("map", "show") if m["id"] in used}
-    assert "dns_pending" in maps, f"the agent's maps are not listed: {sorted(maps)}"
-    return maps
 
 
 def steps_of(place, names_limit, total, steps):

@@ -116,3 +116,15 @@ def resident_kib(pid):
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
         values = dict(line.split(":", 1) for line in file if line.startswith(("VmRSS", "RssAnon")))
     return {key: int(value.split()[0]) for key, value in values.items()}
+
+
+def map_kib(agent):
+    """Kernel memory of the maps that the agent's programs use, and of its ring."""
+    used = set()
+    ours = {program["id"] for program in agent.get("/v1/bpf")["programs"]}
+    for program in bpftool("prog", "show"):
+        if program["id"] in ours:
+            used |= set(program.get("map_ids", []))
+    maps = {m["name"]: m["bytes_memlock"] / 1024 for m in bpftool("map", "show") if m["id"] in used}
+    assert "dns_pending" in maps, f"the agent's maps are not listed: {sorted(maps)}"
+    return maps

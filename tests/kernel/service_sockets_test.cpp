@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "agent/compile/service_book.h"
 #include "agent/compile/shares.h"
@@ -304,15 +305,31 @@ TEST_CASE("a caller of a version that the service knows goes to the backends of 
   CHECK(backends[2].accepted() == 0);
 }
 
-TEST_CASE("random reaches every backend") {
+TEST_CASE("random gives every backend its share, as far as chance does") {
   Mesh mesh;
   std::array<Backend, 4> backends;
   mesh.set(plan_of(backends, CF_SVC_RANDOM));
-  call(400);
+  call(2000);
   double chi_squared = 0;
   for (auto& backend : backends) {
     const double n = backend.accepted();
-    chi_squared += (n - 100) * (n - 100) / 100;
+    chi_squared += (n - 500) * (n - 500) / 500;
   }
-  CHECK(chi_squared < 27.9);  // 3 degrees of freedom, one in 250,000
+  CHECK(chi_squared < 45.1);  // 3 degrees of freedom, one in 1,000,000,000
+}
+
+TEST_CASE("round robin is never more than one connection off, in any window") {
+  Mesh mesh;
+  std::array<Backend, 5> backends;
+  mesh.set(plan_of(backends));
+  std::vector<std::size_t> reached;
+  for (int i = 0; i < 100; ++i) {
+    call(1);
+    for (std::size_t at = 0; at < backends.size(); ++at) {
+      if (backends[at].accepted() > 0) reached.push_back(at);
+    }
+  }
+  REQUIRE(reached.size() == 100);
+  CHECK(std::set<std::size_t>(reached.begin(), reached.begin() + 5).size() == 5);
+  for (std::size_t i = 5; i < reached.size(); ++i) CHECK(reached[i] == reached[i - 5]);
 }

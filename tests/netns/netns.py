@@ -70,9 +70,9 @@ class Namespace:
     def popen(self, *argv, **options):
         return subprocess.Popen(self.argv(*argv), **options)
 
-    def run(self, *argv, timeout=20):
+    def run(self, *argv, timeout=20, **options):
         """Runs a command in the namespace; it must succeed.  Answers its standard output."""
-        return sh(*self.argv(*argv), timeout=timeout)
+        return sh(*self.argv(*argv), timeout=timeout, **options)
 
     def close(self):
         os.close(self._fd)

@@ -73,3 +73,25 @@ TEST_CASE("when one of 100 backends leaves a Maglev table, few of the others' sl
   // The paper (5.3) has about 2 % with 1,000 backends on this size; a plain modulus moves 99 %.
   CHECK(moved < 65537 * 3 / 100);
 }
+
+TEST_CASE("callers whose names count upwards are spread over a Maglev table as by chance") {
+  struct Row {
+    std::string network, prefix;
+    int callers;
+  };
+  for (const auto& row : {Row{"10.62.0.", "bench/caller-", 1000}, Row{"10.0.0.", "shop/cart-7d9f-", 5000}}) {
+    std::vector<std::string> names;
+    for (int i = 100; i < 200; ++i) names.push_back(row.network + std::to_string(i) + "#8080");
+    const auto table = maglev_table(names, std::vector<std::uint64_t>(100, 1), 16381);
+    std::map<std::uint32_t, double> callers;
+    for (int i = 0; i < row.callers; ++i)
+      callers[table[caller_hash(row.prefix + std::to_string(i)) % table.size()]] += 1;
+    const double expected = row.callers / 100.0;
+    double chi_squared = 0;
+    for (std::uint32_t backend = 0; backend < 100; ++backend) {
+      chi_squared += (callers[backend] - expected) * (callers[backend] - expected) / expected;
+    }
+    CAPTURE(row.network, row.prefix);
+    CHECK(chi_squared < 149);  // 99 degrees of freedom: one in 1,000; the names, and so the outcome, are fixed
+  }
+}
