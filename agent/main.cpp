@@ -180,13 +180,15 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
   Node node(settings, registry, [log_ring](std::size_t max) { return log_ring->last_formatted(max); });
   if (auto ok = node.open(); !ok) return complain(ok.error(), kExitFailure);
   const sink::AgentMetrics agent_metrics([&node] { return node.figures(); }, CORTEXFLOW_VERSION, CORTEXFLOW_REVISION);
+  const sink::ServiceMetrics service_metrics(
+      registry, [&node] { return node.service_figures(); }, connect_latency_bounds());
 
   const auto colon = settings.metrics_listen.rfind(':');
   std::string address = settings.metrics_listen.substr(0, colon);
   if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
   sink::MetricsServer metrics(address,
                               static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
-                              {&registry, &agent_metrics}, [&node] { return !node.draining(); });
+                              {&registry, &agent_metrics, &service_metrics}, [&node] { return !node.draining(); });
   if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
   control::Server control(node, node, settings.control_socket, "cortexflow");
   if (auto ok = control.start(); !ok) return complain(ok.error(), kExitFailure);

@@ -100,6 +100,13 @@ void add_health(const sink::HealthFigures& health, std::vector<control::Function
   functions.push_back({"health checks", "sockets", health.refused > 0 || health.late > 0, detail});
 }
 
+// For epoll_wait(2), until then; rounded up, so that it is due by then.
+int wait_ms(const std::optional<Services::Clock::time_point>& due) {
+  if (!due) return -1;
+  const auto now = Services::Clock::now();
+  return *due <= now ? 0 : static_cast<int>(std::chrono::ceil<milliseconds>(*due - now).count());
+}
+
 }  // namespace
 
 Node::Node(const source::Settings& settings, prometheus::Registry& registry, LogLines log_lines)
@@ -154,7 +161,8 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
   }
   for (int ticks = 0;;) {
     std::array<epoll_event, 8> ready{};
-    const int n = epoll_wait(epoll.get(), ready.data(), static_cast<int>(ready.size()), -1);
+    const auto due = services_ ? services_->due() : std::nullopt;
+    const int n = epoll_wait(epoll.get(), ready.data(), static_cast<int>(ready.size()), wait_ms(due));
     if (n < 0 && errno != EINTR) return fail_errno("the event loop failed", errno);
     for (int i = 0; i < n; ++i) {
       const int fd = ready[static_cast<std::size_t>(i)].data.fd;
@@ -171,12 +179,15 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
       }
     }
     consume();
-    if (services_) {  // its fds wake us; what is due without one comes with the tick
+    if (services_) {
       for (const auto& error : services_->poll()) spdlog::error("services: {}", error.to_string());
     }
     if (ticks >= kConsumesPerSweep) {
       ticks = 0;
       sweep();
+      if (services_) {
+        for (const auto& error : services_->judge_backends()) spdlog::error("services: {}", error.to_string());
+      }
       if (auto attached = tracer_->check_attached(); !attached) return attached;
     }
   }
@@ -272,6 +283,7 @@ sink::AgentFigures Node::figures() const {
                     {"refused_empty", counters[CF_SVC_C_REFUSED_EMPTY]},
                     {"refused_breaker", counters[CF_SVC_C_REFUSED_BREAKER]},
                     {"reversed", counters[CF_SVC_C_REVERSED]},
+                    {"refused_pending", counters[CF_SVC_C_REFUSED_PENDING]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
     out.health = health_figures(*services_);
     out.overrides = services_->overrides();
@@ -304,8 +316,13 @@ control::Status Node::status() const {
   out.started = started_;
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
-  if (services_) out.functions.push_back({"services", "cgroup sock_addr", false, ""});
-  if (services_ && services_->redirect()) out.functions.push_back(redirect_status(*services_->redirect()));
+  if (services_) {
+    out.functions.push_back({"services", "cgroup sock_addr", false, ""});
+    const auto& unwatched = services_->tables().unwatched();
+    out.functions.push_back(
+        {"service connections", unwatched.empty() ? "sock_ops" : "", !unwatched.empty(), unwatched});
+    if (services_->redirect()) out.functions.push_back(redirect_status(*services_->redirect()));
+  }
   if (now.health) add_health(*now.health, out.functions);
   out.functions.push_back(
       {"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});
@@ -349,6 +366,10 @@ std::vector<control::WorkloadRow> Node::workloads() const {
 
 std::vector<control::ServiceRow> Node::services() const {
   return services_ ? services_->rows() : std::vector<control::ServiceRow>{};
+}
+
+std::vector<sink::ServiceFigures> Node::service_figures() const {
+  return services_ ? services_->figures() : std::vector<sink::ServiceFigures>{};
 }
 
 std::vector<std::string> Node::service_refusals() const {

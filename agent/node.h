@@ -37,6 +37,7 @@ class Node : public control::NodeView, public control::ServiceOperator {
   [[nodiscard]] Result<void> apply(const source::Settings& settings);
 
   [[nodiscard]] sink::AgentFigures figures() const;
+  [[nodiscard]] std::vector<sink::ServiceFigures> service_figures() const;
 
   [[nodiscard]] control::Status status() const override;
   [[nodiscard]] std::vector<control::BpfProgram> bpf_programs() const override;

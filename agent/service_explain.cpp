@@ -137,6 +137,11 @@ class PathWriter {
       say(out, "breaker", fmt::format("{} of {} connections are live", found.load.active, service.max_connections),
           "svc_load");
     }
+    if (service.max_pending != 0) {
+      say(out, "breaker",
+          fmt::format("{} of {} connections are not established yet", found.load.pending, service.max_pending),
+          "svc_load");
+    }
     if (service.affinity_s != 0) {
       say(out, "affinity",
           found.kept != 0

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "agent/compile/backend_facts.h"
+#include "agent/compile/connection_results.h"
 
 namespace cortexflow {
 namespace {
@@ -17,6 +18,21 @@ Load load_of(const kernel::ServiceTables& tables, const char* map, std::uint32_t
     std::memcpy(&load, value->data(), sizeof load);
   }
   return load;
+}
+
+double seconds(double us) { return us / 1e6; }
+
+control::ConnectionRow connections_of(const cf_backend_load& load) {
+  control::ConnectionRow row;
+  for (std::size_t i = 0; i < compile::kResultNames.size(); ++i)
+    row.results[compile::kResultNames[i]] = load.results[i];
+  row.failed = compile::failed_connects(load);
+  if (const auto established = load.results[CF_SVC_R_ESTABLISHED]; established != 0) {
+    row.connect_mean_s = seconds(static_cast<double>(load.connect_us) / static_cast<double>(established));
+  }
+  row.connect_recent_s = seconds(static_cast<double>(load.cost >> 32U));
+  row.round_trip_s = seconds(load.round_trip_us);
+  return row;
 }
 
 void add_backends(control::ServiceRow& row, const compile::PortKey& key, const compile::Entry& entry,
@@ -35,6 +51,7 @@ void add_backends(control::ServiceRow& row, const compile::PortKey& key, const c
       const auto load = load_of<cf_backend_load>(tables, "svc_load_be", number->second);
       backend.active = load.active;
       backend.chosen = load.chosen;
+      backend.connections = connections_of(load);
       if (!slots.empty()) {
         backend.share = static_cast<double>(in_slots[number->second]) / static_cast<double>(slots.size());
       }
@@ -72,6 +89,8 @@ const char* algorithm_name(std::uint8_t algorithm) {
       return "LeastConnections";
     case CF_SVC_HASH:
       return "ConsistentHash";
+    case CF_SVC_LEAST_LATENCY:
+      return "LeastLatency";
   }
   return "";
 }
@@ -88,10 +107,12 @@ control::ServiceRow service_row(const compile::PortKey& key, const compile::Entr
   row.number = entry.number;
   row.algorithm = algorithm_name(entry.plan.algorithm);
   row.affinity_s = entry.plan.affinity_s;
-  row.max_connections = entry.plan.max_connections;
+  row.max_connections = entry.plan.circuit_breaker.max_connections;
+  row.max_pending = entry.plan.circuit_breaker.max_pending;
   const auto load = load_of<cf_service_load>(tables, "svc_load", entry.number);
   row.active = load.active;
-  row.refused = load.refused;
+  row.pending = load.pending;
+  row.refused = load.refused + load.refused_pending;
   if (input.service) add_backends(row, key, entry, input, tables, health);
   for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
   if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);

@@ -4,6 +4,7 @@
 #include <ifaddrs.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstring>
@@ -146,7 +147,34 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
     drop_gone_override(name, snapshot, errors);
     avoid_drained(name);
   }
+  for (const auto& name : update.touched.services) {
+    const auto service = snapshot.services.find(name);
+    const auto input = service ? input_of(*service, snapshot) : compile::ServiceInput{};
+    ejections_.set_policy(name, input.policy ? input.policy->outlier_detection : std::nullopt);
+    avoid(name, compile::AvoidedBy::kEjection, ejections_.ejected(name));
+  }
   plan(update.touched.services, errors);
+}
+
+std::vector<Error> Services::judge_backends() {
+  std::vector<Error> errors;
+  const std::lock_guard lock(mutex_);
+  const auto changed = ejections_.look(std::chrono::steady_clock::now(), book_, *tables_);
+  for (const auto& name : changed) {
+    const auto ejected = ejections_.ejected(name);
+    const auto known = avoided_.find(name);
+    for (const auto& [backend, reason] : ejected) {
+      if (known != avoided_.end()) {
+        const auto had = known->second.find(backend);
+        if (had != known->second.end() && had->second.contains(compile::AvoidedBy::kEjection)) continue;
+      }
+      spdlog::info("service {}/{}: {} is ejected: {}", name.ns, name.name, address_text(backend.address, backend.port),
+                   reason);
+    }
+    avoid(name, compile::AvoidedBy::kEjection, ejected);
+  }
+  if (!changed.empty()) plan(changed, errors);
+  return errors;
 }
 
 void Services::plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
@@ -167,11 +195,47 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     health_.set(name, check, check ? compile::ready_backends(input, node_) : std::vector<compile::BackendPort>{});
     avoid(name, compile::AvoidedBy::kCheck, health_.unhealthy(name));
     if (const auto avoided = avoided_.find(name); avoided != avoided_.end()) input.avoided = &avoided->second;
+    input.probation = ejections_.probation(name);
     auto result = compile::plan_service(input, node_);
     planned = std::move(result.plans);
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
   }
-  write(book_.update(plans), errors);
+  const auto before = backends_of(plans);
+  const auto operations = book_.update(plans);
+  const auto after = backends_of(plans);
+  for (const auto& [number, service] : before) {
+    if (!after.contains(number)) totals_.retire(service, number, *tables_);
+  }
+  for (const auto& [name, wanted] : plans) {
+    if (wanted.empty()) totals_.forget(name);
+  }
+  write(operations, errors);
+}
+
+std::map<std::uint32_t, model::ObjectName> Services::backends_of(
+    const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const {
+  std::map<std::uint32_t, model::ObjectName> out;
+  const auto& entries = book_.entries();
+  for (const auto& [name, plans] : services) {
+    for (auto it = entries.lower_bound(compile::PortKey{name, "", model::Protocol{}, false});
+         it != entries.end() && it->first.service == name; ++it) {
+      for (const auto& [backend, number] : it->second.image.backends) out[number] = name;
+    }
+  }
+  return out;
+}
+
+std::vector<sink::ServiceFigures> Services::figures() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<sink::ServiceFigures> out;
+  for (auto& [name, service] : totals_.read(book_, *tables_)) {
+    const auto ejection = ejections_.figures(name);
+    service.ejections = ejection.ejections;
+    service.spared = ejection.spared;
+    service.ejected = ejections_.ejected(name).size();
+    out.push_back(std::move(service));
+  }
+  return out;
 }
 
 bool Services::avoid(const model::ObjectName& service, compile::AvoidedBy by,

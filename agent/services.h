@@ -17,8 +17,10 @@
 
 #include "agent/base/result.h"
 #include "agent/compile/service_book.h"
+#include "agent/connection_totals.h"
 #include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
+#include "agent/ejections.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/override_book.h"
@@ -43,6 +45,8 @@ class Services : public control::ServiceOperator {
   [[nodiscard]] std::optional<Clock::time_point> due() const { return manifests_.due(); }
   // Writes what has changed.  Errors are those of the kernel's maps, said once each.
   [[nodiscard]] std::vector<Error> poll();
+  // Judges backends by how real connections to them went (policies with outlierDetection).  Errors as poll().
+  [[nodiscard]] std::vector<Error> judge_backends();
 
   [[nodiscard]] std::vector<control::ServiceRow> rows() const;
   control::Done set_weights(const std::string& service,
@@ -59,6 +63,7 @@ class Services : public control::ServiceOperator {
     std::size_t used, limit;
   };
   [[nodiscard]] std::vector<Use> usage() const;
+  [[nodiscard]] std::vector<sink::ServiceFigures> figures() const;
   struct Backends {
     std::size_t available = 0, unhealthy = 0, ejected = 0, drained = 0;  // of all service ports; avoided ones once each
     std::size_t panics = 0;                                              // service ports that use them all the same
@@ -92,6 +97,9 @@ class Services : public control::ServiceOperator {
   bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
              const std::map<compile::BackendPort, std::string>& reasons);
   void update_caller(const model::ObjectName& pod, const state::Snapshot& snapshot, std::vector<Error>& errors);
+  // The backends that these services have in the tables, by number.
+  [[nodiscard]] std::map<std::uint32_t, model::ObjectName> backends_of(
+      const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
   void write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors);
 
   source::ManifestSource manifests_;
@@ -109,6 +117,8 @@ class Services : public control::ServiceOperator {
   state::DesiredState desired_{{source::kManifestSource}};
   compile::ServiceBook book_;
   std::map<model::ObjectName, compile::AvoidedBackends> avoided_;
+  Ejections ejections_;
+  ConnectionTotals totals_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   std::map<model::ObjectName, std::vector<std::string>> caller_keys_;  // octets in svc_callers, by pod
   std::map<model::ObjectName, std::string> caller_refusals_;

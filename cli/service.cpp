@@ -21,8 +21,10 @@ Result<void> list(const Context& context) {
   if (!document) return tl::make_unexpected(document.error());
   for (auto& service : document->at("services")) {
     const auto& backends = service.at("backends");
-    const auto ready =
-        std::count_if(backends.begin(), backends.end(), [](const auto& b) { return b.at("state") == "ready"; });
+    const auto ready = std::count_if(backends.begin(), backends.end(), [](const auto& b) {
+      const auto& state = b.at("state");
+      return state == "ready" || state == "unchecked" || state == "healthy";
+    });
     service["backend_count"] = fmt::format("{}/{}", ready, backends.size());
     service["problem"] = joined(service.at("problems"));
   }
@@ -44,11 +46,21 @@ Result<void> list(const Context& context) {
   return {};
 }
 
-void describe_one(const ordered_json& service) {
+// "0.412 ms"; nothing where none was measured.
+std::string milliseconds(const ordered_json& seconds) {
+  const auto value = seconds.get<double>();
+  return value > 0 ? fmt::format("{:.3f} ms", value * 1e3) : "";
+}
+
+void describe_one(ordered_json service) {
+  for (auto& backend : service.at("backends")) {
+    backend["connect"] = milliseconds(backend.at("connections").at("connect_mean_seconds"));
+  }
   fmt::print("{} {} {}\n", cell(service, "/name"), cell(service, "/port"), cell(service, "/protocol"));
   fmt::print("  addresses     {}\n  algorithm     {}\n", cell(service, "/addresses"), cell(service, "/algorithm"));
   fmt::print("  affinity      {}\n  limit         {}\n", cell(service, "/affinity_seconds"),
              cell(service, "/max_connections"));
+  fmt::print("  pending limit {}\n", cell(service, "/max_pending_connections"));
   fmt::print("  active        {}\n  refused       {}\n", cell(service, "/active"), cell(service, "/refused"));
   for (const auto& problem : service.at("problems")) {
     fmt::print("  problem       {}\n", printable(problem.get<std::string>()));
@@ -59,6 +71,10 @@ void describe_one(const ordered_json& service) {
                                                     {"SHARE", "/share"},
                                                     {"ACTIVE", "/active"},
                                                     {"CHOSEN", "/chosen"},
+                                                    {"ESTABLISHED", "/connections/results/established"},
+                                                    {"FAILED", "/connections/failed"},
+                                                    {"RESET", "/connections/results/reset"},
+                                                    {"CONNECT", "/connect"},
                                                     {"STATE", "/state"},
                                                     {"SINCE", "/since"},
                                                     {"WHY", "/reason"},

@@ -71,7 +71,7 @@ Backend from_abi(const cf_backend& backend) {
 
 // False if a slot that counts leads nowhere.
 bool read_table(Reader& reader, std::uint32_t number, std::uint32_t size, std::uint32_t service, TableImage& table,
-                std::map<Backend, std::uint32_t>& backends) {
+                ServiceImage& image) {
   table.number = number;
   for (std::uint32_t i = 0; i < size; ++i) {
     const auto slot = reader.take<cf_svc_slot>(Map::kSlots, cf_svc_slot_key{number, i});
@@ -79,7 +79,8 @@ bool read_table(Reader& reader, std::uint32_t number, std::uint32_t size, std::u
     const auto backend = reader.take<cf_backend>(Map::kBackends, slot->backend);
     if (!backend || backend->service != service) return false;
     reader.take<cf_backend_load>(Map::kBackendLoads, slot->backend);
-    backends[from_abi(*backend)] = slot->backend;
+    image.backends[from_abi(*backend)] = slot->backend;
+    if (backend->flags & CF_SVC_BACKEND_PROBATION) image.probation.insert(from_abi(*backend));
     table.slots.push_back(slot->backend);
   }
   return true;
@@ -114,14 +115,15 @@ AdoptedMaps adopt(const std::map<Map, MapContents>& contents) {
     ServiceImage image;
     image.algorithm = static_cast<cf_svc_algorithm>(service->algorithm);
     image.affinity_s = service->affinity_s;
-    image.max_connections = service->max_connections;
+    image.circuit_breaker = {service->max_connections, service->max_pending,
+                             (service->flags & CF_SVC_REFUSE_EPERM) != 0};
     image.protocol = addresses.front().protocol;
-    bool whole = read_table(reader, service->table, service->size, number, image.table, image.backends);
+    bool whole = read_table(reader, service->table, service->size, number, image.table, image);
     numbers.table = std::max(numbers.table, service->table + 1);
     for (const auto& key : subsets[number]) {
       const auto subset = reader.take<cf_svc_subset>(Map::kSubsets, key);
       whole = whole && subset &&
-              read_table(reader, subset->table, subset->size, number, image.by_version[key.version], image.backends);
+              read_table(reader, subset->table, subset->size, number, image.by_version[key.version], image);
       if (subset) numbers.table = std::max(numbers.table, subset->table + 1);
     }
     for (const auto backend_number : drained[number]) {

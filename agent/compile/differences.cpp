@@ -56,7 +56,10 @@ std::vector<std::string> differences(const Lookup& found, const Entry* entry, st
   }
   compare.same<int>("algorithm", found.service.algorithm, image.algorithm);
   compare.same<std::uint32_t>("affinity", found.service.affinity_s, image.affinity_s);
-  compare.same<std::uint32_t>("limit of connections", found.service.max_connections, image.max_connections);
+  compare.same<std::uint32_t>("limit of connections", found.service.max_connections,
+                              image.circuit_breaker.max_connections);
+  compare.same<std::uint32_t>("limit of pending connections", found.service.max_pending,
+                              image.circuit_breaker.max_pending);
   const auto wanted = image.by_version.find(version);
   const bool by_version = version != 0 && wanted != image.by_version.end();
   const auto& table = by_version ? wanted->second : image.table;

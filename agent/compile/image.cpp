@@ -63,7 +63,7 @@ ServiceImage place(const ServicePlan& plan, const std::vector<Frontend>& fronten
   std::sort(image.frontends.begin(), image.frontends.end());
   image.algorithm = plan.algorithm;
   image.affinity_s = plan.affinity_s;
-  image.max_connections = plan.max_connections;
+  image.circuit_breaker = plan.circuit_breaker;
   image.protocol = plan.protocol;
   const auto number_of = [&](const Backend& backend) {
     if (image.backends.count(backend)) return;
@@ -78,6 +78,9 @@ ServiceImage place(const ServicePlan& plan, const std::vector<Frontend>& fronten
     if (!reasons.contains(AvoidedBy::kDrain)) continue;
     number_of(backend);
     image.drained.insert(backend);
+  }
+  for (const auto& backend : plan.probation) {
+    if (image.backends.contains(backend)) image.probation.insert(backend);
   }
   image.table = place_table(plan.slots, image.backends, before ? &before->table : nullptr, numbers);
   for (const auto& [version, slots] : plan.by_version) {

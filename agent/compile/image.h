@@ -32,10 +32,11 @@ struct ServiceImage {
   std::vector<Frontend> frontends;  // sorted
   cf_svc_algorithm algorithm = CF_SVC_ROUND_ROBIN;
   std::uint32_t affinity_s = 0;
-  std::uint32_t max_connections = 0;
+  model::CircuitBreaker circuit_breaker{};
   model::Protocol protocol = model::Protocol::kTcp;
   std::map<Backend, std::uint32_t> backends;
-  std::set<Backend> drained;  // of these, in no table: they stay for the connections that they have
+  std::set<Backend> drained;    // of these, in no table: they stay for the connections that they have
+  std::set<Backend> probation;  // likewise of these: one connection at a time
   TableImage table;
   std::map<std::uint64_t, TableImage> by_version;  // key: fnv1a of the version
   bool operator==(const ServiceImage&) const = default;

@@ -92,7 +92,8 @@ Lookup look_up(const Find& find, const cf_svc_address& address, const Caller& ca
     out.verdict = Verdict::kNoBackend;
   } else if (!load || !any) {
     out.verdict = Verdict::kBroken;
-  } else if (service->max_connections != 0 && load->active >= service->max_connections) {
+  } else if ((service->max_connections != 0 && load->active >= service->max_connections) ||
+             (service->max_pending != 0 && load->pending >= service->max_pending)) {
     out.verdict = Verdict::kBreaker;
   }
   return out;

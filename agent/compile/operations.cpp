@@ -18,9 +18,11 @@ cf_service service_value(const ServiceImage& image) {
   value.size = static_cast<std::uint32_t>(image.table.slots.size());
   value.algorithm = static_cast<std::uint8_t>(image.algorithm);
   value.flags = static_cast<std::uint8_t>((image.by_version.empty() ? 0 : CF_SVC_BY_VERSION) |
-                                          (image.table.slots.empty() ? CF_SVC_REFUSE : 0));
+                                          (image.table.slots.empty() ? CF_SVC_REFUSE : 0) |
+                                          (image.circuit_breaker.refuse_with_eperm ? CF_SVC_REFUSE_EPERM : 0));
   value.affinity_s = image.affinity_s;
-  value.max_connections = image.max_connections;
+  value.max_connections = image.circuit_breaker.max_connections;
+  value.max_pending = image.circuit_breaker.max_pending;
   return value;
 }
 
@@ -56,6 +58,11 @@ class Writer {
   std::array<std::vector<Operation>, kPhases> phases_;
 };
 
+std::uint8_t flags_of(const ServiceImage& image, const Backend& backend) {
+  return static_cast<std::uint8_t>((image.drained.contains(backend) ? CF_SVC_BACKEND_DRAINED : 0) |
+                                   (image.probation.contains(backend) ? CF_SVC_BACKEND_PROBATION : 0));
+}
+
 void backends(Writer& writer, const Step& step) {
   if (step.after) {
     for (const auto& [backend, number] : step.after->backends) {
@@ -64,14 +71,14 @@ void backends(Writer& writer, const Step& step) {
         const auto had = step.before->backends.find(backend);
         there = had != step.before->backends.end() && had->second == number;
       }
-      const bool drained = step.after->drained.contains(backend);
-      if (there && step.before->drained.contains(backend) == drained) continue;
+      const auto flags = flags_of(*step.after, backend);
+      if (there && flags_of(*step.before, backend) == flags) continue;
       cf_backend value{};
       std::copy(backend.address.octets.begin(), backend.address.octets.end(), value.address);
       value.port = backend.port;
       value.protocol = static_cast<std::uint8_t>(step.after->protocol);
       value.service = step.service;
-      value.flags = drained ? CF_SVC_BACKEND_DRAINED : 0;
+      value.flags = flags;
       if (!there) writer.put(kBackends, Map::kBackendLoads, number, cf_backend_load{});
       writer.put(kBackends, Map::kBackends, number, value);
     }

@@ -139,8 +139,11 @@ cf_svc_algorithm algorithm_of(const ServiceInput& input, std::vector<std::string
     case Algorithm::kRandom:
       return CF_SVC_RANDOM;
     case Algorithm::kLeastConnections:
-      if (!splits(input.policy) && !(input.set && !input.set->backend_weights.empty())) return CF_SVC_LEAST_CONNECTIONS;
-      refusals.emplace_back("LeastConnections can't keep weights: RoundRobin is used instead");
+    case Algorithm::kLeastLatency:
+      if (!splits(input.policy) && !(input.set && !input.set->backend_weights.empty())) {
+        return input.policy->algorithm == Algorithm::kLeastLatency ? CF_SVC_LEAST_LATENCY : CF_SVC_LEAST_CONNECTIONS;
+      }
+      refusals.emplace_back("LeastConnections and LeastLatency can't keep weights: RoundRobin is used instead");
       return CF_SVC_ROUND_ROBIN;
     case Algorithm::kConsistentHash:
       return CF_SVC_HASH;
@@ -209,9 +212,13 @@ PlannedService plan_service(const ServiceInput& given, const NodeContext& node) 
       plan.protocol = port.protocol;
       plan.algorithm = algorithm_of(input, out.refusals);
       plan.affinity_s = static_cast<std::uint32_t>(service.affinity_timeout.count());
-      plan.max_connections = input.policy ? input.policy->max_connections : 0;
+      if (input.policy) plan.circuit_breaker = input.policy->circuit_breaker;
       const auto ready = usable(in_scope(candidates_of(input, port, v4), service, node), service);
       const auto candidates = near_first(available(ready, input, plan), service, node);
+      for (const auto& candidate : candidates) {
+        const auto& backend = candidate.backend;
+        if (input.probation.contains({backend.address, backend.port, plan.protocol})) plan.probation.insert(backend);
+      }
       plan.slots = slots_of(candidates, shares_of(candidates, input.policy), input.policy, out.refusals);
       if (input.policy && input.policy->match_caller_version) {
         std::map<std::string, std::vector<Candidate>> versions;

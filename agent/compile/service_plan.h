@@ -6,6 +6,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct ServiceInput {
   // Of the endpoints' targetRefs; those that are not known have no labels and weight 1.
   std::map<model::ObjectName, const model::Pod*> pods;
   const AvoidedBackends* avoided = nullptr;     // null: none
+  std::set<BackendPort> probation{};            // get one connection at a time (agent/health/outlier.h)
   const model::ServiceOverride* set = nullptr;  // by the operator, on top of policy and pods; null: nothing
 };
 
@@ -47,12 +49,13 @@ struct ServicePlan {
   std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends;  // sorted; the cluster IP's first
   cf_svc_algorithm algorithm = CF_SVC_ROUND_ROBIN;
   std::uint32_t affinity_s = 0;
-  std::uint32_t max_connections = 0;
+  model::CircuitBreaker circuit_breaker{};
   Slots slots;                              // empty: connecting is refused
   std::map<std::string, Slots> by_version;  // for callers of that version; not empty
   // Ready, but something speaks against them.  They are in the slots all the same where `panic` is set, but the
   // drained.
   std::map<Backend, AvoidedReasons> avoided;
+  std::set<Backend> probation;      // in the slots, but one connection at a time is all they get
   bool panic = false;               // fewer than the policy's panicThreshold would be left...
   std::size_t ready = 0, left = 0;  // ...of so many (compile/avoided.h)
 };

@@ -85,6 +85,10 @@ Simulation simulate(const Lookup& lookup, const Caller& caller, bool same, std::
     case CF_SVC_LEAST_CONNECTIONS:
       least_connections(lookup, lookup.service.affinity_s != 0 && same ? 1 : callers, out);
       break;
+    case CF_SVC_LEAST_LATENCY:
+      by_share(lookup, callers, out);
+      out.assumes = "an expectation: all backends answer equally soon; one that answers later gets fewer";
+      break;
     default:
       by_share(lookup, callers, out);
       out.assumes = "an expectation: each call is drawn by lot";

@@ -25,6 +25,14 @@ ordered_json workload_json(const model::Workload& workload) {
           {"pod_uid", workload.pod_uid}};
 }
 
+ordered_json connections_json(const ConnectionRow& row) {
+  return {{"results", row.results},
+          {"failed", row.failed},
+          {"connect_mean_seconds", row.connect_mean_s},
+          {"connect_recent_seconds", row.connect_recent_s},
+          {"round_trip_seconds", row.round_trip_s}};
+}
+
 }  // namespace
 
 std::string_view outcome_name(model::DnsOutcome outcome) { return kOutcomes.at(static_cast<std::size_t>(outcome)); }
@@ -121,6 +129,7 @@ ordered_json to_json(const ServiceRow& row) {
                         {"share", backend.share},
                         {"active", backend.active},
                         {"chosen", backend.chosen},
+                        {"connections", connections_json(backend.connections)},
                         {"state", backend.state},
                         {"reason", backend.reason},
                         {"since", backend.since ? ordered_json(time_text(*backend.since)) : ordered_json(nullptr)}});
@@ -141,7 +150,9 @@ ordered_json to_json(const ServiceRow& row) {
           {"algorithm", row.algorithm},
           {"affinity_seconds", row.affinity_s},
           {"max_connections", row.max_connections},
+          {"max_pending_connections", row.max_pending},
           {"active", row.active},
+          {"pending", row.pending},
           {"refused", row.refused},
           {"subsets", subsets},
           {"backends", backends},

@@ -4,11 +4,21 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace cortexflow::control {
+
+// How TCP connections went since the backend is there (bpf/abi/service.h, enum cf_svc_result).
+struct ConnectionRow {
+  std::map<std::string, std::uint64_t> results;  // "established", "refused", "timed_out"...
+  std::uint64_t failed = 0;                      // before they were established, but those that the caller gave up
+  double connect_mean_s = 0;                     // from SYN to established; 0: none were
+  double connect_recent_s = 0;                   // weighed by age, as LeastLatency uses it; failures count 1 s and more
+  double round_trip_s = 0;                       // the kernel's smoothed one, of connections that have ended
+};
 
 struct BackendRow {
   std::string address;       // "10.200.2.1:8080"
@@ -19,6 +29,7 @@ struct BackendRow {
   bool weight_set = false;   // by the operator
   double share = 0;          // of the callers, without regard to their version; 0 to 1
   std::uint64_t active = 0;  // live connections of this machine's callers
+  ConnectionRow connections;
   std::uint64_t chosen = 0;  // times chosen since it is there
   // compile/backend_facts.h; where it is ready and a check asks it "healthy", or "unchecked" before the first result.
   std::string state;
@@ -45,7 +56,9 @@ struct ServiceRow {
   std::string algorithm;               // "RoundRobin"...
   std::uint32_t affinity_s = 0;
   std::uint32_t max_connections = 0;
+  std::uint32_t max_pending = 0;
   std::uint64_t active = 0;
+  std::uint64_t pending = 0;  // of these, not established yet; counted where there is a limit
   std::uint64_t refused = 0;  // by the circuit breaker
   std::vector<SubsetRow> subsets;
   std::vector<BackendRow> backends;   // every one that the manifests name

@@ -6,10 +6,12 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 
 #include "agent/kernel/pinned_maps.h"
 #include "service.skel.h"
+#include "tcp.skel.h"
 
 namespace cortexflow::kernel {
 namespace {
@@ -42,6 +44,7 @@ Result<void> ServiceTables::try_load() {
 ServiceTables::~ServiceTables() {
   if (!options_.keep_on_exit) remove_pins();
   links_.clear();
+  tcp_bpf__destroy(watch_);
   service_bpf__destroy(skeleton_);
 }
 
@@ -59,39 +62,75 @@ Result<void> ServiceTables::load() {
   }
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skeleton_->obj) fds_[bpf_map__name(map)] = bpf_map__fd(map);
+  load_watch();
   return {};
+}
+
+void ServiceTables::load_watch() {
+  watch_ = tcp_bpf__open();
+  bpf_map* map = nullptr;
+  bool shared = watch_ != nullptr;
+  if (watch_) {
+    bpf_object__for_each_map(map, watch_->obj) {
+      const auto own = fds_.find(bpf_map__name(map));
+      shared = shared && own != fds_.end() && bpf_map__reuse_fd(map, own->second) == 0;
+    }
+  }
+  if (shared && tcp_bpf__load(watch_) == 0) return;
+  unwatched_ = fmt::format(
+      "the kernel refused the sock_ops program ({}): no latency, no failures, no limit of pending connections",
+      std::strerror(errno));
+  tcp_bpf__destroy(watch_);
+  watch_ = nullptr;
+}
+
+std::vector<bpf_program*> ServiceTables::all_programs() const {
+  std::vector<bpf_program*> out;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) out.push_back(program);
+  if (watch_) {
+    bpf_object__for_each_program(program, watch_->obj) out.push_back(program);
+  }
+  return out;
 }
 
 Result<void> ServiceTables::attach() {
   if (!adopted_) {
     if (auto pinned = pin_maps(maps_of(skeleton_), options_.pin_path); !pinned) return pinned;
   }
-  bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, skeleton_->obj) {
-    const auto path = pin_of(std::string(bpf_program__name(program)) + "_link");
-    Fd pinned(bpf_obj_get(path.c_str()));
-    if (pinned && bpf_link_update(pinned.get(), bpf_program__fd(program), nullptr) == 0) {
-      links_.push_back(std::move(pinned));
-      continue;
-    }
-    std::error_code ignored;
-    std::filesystem::remove(path, ignored);  // its cgroup has gone
-    bpf_link* link = bpf_program__attach_cgroup(program, cgroup_.get());
-    if (!link) return fail_errno(fmt::format("cannot attach {}", bpf_program__name(program)), errno);
-    const int error = bpf_link__pin(link, path.c_str());
-    links_.emplace_back(fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 0));
-    bpf_link__disconnect(link);
-    bpf_link__destroy(link);
-    if (error != 0) return fail_errno(fmt::format("cannot pin {}", path), -error);
+  for (auto* program : all_programs()) {
+    if (auto attached = attach(program); !attached) return attached;
   }
+  const std::uint32_t zero = 0, on = watch_ ? 1 : 0;
+  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.svc_watched), &zero, &on, BPF_ANY) != 0) {
+    return fail_errno("cannot write svc_watched", errno);
+  }
+  return {};
+}
+
+Result<void> ServiceTables::attach(bpf_program* program) {
+  const auto path = pin_of(std::string(bpf_program__name(program)) + "_link");
+  Fd pinned(bpf_obj_get(path.c_str()));
+  if (pinned && bpf_link_update(pinned.get(), bpf_program__fd(program), nullptr) == 0) {
+    links_.push_back(std::move(pinned));
+    return {};
+  }
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);  // its cgroup has gone
+  bpf_link* link = bpf_program__attach_cgroup(program, cgroup_.get());
+  if (!link) return fail_errno(fmt::format("cannot attach {}", bpf_program__name(program)), errno);
+  const int error = bpf_link__pin(link, path.c_str());
+  links_.emplace_back(fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 0));
+  bpf_link__disconnect(link);
+  bpf_link__destroy(link);
+  if (error != 0) return fail_errno(fmt::format("cannot pin {}", path), -error);
   return {};
 }
 
 void ServiceTables::remove_pins() {
   if (!skeleton_) return;
   std::error_code ignored;
-  bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, skeleton_->obj) {
+  for (const auto* program : all_programs()) {
     std::filesystem::remove(pin_of(std::string(bpf_program__name(program)) + "_link"), ignored);
   }
   bpf_map* map = nullptr;
@@ -190,8 +229,7 @@ std::vector<MapInfo> ServiceTables::maps() const {
 
 std::vector<ProgramInfo> ServiceTables::programs() const {
   std::vector<ProgramInfo> out;
-  bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, skeleton_->obj) {
+  for (const auto* program : all_programs()) {
     out.push_back(describe_program(bpf_program__fd(program)));
     out.back().attached_to = options_.cgroup_root;
     out.back().pin = pin_of(std::string(bpf_program__name(program)) + "_link");

@@ -18,7 +18,9 @@
 #include "agent/kernel/introspect.h"
 #include "bpf/abi/service.h"
 
+struct bpf_program;
 struct service_bpf;
+struct tcp_bpf;
 
 namespace cortexflow::kernel {
 
@@ -53,6 +55,8 @@ class ServiceTables {
 
   // Of a map by its name, for programs that share it; -1 if there is none.
   [[nodiscard]] int fd(std::string_view map) const;
+  // Why no connection is followed by bpf/observe/tcp; empty if they are.
+  [[nodiscard]] const std::string& unwatched() const { return unwatched_; }
 
   // True if open() found tables of an agent before.
   [[nodiscard]] bool adopted() const { return adopted_; }
@@ -70,12 +74,17 @@ class ServiceTables {
  private:
   explicit ServiceTables(ServiceTablesOptions options) : options_(std::move(options)) {}
   [[nodiscard]] Result<void> load();
+  void load_watch();
+  [[nodiscard]] Result<void> attach(bpf_program* program);
+  [[nodiscard]] std::vector<bpf_program*> all_programs() const;
   [[nodiscard]] std::string pin_of(std::string_view name) const;
   void remove_pins();
 
   ServiceTablesOptions options_;
   Fd cgroup_;
   service_bpf* skeleton_ = nullptr;
+  tcp_bpf* watch_ = nullptr;  // null: the kernel refused it
+  std::string unwatched_;
   std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
   std::vector<Fd> links_;
   bool adopted_ = false;

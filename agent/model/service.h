@@ -98,7 +98,14 @@ struct Namespace {
   bool operator==(const Namespace&) const = default;
 };
 
-enum class Algorithm : std::uint8_t { kRoundRobin, kRandom, kWeighted, kLeastConnections, kConsistentHash };
+enum class Algorithm : std::uint8_t {
+  kRoundRobin,
+  kRandom,
+  kWeighted,
+  kLeastConnections,
+  kConsistentHash,
+  kLeastLatency
+};
 
 // A part of a service's endpoints, by their pods' labels.
 struct Subset {
@@ -127,6 +134,28 @@ struct HealthCheck {
 
 inline constexpr std::uint32_t kPanicThreshold = 50;
 
+// Refuses connections in the kernel, of this node's callers together.
+struct CircuitBreaker {
+  std::uint32_t max_connections = 0;  // live at once; 0: no limit
+  std::uint32_t max_pending = 0;      // TCP, not established yet; 0: no limit
+  bool refuse_with_eperm = false;     // else ECONNREFUSED, where the kernel can say so
+  bool operator==(const CircuitBreaker&) const = default;
+};
+
+// When real connections of this node's callers say that a backend is ill, and for how long it is left out then.
+// Names and defaults are Envoy's and Istio's (DestinationRule), reduced to what can be seen of connections.
+struct OutlierDetection {
+  std::uint32_t consecutive_failures = 5;          // connects, or connections reset or broken; 0: not looked at
+  std::uint32_t failure_percentage_threshold = 0;  // of an interval's connections; 0: not looked at
+  std::uint32_t failure_percentage_volume = 50;    // fewer connections in an interval say nothing
+  std::chrono::milliseconds interval{10'000};
+  std::chrono::milliseconds base_ejection_time{30'000};  // times the number of ejections in a row...
+  std::chrono::milliseconds max_ejection_time{300'000};  // ...and no more than this
+  // While fewer of a service's backends are ejected, one more may be (as in Envoy); 0: none.
+  std::uint32_t max_ejection_percent = 10;
+  bool operator==(const OutlierDetection&) const = default;
+};
+
 struct TrafficPolicy {
   ObjectName name;
   std::vector<std::string> services;  // spec.targetRefs, of the same namespace
@@ -134,7 +163,8 @@ struct TrafficPolicy {
   std::uint32_t hash_table_size = 16381;  // of kConsistentHash; a prime
   std::vector<Subset> subsets;
   bool match_caller_version = false;  // a caller labelled version=X goes to the subset whose labels say version=X
-  std::uint32_t max_connections = 0;  // circuit breaker; 0: none
+  CircuitBreaker circuit_breaker{};
+  std::optional<OutlierDetection> outlier_detection{};
   std::optional<HealthCheck> health_check{};
   // Percent: were fewer of the ready backends left by health checks and ejection, all are used.  0: never.
   std::uint32_t panic_threshold = kPanicThreshold;

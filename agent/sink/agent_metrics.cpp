@@ -3,58 +3,13 @@
 
 #include <utility>
 
+#include "agent/sink/families.h"
 #include "agent/sink/process_figures.h"
 
 namespace cortexflow::sink {
 namespace {
 
-using prometheus::ClientMetric;
 using prometheus::MetricFamily;
-using prometheus::MetricType;
-
-class Families {
- public:
-  // One series of the family begun latest.
-  Families& add(double value, std::vector<ClientMetric::Label> labels = {}) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    if (families_.back().type == MetricType::Counter) {
-      metric.counter.value = value;
-    } else {
-      metric.gauge.value = value;
-    }
-    families_.back().metric.push_back(std::move(metric));
-    return *this;
-  }
-  Families& add(std::uint64_t value, std::vector<ClientMetric::Label> labels = {}) {
-    return add(static_cast<double>(value), std::move(labels));
-  }
-  Families& add_each(const std::map<std::string, std::uint64_t>& values, const std::string& label) {
-    for (const auto& [text, value] : values) add(value, {{label, text}});
-    return *this;
-  }
-
-  Families& counter(std::string name, std::string help) {
-    return begin(MetricType::Counter, std::move(name), std::move(help));
-  }
-  Families& gauge(std::string name, std::string help) {
-    return begin(MetricType::Gauge, std::move(name), std::move(help));
-  }
-
-  std::vector<MetricFamily> take() { return std::move(families_); }
-
- private:
-  Families& begin(MetricType type, std::string name, std::string help) {
-    MetricFamily family;
-    family.name = std::move(name);
-    family.help = std::move(help);
-    family.type = type;
-    families_.push_back(std::move(family));
-    return *this;
-  }
-
-  std::vector<MetricFamily> families_;
-};
 
 void add_events(Families& to, const AgentFigures& figures) {
   to.counter("cortexflow_events_emitted_total",

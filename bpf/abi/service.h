@@ -42,6 +42,8 @@ enum {
 	CF_SVC_PEERS_MAX = 65536,	/* (UDP socket, service) pairs that keep their backend, and back again; LRU */
 	CF_SVC_LEAST_SCAN = 64,		/* backends that CF_SVC_LEAST_CONNECTIONS compares, from a moving start */
 	CF_SVC_TABLE_SLOTS_MAX = 16384, /* of one table: a service with more is refused */
+	CF_SVC_LATENCY_BUCKETS = 20,	/* of connect latency: bucket i below 32 us << i, the last without a limit */
+	CF_SVC_LATENCY_FIRST_US = 32,
 };
 
 struct cf_svc_address {
@@ -60,12 +62,14 @@ enum cf_svc_algorithm {
 	CF_SVC_ROUND_ROBIN = 1, /* the table's slots in their order; weights are in the table (see compile/) */
 	CF_SVC_RANDOM = 2,
 	CF_SVC_LEAST_CONNECTIONS = 3,
-	CF_SVC_HASH = 4, /* the table is a Maglev table, the slot the caller's hash */
+	CF_SVC_HASH = 4,	  /* the table is a Maglev table, the slot the caller's hash */
+	CF_SVC_LEAST_LATENCY = 5, /* of two random slots, the one that answers sooner (bpf/lib/service_latency.h) */
 };
 
 enum cf_svc_flags {
 	CF_SVC_BY_VERSION = 1, /* look into svc_subsets for callers whose version is known */
 	CF_SVC_REFUSE = 2, /* no backend: connecting fails at once, with ECONNREFUSED where the kernel lets us say so */
+	CF_SVC_REFUSE_EPERM = 4, /* the circuit breaker refuses with EPERM instead */
 };
 
 /* One port of a service.  One update changes table and size together. */
@@ -77,7 +81,7 @@ struct cf_service {
 	__u16 pad;
 	__u32 affinity_s;      /* 0: none */
 	__u32 max_connections; /* circuit breaker: more at once are refused; 0: no limit */
-	__u32 pad2;
+	__u32 max_pending;     /* likewise of TCP connections that are not established yet */
 };
 CF_SVC_STATIC_ASSERT(sizeof(struct cf_service) == 24, "cf_service");
 
@@ -112,6 +116,8 @@ struct cf_svc_slot {
 };
 
 enum cf_backend_flags {
+	CF_SVC_BACKEND_PROBATION =
+		2,		    /* was ejected: gets a connection only while it has none, until one has gone well */
 	CF_SVC_BACKEND_DRAINED = 1, /* in no table: keeps what it has, gets nobody new, clients with affinity neither */
 };
 
@@ -124,25 +130,52 @@ struct cf_backend {
 };
 CF_SVC_STATIC_ASSERT(sizeof(struct cf_backend) == 24, "cf_backend");
 
-/* Kernel-written, one a backend, made and deleted with it. */
-struct cf_backend_load {
-	__u64 active; /* sockets connected, or connecting, through us */
-	__u64 chosen; /* times chosen */
+/* How TCP connections to a backend went (bpf/observe/tcp.bpf.c).  Each ends in one of those before `established`, or in
+ * that and then in one of those after. */
+enum cf_svc_result {
+	CF_SVC_R_REFUSED = 0, /* the backend's host answered with a reset */
+	CF_SVC_R_UNREACHABLE, /* a router or the host said so by ICMP */
+	CF_SVC_R_TIMED_OUT, /* nobody answered, until the kernel or, after at least one retransmission, the caller gave
+			       up */
+	CF_SVC_R_UNSENT,    /* connect() failed before a SYN was sent: no route, no local port left */
+	CF_SVC_R_ABANDONED, /* the caller closed before there was an answer or a retransmission */
+	CF_SVC_R_ESTABLISHED,
+	CF_SVC_R_ENDED,	 /* closed by either side, or ended by this machine */
+	CF_SVC_R_RESET,	 /* by the other side, while the caller still had its socket */
+	CF_SVC_R_BROKEN, /* what was sent was not acknowledged in time */
+	CF_SVC_R_MAX,
 };
 
-/* Kernel-written, one a service, made and deleted with it.  Cursor, active and refused change under the lock. */
+/* Kernel-written, one a backend, made and deleted with it.  What follows `chosen` is of watched TCP connections. */
+struct cf_backend_load {
+	__u64 active;			       /* sockets connected, or connecting, through us */
+	__u64 chosen;			       /* times chosen */
+	__u64 results[CF_SVC_R_MAX];	       /* by enum cf_svc_result */
+	__u64 connect_us;		       /* from the first SYN to established, summed over those that were */
+	__u64 latency[CF_SVC_LATENCY_BUCKETS]; /* the same, how many in each bucket */
+	__u64 cost; /* decaying connect latency: microseconds in the upper half, when in the lower (service_latency.h)
+		     */
+	__u32 round_trip_us; /* the kernel's smoothed round trip at the connections' ends, averaged as RFC 6298 does */
+	__u32 failures_in_row; /* connects that failed, since one was established */
+	__u32 breaks_in_row;   /* connections that were reset or broken, since one ended well */
+	__u32 pad;
+};
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_backend_load) == 280, "cf_backend_load");
+
+/* Kernel-written, one a service, made and deleted with it.  All but `lock` change under the lock. */
 struct cf_service_load {
 	__u64 cursor; /* of round robin: times a backend of the table for all was chosen */
 	__u64 active;
-	__u64 refused; /* by the circuit breaker */
+	__u64 refused;	       /* by max_connections */
+	__u64 refused_pending; /* by max_pending */
+	__u32 pending;	       /* not established yet; counted only where there is a max_pending */
 #ifdef __bpf__
 	struct bpf_spin_lock lock;
 #else
 	__u32 lock;
 #endif
-	__u32 pad;
 };
-CF_SVC_STATIC_ASSERT(sizeof(struct cf_service_load) == 32, "cf_service_load");
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_service_load) == 40, "cf_service_load");
 
 enum cf_svc_caller_kind {
 	CF_SVC_CALLER_CGROUP = 1,  /* id: cgroup v2 id */
@@ -198,15 +231,27 @@ struct cf_svc_peer_key {
 };
 CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_peer_key) == 32, "cf_svc_peer_key");
 
+/* How far a translated TCP socket's connection has come. */
+enum cf_svc_phase {
+	CF_SVC_UNWATCHED = 0, /* no TCP, or nobody watches */
+	CF_SVC_CHOSEN,	      /* has a backend, no SYN sent yet */
+	CF_SVC_CONNECTING,
+	CF_SVC_CONNECTED,
+	CF_SVC_OVER, /* its result is counted */
+};
+
 /* What a translated socket was connected to, and what it was given. */
 struct cf_svc_socket {
 	struct cf_svc_address service_address;
 	struct cf_svc_address backend_address;
 	__u32 service;
 	__u32 backend;
-	__u32 counted; /* in active, until the socket is released */
-	__u32 pad;
+	__u32 counted;	/* in active, until the socket is released */
+	__u16 phase;	/* enum cf_svc_phase */
+	__u16 pending;	/* counted in pending */
+	__u64 since_ns; /* CLOCK_MONOTONIC, when the SYN was sent */
 };
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_socket) == 64, "cf_svc_socket");
 
 /* Per-CPU counters, index into svc_counters. */
 enum cf_svc_counter {
@@ -215,8 +260,9 @@ enum cf_svc_counter {
 	CF_SVC_C_LOST,		 /* and found none in the end: refused */
 	CF_SVC_C_REFUSED_EMPTY,	 /* service without backends */
 	CF_SVC_C_REFUSED_BREAKER,
-	CF_SVC_C_REVERSED,	/* answers and peer names given the service's address */
-	CF_SVC_C_HELPER_FAILED, /* a map was full or a helper failed: translated without that extra */
+	CF_SVC_C_REVERSED,	  /* answers and peer names given the service's address */
+	CF_SVC_C_HELPER_FAILED,	  /* a map was full or a helper failed: translated without that extra */
+	CF_SVC_C_REFUSED_PENDING, /* too many connections not established yet */
 	CF_SVC_C_MAX,
 };
 

@@ -4,6 +4,7 @@
 #define CORTEXFLOW_LIB_REDIRECT_FLOW_H
 
 #include "bpf/lib/redirect_packet.h"
+#include "bpf/lib/service_active.h"
 #include "bpf/lib/service_choice.h"
 
 /* The caller is the address that the packet comes from. */
@@ -86,14 +87,14 @@ static __always_inline bool redirect_goes_on(const struct redirect_packet *p, co
 static __noinline void redirect_release(const struct cf_redirect_flow *caller)
 {
 	struct cf_redirect_live *live = bpf_map_lookup_elem(&redirect_live, caller);
-	__u32 service, backend, counted = 1;
+	__u32 service, backend;
 
 	if (!live)
 		return;
 	service = live->service;
 	backend = live->backend;
 	if (!bpf_map_delete_elem(&redirect_live, caller)) /* else another CPU has */
-		drop_active(service, backend, &counted);
+		svc_ended(service, backend, false);
 }
 
 /* The table's time, and TCP's end, on both ways of a flow. */
@@ -158,35 +159,39 @@ static __noinline __u32 redirect_choose(struct redirect_packet *p, __u32 service
 	struct cf_backend backend = {};
 	struct cf_redirect_live live;
 	struct cf_backend_load *load;
-	__u32 number = 0, counted = 0;
+	struct chosen chosen = {}; /* not watched: these connections have no sockets here */
+	enum choice choice = choose(p, service, p->flow.protocol == IPPROTO_TCP, &backend, &chosen);
 
-	switch (choose(p, service, p->flow.protocol == IPPROTO_TCP, &backend, &number, &counted)) {
+	if (choice != CHOICE_MADE && chosen.counted)
+		svc_drop(service, true, chosen.pending);
+	switch (choice) {
 	case CHOICE_NONE:
 		return CF_REDIRECT_V_NOT_SERVICE;
 	case CHOICE_EMPTY:
 		return CF_REDIRECT_V_REFUSED_EMPTY;
 	case CHOICE_BREAKER:
+	case CHOICE_BREAKER_PENDING:
 		return CF_REDIRECT_V_REFUSED_BREAKER;
 	case CHOICE_LOST:
-		drop_active(service, 0, &counted);
 		return CF_REDIRECT_V_REFUSED_LOST;
 	case CHOICE_MADE:
 		break;
 	}
 	if (redirect_is_v4((__u32 *)backend.address) == p->is_v6 || redirect_is_loopback(&backend)) {
-		drop_active(service, 0, &counted);
+		if (chosen.counted)
+			svc_drop(service, true, false);
 		return CF_REDIRECT_V_REFUSED_UNREACHABLE;
 	}
-	load = bpf_map_lookup_elem(&svc_load_be, &number);
+	load = bpf_map_lookup_elem(&svc_load_be, &chosen.number);
 	if (load) {
 		__sync_fetch_and_add(&load->chosen, 1);
-		if (counted)
+		if (chosen.counted)
 			__sync_fetch_and_add(&load->active, 1);
 	}
 	live.service = service;
-	live.backend = number;
-	if (counted && bpf_map_update_elem(&redirect_live, &p->flow, &live, BPF_NOEXIST)) {
-		drop_active(service, number, &counted);
+	live.backend = chosen.number;
+	if (chosen.counted && bpf_map_update_elem(&redirect_live, &p->flow, &live, BPF_NOEXIST)) {
+		svc_ended(service, chosen.number, false);
 		svc_count(CF_SVC_C_HELPER_FAILED);
 	}
 	redirect_set_v6(entry->source, p->flow.source);
@@ -194,7 +199,7 @@ static __noinline __u32 redirect_choose(struct redirect_packet *p, __u32 service
 	entry->source_port = p->flow.source_port;
 	entry->dest_port = backend.port;
 	entry->service = service;
-	entry->backend = number;
+	entry->backend = chosen.number;
 	entry->tick = p->tick;
 	entry->flags = 0;
 	if (redirect_same(backend.address, p->flow.source)) {

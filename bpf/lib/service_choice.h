@@ -3,6 +3,7 @@
 #ifndef CORTEXFLOW_LIB_SERVICE_CHOICE_H
 #define CORTEXFLOW_LIB_SERVICE_CHOICE_H
 
+#include "bpf/lib/service_latency.h"
 #include "bpf/lib/service_maps.h"
 
 enum {
@@ -58,42 +59,67 @@ __noinline __u32 least_connections(__u32 table, __u32 size, __u64 start)
 	return best;
 }
 
-/* Takes a connection out of the live ones, once: `counted` says whether it is in, and changes under the lock. */
-static __always_inline void drop_active(__u32 service, __u32 backend, __u32 *counted)
+/* The load of the backend in that slot; null where the slot has just gone. */
+static __always_inline struct cf_backend_load *load_in(__u32 table, __u32 index)
 {
-	struct cf_service_load *load = bpf_map_lookup_elem(&svc_load, &service);
-	struct cf_backend_load *its;
-	__u32 was = *counted;
+	struct cf_svc_slot_key key = {.table = table, .index = index};
+	struct cf_svc_slot *slot = bpf_map_lookup_elem(&svc_slots, &key);
+	__u32 number;
 
-	if (!was)
-		return;
-	if (load) {
-		bpf_spin_lock(&load->lock);
-		was = *counted;
-		*counted = 0;
-		if (was && load->active)
-			load->active--;
-		bpf_spin_unlock(&load->lock);
-	}
-	its = was ? bpf_map_lookup_elem(&svc_load_be, &backend) : NULL;
-	if (its)
-		__sync_fetch_and_add(&its->active, -1);
+	if (!slot)
+		return NULL;
+	number = slot->backend;
+	return bpf_map_lookup_elem(&svc_load_be, &number);
 }
+
+/* Of two random slots, the one whose backend costs less (Mitzenmacher, The Power of Two Choices, 2001). */
+static __always_inline __u32 least_latency(__u32 table, __u32 size)
+{
+	__u32 one = bpf_get_prandom_u32() % size, other;
+	struct cf_backend_load *its, *others;
+
+	if (size == 1)
+		return one;
+	other = (one + 1 + bpf_get_prandom_u32() % (size - 1)) % size;
+	its = load_in(table, one);
+	others = load_in(table, other);
+	if (!its || !others)
+		return its ? one : other;
+	return cost_of(others) < cost_of(its) ? other : one;
+}
+
+/* A backend on probation has the one connection that it may have. */
+static __always_inline bool is_taken(__u32 backend)
+{
+	struct cf_backend_load *load = bpf_map_lookup_elem(&svc_load_be, &backend);
+
+	return load && load->active;
+}
+
+/* What was chosen, and in which counts the caller is by now. */
+struct chosen {
+	__u32 number;
+	bool watched; /* given by the caller: observe/tcp follows the connection */
+	bool counted; /* as active */
+	bool pending;
+	bool eperm; /* how the service's circuit breaker refuses */
+};
 
 enum choice {
 	CHOICE_NONE = 0, /* the service has gone: not ours to translate */
 	CHOICE_MADE,
 	CHOICE_EMPTY,
-	CHOICE_BREAKER,
+	CHOICE_BREAKER,		/* as many as max_connections are there */
+	CHOICE_BREAKER_PENDING, /* as many as max_pending are not established yet */
 	CHOICE_LOST,
 };
 
-/* Chooses for one caller; counts it as active where `connecting` and says so in `counted`. */
+/* Chooses for one caller; counts it where `connecting`. */
 static __always_inline enum choice choose(void *ctx, __u32 service, bool connecting, struct cf_backend *to,
-					  __u32 *number, __u32 *counted)
+					  struct chosen *chosen)
 {
 	struct caller caller;
-	__u32 counts = 0;
+	bool in_turn = false;
 
 	for (int i = 0; i < CHOICE_TRIES; i++) {
 		struct cf_service *found = bpf_map_lookup_elem(&svc_services, &service);
@@ -102,6 +128,8 @@ static __always_inline enum choice choose(void *ctx, __u32 service, bool connect
 		struct cf_backend *backend = NULL;
 		struct cf_service s;
 		__u32 table, size, index;
+		bool limits_pending;
+		enum choice refusal;
 		__u64 cursor;
 
 		if (!found)
@@ -124,59 +152,80 @@ static __always_inline enum choice choose(void *ctx, __u32 service, bool connect
 		load = bpf_map_lookup_elem(&svc_load, &service);
 		if (!load)
 			continue;
+		limits_pending = s.max_pending && chosen->watched;
+		chosen->eperm = s.flags & CF_SVC_REFUSE_EPERM;
+		refusal = CHOICE_NONE;
 		bpf_spin_lock(&load->lock);
 		cursor = load->cursor;
-		if (connecting && !counts && s.max_connections && load->active >= s.max_connections) {
-			load->refused++;
-			bpf_spin_unlock(&load->lock);
-			return CHOICE_BREAKER;
+		if (connecting && !chosen->counted) {
+			if (s.max_connections && load->active >= s.max_connections) {
+				load->refused++;
+				refusal = CHOICE_BREAKER;
+			} else if (limits_pending && load->pending >= s.max_pending) {
+				load->refused_pending++;
+				refusal = CHOICE_BREAKER_PENDING;
+			} else {
+				load->active++;
+				load->pending += limits_pending;
+			}
 		}
-		if (!subset)
+		if (refusal == CHOICE_NONE && !subset)
 			load->cursor = cursor + 1;
-		if (connecting && !counts) {
-			load->active++;
-			counts = 1;
-		}
 		bpf_spin_unlock(&load->lock);
+		if (refusal != CHOICE_NONE)
+			return refusal;
+		if (connecting && !chosen->counted) {
+			chosen->counted = true;
+			chosen->pending = limits_pending;
+		}
 		if (subset) {
 			bpf_spin_lock(&subset->lock);
 			cursor = subset->cursor;
 			subset->cursor = cursor + 1;
 			bpf_spin_unlock(&subset->lock);
 		}
-		*counted = counts;
 
-		if (s.affinity_s) {
+		if (s.affinity_s && !in_turn) {
 			struct cf_svc_affinity_key key = {.client = caller.client, .service = service};
 			struct cf_svc_affinity *kept = bpf_map_lookup_elem(&svc_affinity, &key);
 
 			if (kept && bpf_ktime_get_ns() - kept->last_ns <= s.affinity_s * 1000000000ULL) {
-				*number = kept->backend;
-				backend = bpf_map_lookup_elem(&svc_backends, number);
+				chosen->number = kept->backend;
+				backend = bpf_map_lookup_elem(&svc_backends, &chosen->number);
 				if (backend &&
 				    (backend->service != service || (backend->flags & CF_SVC_BACKEND_DRAINED)))
 					backend = NULL;
 			}
 		}
 		if (!backend) {
-			if (s.algorithm == CF_SVC_RANDOM)
+			if (in_turn)
+				index = cursor % size;
+			else if (s.algorithm == CF_SVC_RANDOM)
 				index = bpf_get_prandom_u32() % size;
 			else if (s.algorithm == CF_SVC_HASH)
 				index = caller.hash % size;
 			else if (s.algorithm == CF_SVC_LEAST_CONNECTIONS)
 				index = least_connections(table, size, cursor);
+			else if (s.algorithm == CF_SVC_LEAST_LATENCY)
+				index = least_latency(table, size);
 			else
 				index = cursor % size;
-			backend = backend_in(table, index, service, number);
+			backend = backend_in(table, index, service, &chosen->number);
 		}
 		if (!backend) {
 			svc_count(CF_SVC_C_RETRIED);
 			continue;
 		}
+		/* The next slot in turn instead; in the end the backend all the same, rather than none. */
+		if (connecting && i + 1 < CHOICE_TRIES && (backend->flags & CF_SVC_BACKEND_PROBATION) &&
+		    is_taken(chosen->number)) {
+			in_turn = true;
+			continue;
+		}
 		*to = *backend;
 		if (s.affinity_s) {
 			struct cf_svc_affinity_key key = {.client = caller.client, .service = service};
-			struct cf_svc_affinity fresh = {.last_ns = bpf_ktime_get_ns(), .backend = *number};
+			struct cf_svc_affinity fresh = {.last_ns = bpf_ktime_get_ns(), .backend = chosen->number};
 
 			if (bpf_map_update_elem(&svc_affinity, &key, &fresh, BPF_ANY))
 				svc_count(CF_SVC_C_HELPER_FAILED);

@@ -106,6 +106,14 @@ struct {
 	__type(value, struct cf_svc_socket);
 } svc_sockets SEC(".maps");
 
+/* 1 while bpf/observe/tcp.bpf.c is attached, so that a connection's phases are followed.  Written by the agent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} svc_watched SEC(".maps");
+
 /* enum cf_svc_counter -> count.  Written by the programs, summed by the agent. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -4,6 +4,7 @@
  * once; no packet is touched.  The application goes on seeing the service's address.  On the root cgroup: every process
  * in every network namespace whose sockets the kernel's own connect() and sendmsg() serve.
  */
+#include "bpf/lib/service_active.h"
 #include "bpf/lib/service_choice.h"
 
 enum { CGROUP_LEVELS = 12 /* how deep a workload's cgroup may lie, and a process below it */ };
@@ -93,24 +94,31 @@ static __always_inline bool same_address(const struct cf_svc_address *a, const s
 	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && a->port == b->port;
 }
 
-/* Remembers what the socket connected to, for getpeername and for the count of live connections. */
+/* Remembers what the socket connected to, for getpeername, for the counts of connections and for observe/tcp. */
 static __always_inline void note_connected(struct bpf_sock_addr *ctx, const struct cf_svc_address *service_address,
-					   const struct cf_svc_address *backend_address, __u32 service, __u32 backend)
+					   const struct cf_svc_address *backend_address, __u32 service,
+					   const struct chosen *chosen)
 {
+	__u32 backend = chosen->number;
 	struct cf_backend_load *load = bpf_map_lookup_elem(&svc_load_be, &backend);
 	struct cf_svc_socket *socket;
 
 	socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
 	if (!socket) {
 		svc_count(CF_SVC_C_HELPER_FAILED);
+		svc_drop(service, chosen->counted, chosen->pending);
 		return;
 	}
-	drop_active(socket->service, socket->backend, &socket->counted);
+	if (socket->phase == CF_SVC_CHOSEN)
+		svc_unsent(socket);
+	svc_let_go(socket);
 	socket->service_address = *service_address;
 	socket->backend_address = *backend_address;
 	socket->service = service;
 	socket->backend = backend;
 	socket->counted = 1;
+	socket->pending = chosen->pending;
+	socket->phase = chosen->watched ? CF_SVC_CHOSEN : CF_SVC_UNWATCHED;
 	if (load)
 		__sync_fetch_and_add(&load->active, 1);
 }
@@ -137,6 +145,15 @@ static __always_inline struct cf_backend *pinned_backend(__u64 cookie, const str
 	return backend && backend->service == service ? backend : NULL;
 }
 
+/* observe/tcp follows this socket's connection. */
+static __always_inline bool watched(struct bpf_sock_addr *ctx)
+{
+	__u32 zero = 0;
+	__u32 *on = bpf_map_lookup_elem(&svc_watched, &zero);
+
+	return ctx->protocol == IPPROTO_TCP && on && *on;
+}
+
 static __always_inline int refuse(void)
 {
 	/* Kernel commit b44123b4a3dc (5.18); before, the caller sees EPERM. */
@@ -149,6 +166,7 @@ enum translation {
 	UNTOUCHED,
 	TRANSLATED, /* `a` is the backend's */
 	REFUSE,
+	REFUSE_EPERM,
 };
 
 static __always_inline enum translation translate(struct bpf_sock_addr *ctx, struct cf_svc_address *a, bool connecting)
@@ -158,8 +176,9 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	struct cf_backend backend = {};
 	struct cf_backend *pinned = NULL;
 	struct cf_backend_load *load;
-	__u32 service, number = 0;
-	__u32 counted = 0;
+	enum choice choice;
+	__u32 service;
+	struct chosen chosen = {.watched = connecting && watched(ctx)};
 	__u64 cookie = 0;
 
 	if (!frontend)
@@ -172,7 +191,10 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	if (pinned) {
 		backend = *pinned;
 	} else {
-		switch (choose(ctx, service, connecting, &backend, &number, &counted)) {
+		choice = choose(ctx, service, connecting, &backend, &chosen);
+		if (choice != CHOICE_MADE && chosen.counted)
+			svc_drop(service, true, chosen.pending);
+		switch (choice) {
 		case CHOICE_NONE:
 			return UNTOUCHED;
 		case CHOICE_EMPTY:
@@ -180,10 +202,12 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 			return REFUSE;
 		case CHOICE_BREAKER:
 			svc_count(CF_SVC_C_REFUSED_BREAKER);
-			return REFUSE;
+			return chosen.eperm ? REFUSE_EPERM : REFUSE;
+		case CHOICE_BREAKER_PENDING:
+			svc_count(CF_SVC_C_REFUSED_PENDING);
+			return chosen.eperm ? REFUSE_EPERM : REFUSE;
 		case CHOICE_LOST:
 			svc_count(CF_SVC_C_LOST);
-			drop_active(service, 0, &counted);
 			return REFUSE;
 		case CHOICE_MADE:
 			break;
@@ -194,13 +218,13 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	svc_count(CF_SVC_C_TRANSLATED);
 	if (pinned)
 		return TRANSLATED;
-	load = bpf_map_lookup_elem(&svc_load_be, &number);
+	load = bpf_map_lookup_elem(&svc_load_be, &chosen.number);
 	if (load)
 		__sync_fetch_and_add(&load->chosen, 1);
 	if (cookie)
-		note_udp_peer(cookie, &service_address, a, number);
+		note_udp_peer(cookie, &service_address, a, chosen.number);
 	if (connecting)
-		note_connected(ctx, &service_address, a, service, number);
+		note_connected(ctx, &service_address, a, service, &chosen);
 	return TRANSLATED;
 }
 
@@ -223,6 +247,8 @@ static __always_inline int at_connect(struct bpf_sock_addr *ctx, bool v6, bool c
 		return CF_PASS;
 	case REFUSE:
 		return refuse();
+	case REFUSE_EPERM:
+		return 0;
 	case UNTOUCHED:
 		break;
 	}
@@ -325,8 +351,11 @@ int svc_release(struct bpf_sock *sk)
 {
 	struct cf_svc_socket *socket = bpf_sk_storage_get(&svc_sockets, sk, 0, 0);
 
-	if (socket)
-		drop_active(socket->service, socket->backend, &socket->counted);
+	if (!socket)
+		return CF_PASS;
+	if (socket->phase == CF_SVC_CHOSEN && sk->state == TCP_CLOSE)
+		svc_unsent(socket);
+	svc_let_go(socket);
 	return CF_PASS;
 }
 

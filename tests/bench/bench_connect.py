@@ -3,7 +3,8 @@
 
 One caller after the other on one CPU, in batches whose order is drawn anew each round: direct (no agent), direct and to a
 service in the cgroup of an agent that holds N services, to a service through iptables and through nftables that hold as
-many.  Each connect goes to one of the N at random; each service has two endpoints.  An agent traces DNS too, as agents do.
+many.  Each connect goes to one of the N at random, "one of" to the same each time: what differs is how much of the tables is
+in the CPU's caches.  Each service has two endpoints.  An agent traces DNS too, as agents do.
 """
 
 from statistics import median
@@ -37,6 +38,8 @@ def prepare(place, counts):
         place.agent(cgroup, manifests)
         tcp.append((f"beside {count}", direct, cgroup, backend, 1, TARGET_PORT))
         tcp.append((f"service {count}", direct, cgroup, FIRST, count, PORT))
+        if count > 1:
+            tcp.append((f"one of {count}", direct, cgroup, FIRST, 1, PORT))
         udp.append((f"beside {count}", direct, cgroup, backend, 1, TARGET_PORT))
         udp.append((f"service {count}", direct, cgroup, UDP_SERVICE, 1, PORT))
         for name, install in (("iptables", kube_rules.install_iptables), ("nftables", kube_rules.install_nftables)):

@@ -153,7 +153,7 @@ TEST_CASE("redirect: what can't be served is refused, and says so") {
     CHECK(program.run(tcp_frame({kCaller6.address, ++port}, kFront6, kSynOnly)).verdict == CF_REDIRECT_V_OPENED);
   }
   auto limited = plan_of(kFront, {kBackend});
-  limited.max_connections = 1;
+  limited.circuit_breaker.max_connections = 1;
   program.serve(limited);
   CHECK(program.run(tcp_frame(kCaller, kFront, kSynOnly)).verdict == CF_REDIRECT_V_OPENED);
   CHECK(said(program.run(tcp_frame({kCaller.address, 40001}, kFront, kSynOnly))) ==

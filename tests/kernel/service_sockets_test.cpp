@@ -1,97 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Service translation with real sockets: who lands where, and what an application sees.
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include <catch2/catch.hpp>
-#include <cstring>
 #include <map>
 #include <set>
 
-#include "agent/compile/service_book.h"
-#include "agent/compile/shares.h"
-#include "agent/kernel/service_tables.h"
-#include "tests/kernel/own_cgroup.h"
-#include "tests/kernel/sockets.h"
+#include "tests/kernel/mesh.h"
 
 using namespace cortexflow;
 using namespace cortexflow::test;
 using compile::ServicePlan;
 
 namespace {
-
-constexpr const char* kService = "10.96.0.1";
-constexpr const char* kService6 = "fd00:96::1";
-
-class Mesh {
- public:
-  Mesh() {
-    auto opened = kernel::ServiceTables::open({cgroup_.path(), cgroup_.pins(), false});
-    if (!opened) throw std::runtime_error(opened.error().to_string());
-    tables_ = std::move(*opened);
-    if (auto attached = tables_->attach(); !attached) throw std::runtime_error(attached.error().to_string());
-  }
-
-  void set(const ServicePlan& plan) { write(book_.update({{plan.service, {plan}}})); }
-  void remove(const ServicePlan& plan) { write(book_.update({{plan.service, {}}})); }
-
-  [[nodiscard]] std::uint64_t counter(cf_svc_counter counter) const { return tables_->counters()[counter]; }
-
-  // Live connections of the service, and of its backends together.
-  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> active() const {
-    std::uint64_t service = 0, backends = 0;
-    for (const auto& [key, value] : tables_->read("svc_load")) {
-      cf_service_load load{};
-      std::memcpy(&load, value.data(), sizeof load);
-      service += load.active;
-    }
-    for (const auto& [key, value] : tables_->read("svc_load_be")) {
-      cf_backend_load load{};
-      std::memcpy(&load, value.data(), sizeof load);
-      backends += load.active;
-    }
-    return {service, backends};
-  }
-
-  void caller_is(const std::string& version) {
-    struct stat info{};
-    REQUIRE(stat(cgroup_.path().c_str(), &info) == 0);
-    const cf_svc_caller_key key{info.st_ino, CF_SVC_CALLER_CGROUP, 0};
-    const cf_svc_caller caller{compile::fnv1a(version), 7};
-    REQUIRE(tables_->put("svc_callers", octets(key), octets(caller)));
-  }
-
- private:
-  template <typename Value>
-  static std::string octets(const Value& value) {
-    return {reinterpret_cast<const char*>(&value), sizeof value};
-  }
-
-  void write(const std::vector<compile::Operation>& operations) {
-    for (const auto& operation : operations) {
-      const auto* map = compile::map_name(operation.map);
-      const auto done =
-          operation.erase ? tables_->erase(map, operation.key) : tables_->put(map, operation.key, operation.value);
-      REQUIRE(done);
-    }
-  }
-
-  OwnCgroup cgroup_;
-  std::unique_ptr<kernel::ServiceTables> tables_;
-  compile::ServiceBook book_;
-};
-
-template <typename Backends>
-ServicePlan plan_of(const Backends& backends, cf_svc_algorithm algorithm = CF_SVC_ROUND_ROBIN,
-                    model::Protocol protocol = model::Protocol::kTcp) {
-  ServicePlan plan;
-  plan.service = {"shop", "cart"};
-  plan.protocol = protocol;
-  plan.frontends.emplace_back(ip(kService), 80);
-  plan.algorithm = algorithm;
-  for (const auto& backend : backends) plan.slots.push_back({ip("127.0.0.1"), backend.port()});
-  return plan;
-}
 
 void call(int times) {
   for (int i = 0; i < times; ++i) REQUIRE(connected(kService, 80));
@@ -238,7 +159,7 @@ TEST_CASE("the circuit breaker refuses what is above its limit, and lets in agai
   Mesh mesh;
   std::array<Backend, 1> backends;
   auto plan = plan_of(backends);
-  plan.max_connections = 3;
+  plan.circuit_breaker.max_connections = 3;
   mesh.set(plan);
   std::vector<Fd> open;
   for (int i = 0; i < 3; ++i) open.push_back(connected(kService, 80));

@@ -57,6 +57,7 @@ def split(stable, canary):
 def set_up(stack):
     place = stack.enter_context(Place())
     client = stack.enter_context(Namespace("caller"))
+    namespaces, servers = [], []
     for i in range(len(VERSIONS)):
         backend = stack.enter_context(Namespace(f"backend{i}"))
         veth(client, backend, [f"10.61.{i}.1/24"], [f"10.61.{i}.2/24"], name=f"b{i}")
@@ -67,8 +68,10 @@ def set_up(stack):
         process = server(backend, f"10.61.{i}.2", directory)
         stack.callback(process.wait)
         stack.callback(process.kill)
+        namespaces.append(backend)
+        servers.append(process)
     os.mkdir(place.path("manifests"))
-    env = SimpleNamespace(place=place, client=client, agent=None)
+    env = SimpleNamespace(place=place, client=client, backends=namespaces, servers=servers, agent=None)
     write(env, manifests((0, 1, 2)))
     env.agent = start(env)
     stack.callback(lambda: env.agent.close())

@@ -142,6 +142,7 @@ def failing(env):
     all_healthy(env)
     answer(env, 1, healthz=500, status=500)
     await_states(env, "healthy", "unhealthy", "healthy")
+    assert " 2/3 " in env.agent.cfcli("service", "list").stdout
     assert call(60) == {0: 30, 2: 30}
     seen = backend(env, 1)
     assert seen["reason"] == "status 500, expected 200-299" and seen["since"] and seen["share"] == 0, seen

@@ -262,7 +262,7 @@ TEST_CASE("a TrafficPolicy fills the model") {
   - {name: stable, labels: {version: stable}, weight: 90}
   - {name: canary, labels: {version: canary}, weight: 10}
   matchCallerVersion: true
-  circuitBreaker: {maxConnections: 100}
+  circuitBreaker: {maxConnections: 100, maxPendingConnections: 20, refuseWith: EPERM}
 )");
   CHECK(policy ==
         model::TrafficPolicy{{"shop", "cart"},
@@ -271,7 +271,7 @@ TEST_CASE("a TrafficPolicy fills the model") {
                              4093,
                              {{"stable", {{"version", "stable"}}, 90}, {"canary", {{"version", "canary"}}, 10}},
                              true,
-                             100});
+                             {100, 20, true}});
   model::TrafficPolicy least;
   least.name = {"shop", "cart"};
   least.services = {"cart"};
@@ -309,7 +309,41 @@ TEST_CASE("a TrafficPolicy that says nothing clear is refused") {
        {"callers' versions without a subset for them", kTarget + "  matchCallerVersion: true\n", 6,
         "spec.matchCallerVersion", "a version"},
        {"a breaker for no connection", kTarget + "  circuitBreaker: {maxConnections: 0}\n", 6,
-        "spec.circuitBreaker.maxConnections", "1 to 1000000"}});
+        "spec.circuitBreaker.maxConnections", "1 to 1000000"},
+       {"a breaker that refuses with an unknown error", kTarget + "  circuitBreaker: {refuseWith: EAGAIN}\n", 6,
+        "spec.circuitBreaker.refuseWith", "one of ECONNREFUSED"},
+       {"an outlier field that doesn't exist", kTarget + "  outlierDetection:\n    consecutive5xxErrors: 5\n", 7,
+        "spec.outlierDetection.consecutive5xxErrors", "unknown field"},
+       {"an ejection time without a unit",
+        kTarget + "  outlierDetection:\n    interval: 1s\n    baseEjectionTime: 30\n", 8,
+        "spec.outlierDetection.baseEjectionTime", "such as 30s"},
+       {"a longest ejection that is shorter than the first",
+        kTarget + "  outlierDetection:\n    baseEjectionTime: 30s\n    maxEjectionTime: 10s\n", 8,
+        "spec.outlierDetection.maxEjectionTime", "no less than baseEjectionTime"},
+       {"a share above all", kTarget + "  outlierDetection: {maxEjectionPercent: 101}\n", 6,
+        "spec.outlierDetection.maxEjectionPercent", "0 to 100"},
+       {"outliers by nothing", kTarget + "  outlierDetection: {consecutiveLocalOriginFailures: 0}\n", 6,
+        "spec.outlierDetection", "nothing is looked at"}});
+}
+
+TEST_CASE("a TrafficPolicy's outlier detection is read, with Istio's defaults") {
+  const auto read_outliers = [](const std::string& text) {
+    return read<model::TrafficPolicy>(kPolicy + kTarget + "  outlierDetection: " + text + "\n").outlier_detection;
+  };
+  CHECK_FALSE(read<model::TrafficPolicy>(kPolicy + kTarget).outlier_detection);
+  CHECK(read_outliers("{}") == model::OutlierDetection{});
+  model::OutlierDetection all;
+  all.consecutive_failures = 3;
+  all.failure_percentage_threshold = 50;
+  all.failure_percentage_volume = 20;
+  all.interval = std::chrono::seconds(1);
+  all.base_ejection_time = std::chrono::milliseconds(1500);
+  all.max_ejection_time = std::chrono::minutes(1);
+  all.max_ejection_percent = 34;
+  CHECK(read_outliers("{consecutiveLocalOriginFailures: 3, failurePercentageThreshold: 50, "
+                      "failurePercentageRequestVolume: 20, interval: 1s, baseEjectionTime: 1500ms, "
+                      "maxEjectionTime: 1m, maxEjectionPercent: 34}") == all);
+  CHECK(read_outliers("{baseEjectionTime: 10m}")->max_ejection_time == std::chrono::minutes(10));
 }
 
 TEST_CASE("a TrafficPolicy's health checks are read") {

@@ -15,6 +15,7 @@
 #include "agent/sink/agent_metrics.h"
 #include "agent/sink/dns_metrics.h"
 #include "agent/sink/metrics_server.h"
+#include "agent/sink/service_metrics.h"
 
 using namespace cortexflow;
 using namespace std::chrono_literals;
@@ -201,4 +202,34 @@ TEST_CASE("the server answers metrics, health and readiness") {
     sink::MetricsServer next("127.0.0.1", port, {&registry}, [] { return true; });
     CHECK(next.start());
   }
+}
+
+TEST_CASE("services beyond the limit are added up as other; what one has stays its own") {
+  prometheus::Registry registry;
+  std::vector<sink::ServiceFigures> services(3);
+  for (std::size_t i = 0; i < services.size(); ++i) {
+    services[i].ns = "shop";
+    services[i].name = std::string(1, static_cast<char>('a' + i));
+    services[i].results = {{"established", 10 + i}};
+    services[i].latency = {1, 2, 3};
+    services[i].latency_sum_s = 0.5;
+    services[i].active = i;
+  }
+  services[1].breaker = services[1].breaker_open = true;
+  const sink::ServiceMetrics metrics(registry, [&services] { return services; }, {0.1, 0.2}, 1);
+  const auto text = text_of(metrics);
+  CHECK_THAT(text,
+             Contains(R"(cortexflow_service_connections_total{namespace="shop",service="a",result="established"} 10)"));
+  CHECK_THAT(
+      text,
+      Contains(R"(cortexflow_service_connections_total{namespace="other",service="other",result="established"} 23)"));
+  CHECK_THAT(text, !Contains(R"(service="b")"));
+  CHECK_THAT(text, Contains(R"(cortexflow_service_active_connections{namespace="other",service="other"} 3)"));
+  CHECK_THAT(text, Contains(R"(service_mesh_circuit_breaker_open{namespace="other",service="other"} 1)"));
+  CHECK_THAT(
+      text, Contains(R"(cortexflow_service_connect_duration_seconds_bucket{namespace="shop",service="a",le="0.2"} 3)"));
+  CHECK_THAT(
+      text,
+      Contains(R"(cortexflow_service_connect_duration_seconds_bucket{namespace="shop",service="a",le="+Inf"} 6)"));
+  CHECK_THAT(text_of(registry), Contains(R"(cortexflow_metric_label_overflow_total{label="service"} 2)"));
 }

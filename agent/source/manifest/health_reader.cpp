@@ -15,7 +15,7 @@
 #include <charconv>
 #include <optional>
 
-#include "agent/source/settings.h"
+#include "agent/source/manifest/duration.h"
 
 namespace cortexflow::source {
 namespace {
@@ -28,14 +28,6 @@ constexpr milliseconds kTimeoutMin{10};
 constexpr std::int64_t kThresholdMax = 100;
 constexpr std::size_t kPathMax = 1024;
 constexpr std::size_t kServiceMax = 256;
-
-milliseconds read_duration(const Field& field, milliseconds fallback, milliseconds min, std::string_view expected) {
-  if (!field.present()) return fallback;
-  const auto read = field.is_text() ? parse_duration(field.text()) : std::nullopt;
-  if (read && *read >= min && *read <= kIntervalMax) return *read;
-  field.expected(expected);
-  return fallback;
-}
 
 // What a request line may hold (RFC 9110 7.1: origin-form): nothing that ends it or breaks it.
 std::string read_path(const Field& field) {
@@ -81,9 +73,9 @@ model::HealthCheck read_check(const Field& field) {
   check.path = read_path(field["path"]);
   read_status(field["expectedStatus"], check);
   check.port = static_cast<std::uint16_t>(field["port"].number(1, 65535).value_or(0));
-  check.interval =
-      read_duration(field["interval"], check.interval, kIntervalMin, "a duration from 100ms to 60m, such as 30s");
-  check.timeout = read_duration(field["timeout"], std::min(check.timeout, check.interval), kTimeoutMin,
+  check.interval = read_duration(field["interval"], check.interval, kIntervalMin, kIntervalMax,
+                                 "a duration from 100ms to 60m, such as 30s");
+  check.timeout = read_duration(field["timeout"], std::min(check.timeout, check.interval), kTimeoutMin, kIntervalMax,
                                 "a duration from 10ms to 60m, such as 5s");
   if (check.timeout > check.interval) field["timeout"].refuse("expected no more than the interval");
   const auto threshold = [&](const char* name, std::uint32_t fallback) {

@@ -4,15 +4,17 @@
 //   spec:
 //     targetRefs: [{group: "", kind: Service, name: cart}]   # of the policy's namespace
 //     loadBalancing:
-//       algorithm: ConsistentHash        # RoundRobin (default), Random, Weighted, LeastConnections, ConsistentHash
+//       algorithm: ConsistentHash        # RoundRobin (default), Random, Weighted, LeastConnections, LeastLatency,
+//                                        # ConsistentHash
 //       consistentHash: {tableSize: 16381}                   # a prime
 //     subsets:                           # parts of the endpoints, by their pods' labels
 //     - {name: stable, labels: {version: stable}, weight: 90}
 //     - {name: canary, labels: {version: canary}, weight: 10}
 //     matchCallerVersion: true           # callers labelled version=X reach the subset whose labels say version=X
-//     circuitBreaker: {maxConnections: 100}
+//     circuitBreaker: {maxConnections: 100, maxPendingConnections: 20, refuseWith: EPERM}  # or ECONNREFUSED
 //     health:                            # health_reader.cpp
 //       {type: HTTP, path: /healthz, interval: 30s, panicThreshold: 50}
+//     outlierDetection: {}               # outlier_reader.cpp
 //
 // A field that is not known is refused: a typing error must not pass for a default.
 #include <algorithm>
@@ -21,6 +23,7 @@
 #include "agent/source/manifest/metadata.h"
 #include "agent/source/manifest/names.h"
 #include "agent/source/manifest/object_readers.h"
+#include "agent/source/manifest/outlier_reader.h"
 
 namespace cortexflow::source {
 namespace {
@@ -56,8 +59,8 @@ std::vector<std::string> read_targets(const Field& field) {
 
 void read_load_balancing(const Field& field, model::TrafficPolicy& policy) {
   field.only({"algorithm", "consistentHash"});
-  policy.algorithm = static_cast<model::Algorithm>(
-      field["algorithm"].choice({"RoundRobin", "Random", "Weighted", "LeastConnections", "ConsistentHash"}, 0));
+  policy.algorithm = static_cast<model::Algorithm>(field["algorithm"].choice(
+      {"RoundRobin", "Random", "Weighted", "LeastConnections", "ConsistentHash", "LeastLatency"}, 0));
   const Field hash = field["consistentHash"];
   hash.only({"tableSize"});
   if (hash.present() && policy.algorithm != model::Algorithm::kConsistentHash) {
@@ -68,6 +71,18 @@ void read_load_balancing(const Field& field, model::TrafficPolicy& policy) {
     if (!is_prime(*number)) size.expected("a prime, such as 251, 1021, 4093 or 16381");
     policy.hash_table_size = static_cast<std::uint32_t>(*number);
   }
+}
+
+model::CircuitBreaker read_circuit_breaker(const Field& field) {
+  field.only({"maxConnections", "maxPendingConnections", "refuseWith"});
+  model::CircuitBreaker breaker;
+  const auto limit = [&](const char* name) {
+    return static_cast<std::uint32_t>(field[name].number(1, kConnectionsMax).value_or(0));
+  };
+  breaker.max_connections = limit("maxConnections");
+  breaker.max_pending = limit("maxPendingConnections");
+  breaker.refuse_with_eperm = field["refuseWith"].choice({"ECONNREFUSED", "EPERM"}, 0) == 1;
+  return breaker;
 }
 
 std::vector<model::Subset> read_subsets(const Field& field) {
@@ -97,7 +112,8 @@ model::TrafficPolicy read_traffic_policy(const Field& object) {
   policy.name = read_metadata(object, NameRule::kDns1123Subdomain).name;
   const Field spec = object["spec"];
   if (!spec.present()) spec.expected("a mapping");
-  spec.only({"targetRefs", "loadBalancing", "subsets", "matchCallerVersion", "circuitBreaker", "health"});
+  spec.only(
+      {"targetRefs", "loadBalancing", "subsets", "matchCallerVersion", "circuitBreaker", "health", "outlierDetection"});
   policy.services = read_targets(spec["targetRefs"]);
   read_load_balancing(spec["loadBalancing"], policy);
   policy.subsets = read_subsets(spec["subsets"]);
@@ -107,10 +123,11 @@ model::TrafficPolicy read_traffic_policy(const Field& object) {
   if (policy.match_caller_version && !by_version) {
     spec["matchCallerVersion"].refuse("expected a subset whose labels have a version");
   }
-  const Field breaker = spec["circuitBreaker"];
-  breaker.only({"maxConnections"});
-  policy.max_connections = static_cast<std::uint32_t>(breaker["maxConnections"].number(1, kConnectionsMax).value_or(0));
+  policy.circuit_breaker = read_circuit_breaker(spec["circuitBreaker"]);
   read_health(spec["health"], policy);
+  if (const Field outlier = spec["outlierDetection"]; outlier.present()) {
+    policy.outlier_detection = read_outlier_detection(outlier);
+  }
   return policy;
 }
 

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/connection_totals.h"
+
+#include <cstring>
+
+#include "agent/compile/connection_results.h"
+
+namespace cortexflow {
+namespace {
+
+template <typename Load>
+Load load_of(const kernel::ServiceTables& tables, const char* map, std::uint32_t number) {
+  Load load{};
+  const std::string key(reinterpret_cast<const char*>(&number), sizeof number);
+  if (const auto value = tables.find(map, key); value && value->size() == sizeof load) {
+    std::memcpy(&load, value->data(), sizeof load);
+  }
+  return load;
+}
+
+void add(sink::ServiceFigures& to, const cf_backend_load& load) {
+  for (std::size_t i = 0; i < compile::kResultNames.size(); ++i)
+    to.results[compile::kResultNames[i]] += load.results[i];
+  to.latency.resize(CF_SVC_LATENCY_BUCKETS);
+  for (std::size_t i = 0; i < to.latency.size(); ++i) to.latency[i] += load.latency[i];
+  to.latency_sum_s += static_cast<double>(load.connect_us) / 1e6;
+}
+
+}  // namespace
+
+std::vector<double> connect_latency_bounds() {
+  std::vector<double> out;
+  for (int i = 0; i < CF_SVC_LATENCY_BUCKETS - 1; ++i) {
+    out.push_back(static_cast<double>(std::uint64_t{CF_SVC_LATENCY_FIRST_US} << static_cast<unsigned>(i)) / 1e6);
+  }
+  return out;
+}
+
+void ConnectionTotals::retire(const model::ObjectName& service, std::uint32_t backend,
+                              const kernel::ServiceTables& tables) {
+  add(retired_[service], load_of<cf_backend_load>(tables, "svc_load_be", backend));
+}
+
+std::map<model::ObjectName, sink::ServiceFigures> ConnectionTotals::read(const compile::ServiceBook& book,
+                                                                         const kernel::ServiceTables& tables) const {
+  std::map<model::ObjectName, sink::ServiceFigures> out;
+  for (const auto& [key, entry] : book.entries()) {
+    auto [at, fresh] = out.try_emplace(key.service);
+    auto& service = at->second;
+    if (const auto retired = retired_.find(key.service); fresh && retired != retired_.end()) service = retired->second;
+    service.ns = key.service.ns;
+    service.name = key.service.name;
+    const auto load = load_of<cf_service_load>(tables, "svc_load", entry.number);
+    const auto& breaker = entry.image.circuit_breaker;
+    service.active += load.active;
+    service.pending += load.pending;
+    service.refused += load.refused + load.refused_pending;
+    service.breaker = service.breaker || breaker.max_connections != 0 || breaker.max_pending != 0;
+    service.breaker_open = service.breaker_open ||
+                           (breaker.max_connections != 0 && load.active >= breaker.max_connections) ||
+                           (breaker.max_pending != 0 && load.pending >= breaker.max_pending);
+    for (const auto& [backend, number] : entry.image.backends) {
+      add(service, load_of<cf_backend_load>(tables, "svc_load_be", number));
+    }
+  }
+  return out;
+}
+
+}  // namespace cortexflow

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/ejections.h"
+
+#include <cstring>
+
+#include "agent/compile/connection_results.h"
+
+namespace cortexflow {
+namespace {
+
+health::OutlierDetector::Counts counts_of(const compile::Entry& entry, const kernel::ServiceTables& tables) {
+  health::OutlierDetector::Counts out;
+  for (const auto& [backend, number] : entry.image.backends) {
+    cf_backend_load load{};
+    const std::string key(reinterpret_cast<const char*>(&number), sizeof number);
+    const auto value = tables.find("svc_load_be", key);
+    if (!value || value->size() != sizeof load) continue;
+    std::memcpy(&load, value->data(), sizeof load);
+    out[backend] = {.entry = number,
+                    .established = load.results[CF_SVC_R_ESTABLISHED],
+                    .failed = compile::failed_connects(load),
+                    .ended = load.results[CF_SVC_R_ENDED],
+                    .broken = compile::broken_connections(load),
+                    .failures_in_row = load.failures_in_row,
+                    .breaks_in_row = load.breaks_in_row};
+  }
+  return out;
+}
+
+// Those in the kernel's tables, and those that are left out of them now.
+std::set<model::BackendAddress> all_of(const compile::Entry& entry) {
+  std::set<model::BackendAddress> out;
+  for (const auto& [backend, number] : entry.image.backends) out.insert(backend);
+  for (const auto& [backend, reasons] : entry.plan.avoided) out.insert(backend);
+  return out;
+}
+
+}  // namespace
+
+void Ejections::set_policy(const model::ObjectName& service, const std::optional<model::OutlierDetection>& policy) {
+  if (policy) {
+    services_[service].policy = *policy;
+  } else {
+    services_.erase(service);
+  }
+}
+
+std::set<model::ObjectName> Ejections::look(Time now, const compile::ServiceBook& book,
+                                            const kernel::ServiceTables& tables) {
+  std::set<model::ObjectName> changed;
+  for (auto& [name, service] : services_) {
+    std::set<compile::PortKey> there;
+    const auto& entries = book.entries();
+    for (auto it = entries.lower_bound(compile::PortKey{name, "", model::Protocol{}, false});
+         it != entries.end() && it->first.service == name; ++it) {
+      if (it->first.protocol != model::Protocol::kTcp) continue;
+      there.insert(it->first);
+      auto& detector = service.ports[it->first];
+      const auto before = detector.verdict();
+      if (detector.observe(now, service.policy, all_of(it->second), counts_of(it->second, tables)) != before) {
+        changed.insert(name);
+      }
+    }
+    std::erase_if(service.ports, [&](const auto& port) { return !there.contains(port.first); });
+  }
+  return changed;
+}
+
+std::map<compile::BackendPort, std::string> Ejections::ejected(const model::ObjectName& service) const {
+  std::map<compile::BackendPort, std::string> out;
+  const auto found = services_.find(service);
+  if (found == services_.end()) return out;
+  for (const auto& [key, detector] : found->second.ports) {
+    for (const auto& [backend, reason] : detector.verdict().ejected) {
+      out[{backend.address, backend.port, key.protocol}] = reason;
+    }
+  }
+  return out;
+}
+
+std::set<compile::BackendPort> Ejections::probation(const model::ObjectName& service) const {
+  std::set<compile::BackendPort> out;
+  const auto found = services_.find(service);
+  if (found == services_.end()) return out;
+  for (const auto& [key, detector] : found->second.ports) {
+    for (const auto& backend : detector.verdict().probation) out.insert({backend.address, backend.port, key.protocol});
+  }
+  return out;
+}
+
+health::OutlierFigures Ejections::figures(const model::ObjectName& service) const {
+  health::OutlierFigures out;
+  const auto found = services_.find(service);
+  if (found == services_.end()) return out;
+  for (const auto& [key, detector] : found->second.ports) {
+    out.ejections += detector.figures().ejections;
+    out.spared += detector.figures().spared;
+  }
+  return out;
+}
+
+}  // namespace cortexflow

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Outlier ejection of all services whose policies wish it: the kernel's counters in, who is to be left out, and who is
+// on probation, out.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "agent/compile/service_book.h"
+#include "agent/health/outlier.h"
+#include "agent/kernel/service_tables.h"
+
+namespace cortexflow {
+
+class Ejections {
+ public:
+  using Time = health::OutlierDetector::Time;
+
+  // No policy: the service's backends are not judged any more.
+  void set_policy(const model::ObjectName& service, const std::optional<model::OutlierDetection>& policy);
+  // Judges; gives the services about which something has changed.
+  [[nodiscard]] std::set<model::ObjectName> look(Time now, const compile::ServiceBook& book,
+                                                 const kernel::ServiceTables& tables);
+
+  [[nodiscard]] std::map<compile::BackendPort, std::string> ejected(const model::ObjectName& service) const;
+  [[nodiscard]] std::set<compile::BackendPort> probation(const model::ObjectName& service) const;
+  [[nodiscard]] health::OutlierFigures figures(const model::ObjectName& service) const;
+
+ private:
+  struct Service {
+    model::OutlierDetection policy;
+    std::map<compile::PortKey, health::OutlierDetector> ports;
+  };
+  std::map<model::ObjectName, Service> services_;
+};
+
+}  // namespace cortexflow

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/sink/service_metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "agent/sink/families.h"
+
+namespace cortexflow::sink {
+namespace {
+
+using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+LabelLimit limit_of(prometheus::Registry& registry, std::size_t services) {
+  return {services,
+          prometheus::BuildGauge()
+              .Name("cortexflow_metric_label_values")
+              .Help("Values in use of a label whose number of values is limited.")
+              .Register(registry)
+              .Add({{"label", "service"}}),
+          prometheus::BuildCounter()
+              .Name("cortexflow_metric_label_overflow_total")
+              .Help("Times that a label's value was recorded as \"other\" because of its limit.")
+              .Register(registry)
+              .Add({{"label", "service"}})};
+}
+
+void add(ServiceFigures& to, const ServiceFigures& more) {
+  for (const auto& [result, count] : more.results) to.results[result] += count;
+  to.latency.resize(std::max(to.latency.size(), more.latency.size()));
+  for (std::size_t i = 0; i < more.latency.size(); ++i) to.latency[i] += more.latency[i];
+  to.latency_sum_s += more.latency_sum_s;
+  to.active += more.active;
+  to.pending += more.pending;
+  to.ejections += more.ejections;
+  to.spared += more.spared;
+  to.ejected += more.ejected;
+  to.refused += more.refused;
+  to.breaker = to.breaker || more.breaker;
+  to.breaker_open = to.breaker_open || more.breaker_open;
+}
+
+Labels labels_of(const ServiceFigures& service) { return {{"namespace", service.ns}, {"service", service.name}}; }
+
+prometheus::ClientMetric::Histogram histogram_of(const ServiceFigures& service, const std::vector<double>& bounds) {
+  prometheus::ClientMetric::Histogram out;
+  out.sample_sum = service.latency_sum_s;
+  for (std::size_t i = 0; i <= bounds.size(); ++i) {
+    if (i < service.latency.size()) out.sample_count += service.latency[i];
+    const double bound = i < bounds.size() ? bounds[i] : std::numeric_limits<double>::infinity();
+    out.bucket.push_back({out.sample_count, bound});
+  }
+  return out;
+}
+
+}  // namespace
+
+ServiceMetrics::ServiceMetrics(prometheus::Registry& registry, std::function<std::vector<ServiceFigures>()> figures,
+                               std::vector<double> bounds, std::size_t services)
+    : figures_(std::move(figures)), bounds_(std::move(bounds)), services_(limit_of(registry, services)) {}
+
+std::vector<ServiceFigures> ServiceMetrics::limited() const {
+  std::vector<ServiceFigures> out;
+  ServiceFigures other;
+  other.ns = other.name = "other";
+  bool any_other = false;
+  const std::lock_guard lock(mutex_);
+  for (auto& service : figures_()) {
+    const auto key = service.ns + "/" + service.name;
+    if (services_.index(key, [&] { return key; }) != LabelLimit::kOther) {
+      out.push_back(std::move(service));
+      continue;
+    }
+    any_other = true;
+    add(other, service);
+  }
+  if (any_other) out.push_back(std::move(other));
+  return out;
+}
+
+std::vector<prometheus::MetricFamily> ServiceMetrics::Collect() const {
+  const auto services = limited();
+  if (services.empty()) return {};
+  Families to;
+  to.counter("cortexflow_service_connections_total",
+             "TCP connections to a service's backends by how they went: refused, unreachable, timed_out, unsent, "
+             "abandoned or established; and of the established ones ended, reset or broken.");
+  for (const auto& service : services) {
+    for (const auto& [result, count] : service.results) {
+      auto labels = labels_of(service);
+      labels.push_back({"result", result});
+      to.add(count, std::move(labels));
+    }
+  }
+  to.histogram("cortexflow_service_connect_duration_seconds",
+               "Time from the first SYN of a TCP connection to a service's backend until it was established.");
+  for (const auto& service : services) to.add(histogram_of(service, bounds_), labels_of(service));
+  to.gauge("cortexflow_service_active_connections", "Live connections to a service's backends.");
+  for (const auto& service : services) to.add(service.active, labels_of(service));
+  to.gauge("cortexflow_service_pending_connections",
+           "TCP connections to a service that are not established yet; counted where there is a limit.");
+  for (const auto& service : services) to.add(service.pending, labels_of(service));
+  to.counter("cortexflow_service_ejections_total", "Backends ejected because connections to them failed.");
+  for (const auto& service : services) to.add(service.ejections, labels_of(service));
+  to.counter("cortexflow_service_ejections_spared_total",
+             "Backends not ejected because maxEjectionPercent of the service's were.");
+  for (const auto& service : services) to.add(service.spared, labels_of(service));
+  to.gauge("cortexflow_service_ejected_backends", "Backends that are ejected now.");
+  for (const auto& service : services) to.add(service.ejected, labels_of(service));
+  to.counter("cortexflow_service_breaker_refused_total", "Connections refused by a service's circuit breaker.");
+  for (const auto& service : services) to.add(service.refused, labels_of(service));
+  to.gauge("service_mesh_circuit_breaker_open", "1 while a service's circuit breaker refuses connections.");
+  for (const auto& service : services) {
+    if (service.breaker) to.add(std::uint64_t{service.breaker_open}, labels_of(service));
+  }
+  return to.take();
+}
+
+}  // namespace cortexflow::sink

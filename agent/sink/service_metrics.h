@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <prometheus/collectable.h>
+#include <prometheus/registry.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "agent/sink/label_limit.h"
+
+namespace cortexflow::sink {
+
+// What is known of a service's connections, over its ports and backends, also those that have gone.
+struct ServiceFigures {
+  std::string ns;
+  std::string name;
+  std::map<std::string, std::uint64_t> results;  // TCP connections, by how they went
+  std::vector<std::uint64_t> latency;            // established ones, by bucket
+  double latency_sum_s = 0;
+  std::uint64_t active = 0;
+  std::uint64_t pending = 0;
+  std::uint64_t ejections = 0;
+  std::uint64_t spared = 0;   // from ejection, by the limit of the share
+  std::uint64_t ejected = 0;  // backends, now
+  std::uint64_t refused = 0;  // by the circuit breaker
+  bool breaker = false;       // there is one...
+  bool breaker_open = false;  // ...and it refuses now
+};
+
+// Asks at each scrape.  The first kServices services have labels of their own, all others are added up as "other".
+class ServiceMetrics : public prometheus::Collectable {
+ public:
+  static constexpr std::size_t kServices = 1000;
+  // `bounds`: the upper ends of the latency buckets but the last, in seconds.
+  ServiceMetrics(prometheus::Registry& registry, std::function<std::vector<ServiceFigures>()> figures,
+                 std::vector<double> bounds, std::size_t services = kServices);
+
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  std::vector<ServiceFigures> limited() const;
+
+  std::function<std::vector<ServiceFigures>()> figures_;
+  std::vector<double> bounds_;
+  mutable std::mutex mutex_;
+  mutable LabelLimit services_;
+};
+
+}  // namespace cortexflow::sink
