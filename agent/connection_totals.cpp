@@ -30,6 +30,7 @@ void add(sink::ServiceFigures& to, const cf_backend_load& load) {
 
 std::vector<double> connect_latency_bounds() {
   std::vector<double> out;
+  out.reserve(CF_SVC_LATENCY_BUCKETS - 1);
   for (int i = 0; i < CF_SVC_LATENCY_BUCKETS - 1; ++i) {
     out.push_back(static_cast<double>(std::uint64_t{CF_SVC_LATENCY_FIRST_US} << static_cast<unsigned>(i)) / 1e6);
   }

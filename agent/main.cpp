@@ -13,9 +13,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 
 #include "agent/control/server.h"
 #include "agent/json_message.h"
+#include "agent/kernel/edge_tables.h"
 #include "agent/kernel/host.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
@@ -59,7 +61,9 @@ void add_flags(CLI::App& app, Flags& flags) {
     auto* option = app.add_option(flag_name(key), flags.values[key],
                                   fmt::format("{}; {} in the settings file, {} in the environment",
                                               source::expected_value(key), key, source::environment_name(key)));
-    if (key != "dns.ports" && key != "manifests" && key != "services.interfaces") option->expected(1);
+    static const std::set<std::string> kLists{"dns.ports", "manifests", "edge.interfaces", "edge.addresses",
+                                              "services.interfaces"};
+    if (!kLists.contains(key)) option->expected(1);
   }
 }
 
@@ -85,6 +89,10 @@ Result<source::Settings> read_settings(const Flags& flags) {
   }
   if (!settings.service_interfaces.empty() && settings.manifests.empty()) {
     return tl::make_unexpected(Error{"services.interfaces is set, and there are no services", "set manifests too"});
+  }
+  if (!settings.edge.interfaces.empty() && settings.manifests.empty()) {
+    return tl::make_unexpected(
+        Error{"edge.interfaces: there are no services for the edge without manifests", "set manifests too"});
   }
   if (settings.node_name.empty()) {
     char name[256] = "";
@@ -158,6 +166,11 @@ int dry_run(const source::Settings& settings) {
                  fmt::join(settings.service_interfaces, ", "));
     }
   }
+  if (!settings.edge.interfaces.empty()) {
+    if (auto ok = kernel::EdgeTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
+    fmt::print("takes the edge's program; would attach it to {} ({})\n", fmt::join(settings.edge.interfaces, ", "),
+               settings.edge.mode);
+  }
   fmt::print("would pin below {}, listen on {} and {}\n", settings.pin_path, settings.control_socket,
              settings.metrics_listen);
   return 0;
@@ -190,7 +203,7 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
                               static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
                               {&registry, &agent_metrics, &service_metrics}, [&node] { return !node.draining(); });
   if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
-  control::Server control(node, node, settings.control_socket, "cortexflow");
+  control::Server control(node, node, settings.control_socket, "cortexflow", &node);
   if (auto ok = control.start(); !ok) return complain(ok.error(), kExitFailure);
 
   for (const auto& function : node.status().functions) {

@@ -10,6 +10,7 @@
 
 #include <array>
 
+#include "agent/edge_figures.h"
 #include "agent/flow/lookup_builder.h"
 #include "agent/kernel/host.h"
 
@@ -294,6 +295,12 @@ sink::AgentFigures Node::figures() const {
       for (std::size_t i = 0; i < verdicts.size(); ++i) out.redirect[kernel::redirect_verdict_name(i)] = verdicts[i];
       for (const auto& map : redirect->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
     }
+    if (const auto* edge = services_->edge()) {
+      auto figures = edge_figures(edge->tables().counters());
+      out.edge_verdicts = std::move(figures.verdicts);
+      out.edge_events = std::move(figures.events);
+      for (const auto& map : edge->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
+    }
   }
   for (const auto& program : programs) {
     out.programs.push_back({program.name, program.run_count, program.run_time_ns});
@@ -317,10 +324,7 @@ control::Status Node::status() const {
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
   if (services_) {
-    out.functions.push_back({"services", "cgroup sock_addr", false, ""});
-    const auto& unwatched = services_->tables().unwatched();
-    out.functions.push_back(
-        {"service connections", unwatched.empty() ? "sock_ops" : "", !unwatched.empty(), unwatched});
+    for (auto& function : services_->functions()) out.functions.push_back(std::move(function));
     if (services_->redirect()) out.functions.push_back(redirect_status(*services_->redirect()));
   }
   if (now.health) add_health(*now.health, out.functions);
@@ -343,6 +347,7 @@ std::vector<kernel::ProgramInfo> Node::kernel_programs() const {
   };
   if (services_) add(services_->tables().programs());
   if (services_ && services_->redirect()) add(services_->redirect()->programs());
+  if (services_ && services_->edge()) programs.push_back(services_->edge()->tables().program());
   return programs;
 }
 
@@ -407,6 +412,15 @@ control::Answer<control::Explanation> Node::explain(const std::string& caller, c
   if (!services_) return no_services();
   return services_->explain(caller, target);
 }
+
+control::Answer<control::DenyView> Node::deny_list() const {
+  if (!services_) return no_services();
+  return services_->deny_list();
+}
+
+control::Done Node::deny(const std::string& entry) { return services_ ? services_->deny(entry) : no_services(); }
+
+control::Done Node::allow(const std::string& cidr) { return services_ ? services_->allow(cidr) : no_services(); }
 
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 
+#include "agent/control/deny_operator.h"
 #include "agent/control/node_view.h"
 #include "agent/events/dns_event.h"
 #include "agent/flow/lookup_log.h"
@@ -21,7 +22,7 @@
 
 namespace cortexflow {
 
-class Node : public control::NodeView, public control::ServiceOperator {
+class Node : public control::NodeView, public control::ServiceOperator, public control::DenyOperator {
  public:
   using LogLines = std::function<std::vector<std::string>(std::size_t)>;
 
@@ -47,6 +48,9 @@ class Node : public control::NodeView, public control::ServiceOperator {
   control::Done set_weights(const std::string& service,
                             const std::vector<std::pair<std::string, std::uint32_t>>& weights) override;
   control::Done reset_weights(const std::string& service) override;
+  [[nodiscard]] control::Answer<control::DenyView> deny_list() const override;
+  control::Done deny(const std::string& entry) override;
+  control::Done allow(const std::string& cidr) override;
   control::Done set_drained(const std::string& service, const std::string& backend, bool drained) override;
   [[nodiscard]] control::Answer<std::vector<control::SimulatedPort>> simulate(
       const control::SimulationQuery& query) const override;

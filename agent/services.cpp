@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/services.h"
 
-#include <ifaddrs.h>
 #include <malloc.h>
-#include <netinet/in.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -12,6 +10,7 @@
 
 #include "agent/compile/adopt.h"
 #include "agent/compile/shares.h"
+#include "agent/interface_addresses.h"
 #include "agent/kernel/namespaces.h"
 #include "agent/service_rows.h"
 #include "agent/state/overrides.h"
@@ -28,29 +27,12 @@ std::string octets(const Value& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
-// This machine's own addresses, but loopback's and link-local ones: where node ports answer.
+// Where node ports answer.
 std::vector<model::IpAddress> node_addresses() {
   std::vector<model::IpAddress> out;
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return out;
-  for (const auto* one = list; one; one = one->ifa_next) {
-    if (!one->ifa_addr) continue;
-    model::IpAddress address;
-    if (one->ifa_addr->sa_family == AF_INET) {
-      const auto* in = reinterpret_cast<const sockaddr_in*>(one->ifa_addr);
-      if (ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET) continue;
-      address.octets[10] = address.octets[11] = 0xff;
-      std::memcpy(address.octets.data() + 12, &in->sin_addr, 4);
-    } else if (one->ifa_addr->sa_family == AF_INET6) {
-      const auto* in = reinterpret_cast<const sockaddr_in6*>(one->ifa_addr);
-      if (IN6_IS_ADDR_LOOPBACK(&in->sin6_addr) || IN6_IS_ADDR_LINKLOCAL(&in->sin6_addr)) continue;
-      std::memcpy(address.octets.data(), &in->sin6_addr, 16);
-    } else {
-      continue;
-    }
-    if (std::find(out.begin(), out.end(), address) == out.end()) out.push_back(address);
+  for (const auto& one : interface_addresses()) {
+    if (std::find(out.begin(), out.end(), one.address) == out.end()) out.push_back(one.address);
   }
-  freeifaddrs(list);
   return out;
 }
 
@@ -83,9 +65,11 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!health) return tl::make_unexpected(std::move(health.error()));
   std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables), std::move(*health),
                                                   {settings.node_name, settings.zone, node_addresses()}, cgroup_root,
-                                                  OverrideBook::open(settings.state_dir + "/overrides.json")));
+                                                  OverrideBook::open(settings.state_dir + "/overrides.json"),
+                                                  DenyBook::open(settings.state_dir + "/denylist.json")));
   services->by_packet_ = !settings.service_interfaces.empty();
   std::vector<Error> errors;
+  services->open_edge(settings);
   services->take_over(errors);
   if (const auto first = services->manifests_.poll(Clock::now())) services->update(*first, errors);
   for (const auto& name : services->overrides_.names()) {  // of services that went while no agent ran
@@ -100,18 +84,21 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
     if (!redirect) return tl::make_unexpected(std::move(redirect.error()));
     services->redirect_ = std::move(*redirect);
   }
+  if (services->edge_) services->edge_->start();
   malloc_trim(0);  // reading everything at once took more than keeping it: 10 MB with 100,000 endpoints
   return services;
 }
 
 Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,
-                   ServiceHealth health, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides)
+                   ServiceHealth health, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides,
+                   DenyBook deny_book)
     : manifests_(std::move(manifests)),
       tables_(std::move(tables)),
       health_(std::move(health)),
       node_(std::move(node)),
       cgroup_root_(std::move(cgroup_root)),
-      overrides_(std::move(overrides)) {}
+      overrides_(std::move(overrides)),
+      deny_book_(std::move(deny_book)) {}
 
 void Services::take_over(std::vector<Error>& errors) {
   if (!tables_->adopted()) return;
@@ -129,6 +116,7 @@ void Services::take_over(std::vector<Error>& errors) {
 std::vector<Error> Services::poll() {
   std::vector<Error> errors;
   if (const auto changes = manifests_.poll(Clock::now())) update(*changes, errors);
+  poll_edge(errors);
   const std::lock_guard lock(mutex_);
   auto changed = health_.take_changed();
   std::erase_if(changed, [&](const auto& service) {
@@ -154,6 +142,7 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
     avoid(name, compile::AvoidedBy::kEjection, ejections_.ejected(name));
   }
   plan(update.touched.services, errors);
+  if (update.touched.deny_lists) update_deny();
 }
 
 std::vector<Error> Services::judge_backends() {
@@ -180,9 +169,11 @@ std::vector<Error> Services::judge_backends() {
 void Services::plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
   const auto& snapshot = *desired_.snapshot();
   std::map<model::ObjectName, std::vector<compile::ServicePlan>> plans;
+  Edge::Plans edge_plans;
   for (const auto& name : services) {
     plan_refusals_.erase(name);
     auto& planned = plans[name];
+    auto& outside = edge_plans[name];
     const auto service = snapshot.services.find(name);
     if (!service) {
       health_.set(name, {}, {});
@@ -198,6 +189,7 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     input.probation = ejections_.probation(name);
     auto result = compile::plan_service(input, node_);
     planned = std::move(result.plans);
+    if (edge_) outside = compile::plan_edge(input, node_, edge_->plan_options());
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
   }
   const auto before = backends_of(plans);
@@ -210,6 +202,7 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     if (wanted.empty()) totals_.forget(name);
   }
   write(operations, errors);
+  if (edge_) edge_->update(edge_plans);
 }
 
 std::map<std::uint32_t, model::ObjectName> Services::backends_of(
@@ -313,6 +306,9 @@ std::vector<control::ServiceRow> Services::rows() const {
       auto& problems = out.back().problems;
       problems.insert(problems.end(), found->second.begin(), found->second.end());
     }
+    if (edge_) {
+      for (auto& problem : edge_->problems(key.service)) out.back().problems.push_back(std::move(problem));
+    }
   }
   return out;
 }
@@ -351,6 +347,9 @@ std::vector<std::string> Services::refusals() const {
   for (const auto& refusal : desired_.refusals()) out.push_back(refusal.to_string());
   for (const auto& [pod, words] : caller_refusals_) out.push_back(words);
   out.insert(out.end(), dropped_.begin(), dropped_.end());
+  if (edge_) {
+    for (auto& words : edge_->refusals()) out.push_back(std::move(words));
+  }
   return out;
 }
 

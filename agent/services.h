@@ -18,8 +18,11 @@
 #include "agent/base/result.h"
 #include "agent/compile/service_book.h"
 #include "agent/connection_totals.h"
+#include "agent/control/deny_operator.h"
 #include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
+#include "agent/deny_book.h"
+#include "agent/edge.h"
 #include "agent/ejections.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
@@ -32,7 +35,7 @@
 
 namespace cortexflow {
 
-class Services : public control::ServiceOperator {
+class Services : public control::ServiceOperator, public control::DenyOperator {
  public:
   using Clock = source::ManifestSource::Time::clock;
 
@@ -57,6 +60,9 @@ class Services : public control::ServiceOperator {
       const control::SimulationQuery& query) const override;
   [[nodiscard]] control::Answer<control::Explanation> explain(const std::string& caller,
                                                               const std::string& target) const override;
+  [[nodiscard]] control::Answer<control::DenyView> deny_list() const override;
+  control::Done deny(const std::string& entry) override;
+  control::Done allow(const std::string& cidr) override;
   [[nodiscard]] std::vector<std::string> refusals() const;
   struct Use {
     const char* map;
@@ -78,11 +84,17 @@ class Services : public control::ServiceOperator {
   [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
   [[nodiscard]] kernel::Redirect* redirect() const { return redirect_.get(); }  // null: no interfaces are chosen
+  [[nodiscard]] const Edge* edge() const { return edge_.get(); }                // null: none
+  [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
 
  private:
   Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-           compile::NodeContext node, std::string cgroup_root, OverrideBook overrides);
+           compile::NodeContext node, std::string cgroup_root, OverrideBook overrides, DenyBook deny_book);
 
+  void open_edge(const source::Settings& settings);
+  void poll_edge(std::vector<Error>& errors);
+  void update_deny();
+  control::Done keep_denied(model::DenyList list);
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
   void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
@@ -108,10 +120,13 @@ class Services : public control::ServiceOperator {
   ServiceHealth health_;
   compile::NodeContext node_;
   std::string cgroup_root_;
-  bool by_packet_ = false;  // callers are known by their address too
+  bool by_packet_ = false;      // callers are known by their address too
+  std::unique_ptr<Edge> edge_;  // null: no interface is its
+  std::string edge_failure_;    // why there is none though interfaces are
 
   mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
   OverrideBook overrides_;
+  DenyBook deny_book_;
   static constexpr std::size_t kDroppedKept = 100;
   std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words
   state::DesiredState desired_{{source::kManifestSource}};

@@ -45,6 +45,7 @@ void add_service(CLI::App& app, Context& context);
 void add_lb(CLI::App& app, Context& context);
 void add_lb_simulate(CLI::App& lb, Context& context);
 void add_explain(CLI::App& app, Context& context);
+void add_policy(CLI::App& app, Context& context);
 void add_bpf(CLI::App& app, Context& context);
 void add_logs(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);

@@ -2,6 +2,7 @@
 #include "agent/compile/candidates.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace cortexflow::compile {
 namespace {
@@ -59,6 +60,27 @@ std::optional<std::size_t> subset_of(const Candidate& candidate, const model::Tr
 bool splits(const model::TrafficPolicy* policy) {
   return policy && std::any_of(policy->subsets.begin(), policy->subsets.end(),
                                [](const auto& subset) { return subset.weight > 0; });
+}
+
+std::vector<std::uint64_t> shares_of(const std::vector<Candidate>& candidates, const model::TrafficPolicy* policy) {
+  std::vector<std::uint64_t> shares;
+  shares.reserve(candidates.size());
+  for (const auto& candidate : candidates) shares.push_back(own_weight(candidate, policy));
+  if (!splits(policy)) return shares;
+  std::vector<std::uint64_t> sums(policy->subsets.size(), 0);
+  std::vector<std::optional<std::size_t>> subsets;
+  subsets.reserve(candidates.size());
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    subsets.push_back(subset_of(candidates[i], *policy));
+    if (subsets[i]) sums[*subsets[i]] += shares[i];
+  }
+  std::uint64_t common = 1;
+  for (const auto sum : sums) common = std::lcm(common, std::max<std::uint64_t>(sum, 1));
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const auto s = subsets[i];
+    shares[i] = s ? shares[i] * policy->subsets[*s].weight * (common / std::max<std::uint64_t>(sums[*s], 1)) : 0;
+  }
+  return shares;
 }
 
 model::TrafficPolicy with_weights(model::TrafficPolicy policy, const model::ServiceOverride& set) {

@@ -32,4 +32,10 @@ struct Candidate {
 // The policy with the weights that the operator gave its subsets.
 [[nodiscard]] model::TrafficPolicy with_weights(model::TrafficPolicy policy, const model::ServiceOverride& set);
 
+// Each candidate's share.  With weighted subsets, a subset's weight is divided among its endpoints by their own; an
+// endpoint of no subset, or of one without weight, gets none; a subset without endpoints leaves its share to the
+// others.
+[[nodiscard]] std::vector<std::uint64_t> shares_of(const std::vector<Candidate>& candidates,
+                                                   const model::TrafficPolicy* policy);
+
 }  // namespace cortexflow::compile

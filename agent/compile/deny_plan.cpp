@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/compile/deny_plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <tuple>
@@ -83,6 +85,38 @@ std::map<std::string, std::string> deny_entries(const std::vector<DenyRule>& rul
     if (!around.empty()) merge(value, around.back().second);
     around.emplace_back(prefix, value);
     out[octets(key_of(prefix))] = octets(value);
+  }
+  return out;
+}
+
+DenyPlan plan_deny(const std::vector<model::DenyEntry>& entries, std::chrono::system_clock::time_point now,
+                   std::chrono::nanoseconds offset) {
+  DenyPlan out;
+  out.next_expiry = std::chrono::system_clock::time_point::max();
+  std::vector<DenyRule> rules;
+  for (const auto& entry : entries) {
+    DenyRule rule{entry.prefix, entry.length, 0, entry.in, entry.out, entry.audit, kForGood};
+    if (entry.expires) {
+      if (*entry.expires <= now) continue;
+      out.next_expiry = std::min(out.next_expiry, *entry.expires);
+      rule.until_ns = static_cast<std::uint64_t>((entry.expires->time_since_epoch() - offset).count());
+    }
+    if (entry.ports.empty()) rules.push_back(rule);
+    for (const auto port : entry.ports) {
+      rule.port = port;
+      rules.push_back(rule);
+    }
+  }
+  const auto wanted = rules.size();
+  out.entries = deny_entries(rules);
+  while (out.entries.size() > CF_EDGE_DENY_MAX) {
+    rules.resize(rules.size() - (out.entries.size() - CF_EDGE_DENY_MAX));
+    out.entries = deny_entries(rules);
+  }
+  if (rules.size() < wanted) {
+    out.refusal =
+        fmt::format("deny lists: there is no room for the last {} of {} entries (each port is one): {} are possible",
+                    wanted - rules.size(), wanted, static_cast<int>(CF_EDGE_DENY_MAX));
   }
   return out;
 }

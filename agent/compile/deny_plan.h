@@ -2,11 +2,13 @@
 // From rules about prefixes to the entries of edge_deny.  Pure.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "agent/model/deny_list.h"
 #include "agent/model/ip_address.h"
 #include "bpf/abi/edge.h"
 
@@ -23,6 +25,16 @@ struct DenyRule {
   bool audit = false;                 // counted, and let pass
   std::uint64_t until_ns = kForGood;  // CLOCK_MONOTONIC
 };
+
+struct DenyPlan {
+  std::map<std::string, std::string> entries;
+  std::chrono::system_clock::time_point next_expiry;  // when it has to be made anew
+  std::string refusal;                                // of the last ones, for which there is no room; empty if there is
+};
+
+// Of those that have not expired.  `offset`: from CLOCK_MONOTONIC to the system's clock.
+[[nodiscard]] DenyPlan plan_deny(const std::vector<model::DenyEntry>& entries,
+                                 std::chrono::system_clock::time_point now, std::chrono::nanoseconds offset);
 
 // Key and value as octets.  An entry says what every rule says that covers its prefix, as the kernel finds the longest
 // alone; a rule about IPv6 says nothing about IPv4, though ::/0 would cover it.

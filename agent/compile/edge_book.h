@@ -65,7 +65,14 @@ class EdgeBook {
   [[nodiscard]] std::vector<EdgeOperation> clear(const model::ObjectName& service);
 
   [[nodiscard]] const std::map<PortKey, EdgeEntry>& entries() const { return entries_; }
-  [[nodiscard]] bool has_local() const { return !local_.empty(); }  // CF_EDGE_HAS_LOCAL
+  // That a backend's pins name; 0: nobody has the number.
+  [[nodiscard]] std::uint32_t id_of(std::uint16_t number) const {
+    const auto found = ids_.find(number);
+    return found == ids_.end() ? 0 : found->second;
+  }
+  [[nodiscard]] std::size_t backends() const { return ids_.size(); }     // in use
+  [[nodiscard]] std::size_t services() const { return tables_.size(); }  // likewise
+  [[nodiscard]] bool has_local() const { return !local_.empty(); }       // CF_EDGE_HAS_LOCAL
 
  private:
   class Writer;

@@ -2,12 +2,12 @@
 #include "agent/compile/edge_plan.h"
 
 #include <algorithm>
-#include <map>
+
+#include "agent/compile/candidates.h"
 
 namespace cortexflow::compile {
 namespace {
 
-using model::Endpoint;
 using model::Service;
 using model::ServiceType;
 using model::TrafficScope;
@@ -31,44 +31,56 @@ std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends_of(const Servi
   return out;
 }
 
-std::uint64_t weight_of(const ServiceInput& input, const Endpoint& endpoint) {
-  if (!input.policy || input.policy->algorithm != model::Algorithm::kWeighted) return 1;
-  const auto pod = input.pods.find(endpoint.pod);
-  return pod == input.pods.end() ? 1 : pod->second->weight;
+// What speaks against each; null: nothing.
+std::vector<const AvoidedReasons*> reasons_of(const std::vector<Candidate>& candidates, const ServiceInput& input,
+                                              model::Protocol protocol) {
+  std::vector<const AvoidedReasons*> reasons(candidates.size(), nullptr);
+  for (std::size_t i = 0; input.avoided && i < candidates.size(); ++i) {
+    const auto& backend = candidates[i].backend;
+    const auto found = input.avoided->find({backend.address, backend.port, protocol});
+    if (found != input.avoided->end() && !found->second.empty()) reasons[i] = &found->second;
+  }
+  return reasons;
 }
 
-// Endpoints of that port and family.  Those that end but still serve drain, unless there is nobody else (KEP-1669).
+// Endpoints of that port and family.  Those that end but still serve drain, unless there is nobody else (KEP-1669); so
+// do those that are avoided, by the rule that holds for them everywhere.
 std::vector<EdgeBackend> backends_of(const ServiceInput& input, const model::ServicePort& port, bool v4,
                                      const NodeContext& node) {
-  std::map<Backend, EdgeBackend> found;
-  for (const auto* slice : input.slices) {
-    for (const auto& slice_port : slice->ports) {
-      if (slice_port.name != port.name || slice_port.protocol != port.protocol) continue;
-      for (const auto& endpoint : slice->endpoints) {
-        const bool local = endpoint.node == node.name;
-        if (endpoint.address.is_v4() != v4) continue;
-        if (input.service->external_scope == TrafficScope::kLocal && !local) continue;
-        const bool takes = (endpoint.ready || input.service->publish_not_ready) && !endpoint.terminating;
-        if (!takes && !(endpoint.serving && endpoint.terminating)) continue;
-        const EdgeBackend one{{endpoint.address, slice_port.port}, weight_of(input, endpoint), local, !takes};
-        // In two slices for a moment (discovery/v1): the one that is ready counts.
-        const auto [at, fresh] = found.emplace(one.backend, one);
-        if (!fresh && at->second.draining) at->second = one;
-      }
+  std::vector<Candidate> taking, ending;
+  for (const auto& candidate : candidates_of(input, port, v4)) {
+    const auto& endpoint = *candidate.endpoint;
+    if (input.service->external_scope == TrafficScope::kLocal && endpoint.node != node.name) continue;
+    if ((endpoint.ready || input.service->publish_not_ready) && !endpoint.terminating) {
+      taking.push_back(candidate);
+    } else if (endpoint.serving && endpoint.terminating) {
+      ending.push_back(candidate);
     }
   }
+  const bool all_end = taking.empty();
+  if (all_end) std::swap(taking, ending);
+  const auto shares = shares_of(taking, input.policy);
+  const auto verdict = availability(reasons_of(taking, input, port.protocol), shares,
+                                    input.policy ? input.policy->panic_threshold : model::kPanicThreshold);
   std::vector<EdgeBackend> out;
-  for (const auto& [key, backend] : found) out.push_back(backend);
-  if (std::all_of(out.begin(), out.end(), [](const auto& b) { return b.draining; })) {
-    for (auto& backend : out) backend.draining = false;
+  for (std::size_t i = 0; i < taking.size(); ++i) {
+    out.push_back({taking[i].backend, shares[i], taking[i].endpoint->node == node.name, !verdict.choosable[i]});
   }
+  for (const auto& one : ending) out.push_back({one.backend, 1, one.endpoint->node == node.name, true});
+  std::sort(out.begin(), out.end());
   return out;
 }
 
 }  // namespace
 
-std::vector<EdgePlan> plan_edge(const ServiceInput& input, const NodeContext& node, const EdgePlanOptions& options) {
+std::vector<EdgePlan> plan_edge(const ServiceInput& given, const NodeContext& node, const EdgePlanOptions& options) {
   std::vector<EdgePlan> out;
+  ServiceInput input = given;
+  model::TrafficPolicy reweighted;
+  if (input.policy && input.set && !input.set->subset_weights.empty()) {
+    reweighted = with_weights(*input.policy, *input.set);
+    input.policy = &reweighted;
+  }
   const auto& service = *input.service;
   for (const auto& port : service.ports) {
     if (port.protocol == model::Protocol::kSctp) continue;

@@ -49,30 +49,6 @@ std::vector<Candidate> near_first(const std::vector<Candidate>& all, const Servi
   return near.empty() ? all : near;
 }
 
-// Each candidate's share.  With weighted subsets, a subset's weight is divided among its endpoints by their own; an
-// endpoint of no subset, or of one without weight, gets none; a subset without endpoints leaves its share to the
-// others.
-std::vector<std::uint64_t> shares_of(const std::vector<Candidate>& candidates, const model::TrafficPolicy* policy) {
-  std::vector<std::uint64_t> shares;
-  shares.reserve(candidates.size());
-  for (const auto& candidate : candidates) shares.push_back(own_weight(candidate, policy));
-  if (!splits(policy)) return shares;
-  std::vector<std::uint64_t> sums(policy->subsets.size(), 0);
-  std::vector<std::optional<std::size_t>> subsets;
-  subsets.reserve(candidates.size());
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    subsets.push_back(subset_of(candidates[i], *policy));
-    if (subsets[i]) sums[*subsets[i]] += shares[i];
-  }
-  std::uint64_t common = 1;
-  for (const auto sum : sums) common = std::lcm(common, std::max<std::uint64_t>(sum, 1));
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    const auto s = subsets[i];
-    shares[i] = s ? shares[i] * policy->subsets[*s].weight * (common / std::max<std::uint64_t>(sums[*s], 1)) : 0;
-  }
-  return shares;
-}
-
 // The slots for these candidates; empty where none has a share.
 Slots slots_of(const std::vector<Candidate>& candidates, const std::vector<std::uint64_t>& shares,
                const model::TrafficPolicy* policy, std::vector<std::string>& refusals) {

@@ -22,9 +22,11 @@ constexpr int kBacklog = 128;                  // httplib's 5 are too few for a 
 
 }  // namespace
 
-Server::Server(const NodeView& node, ServiceOperator& services, std::string socket_path, std::string group)
+Server::Server(const NodeView& node, ServiceOperator& services, std::string socket_path, std::string group,
+               DenyOperator* deny)
     : node_(node),
       services_(services),
+      deny_(deny),
       socket_path_(std::move(socket_path)),
       group_(std::move(group)),
       http_(std::make_unique<httplib::Server>()) {}

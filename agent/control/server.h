@@ -13,6 +13,7 @@
 
 #include "agent/base/connections.h"
 #include "agent/base/result.h"
+#include "agent/control/deny_operator.h"
 #include "agent/control/node_view.h"
 #include "agent/control/parameters.h"
 #include "agent/control/service_operator.h"
@@ -31,7 +32,9 @@ class Server {
 
   // `node` and `services` have to outlive the server.  The socket is readable and writable by `group`, if there is such
   // a group.
-  Server(const NodeView& node, ServiceOperator& services, std::string socket_path, std::string group);
+  // `deny` too; null: there is no edge.
+  Server(const NodeView& node, ServiceOperator& services, std::string socket_path, std::string group,
+         DenyOperator* deny = nullptr);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
@@ -66,6 +69,9 @@ class Server {
   Done delete_weights(const Parameters& parameters, const nlohmann::ordered_json&, std::string& service);
   Done put_drain(const Parameters&, const nlohmann::ordered_json& body, std::string& service);
   Done delete_drain(const Parameters& parameters, const nlohmann::ordered_json&, std::string& service);
+  Done put_deny_list(const Parameters&, const nlohmann::ordered_json& body, std::string&);
+  Done delete_deny_list(const Parameters& parameters, const nlohmann::ordered_json&, std::string&);
+  void serve_deny_list(const Parameters& parameters, httplib::Response& response);
   void serve_status(const Parameters& parameters, httplib::Response& response);
   void serve_version(const Parameters& parameters, httplib::Response& response);
   void serve_bpf(const Parameters& parameters, httplib::Response& response);
@@ -82,6 +88,7 @@ class Server {
 
   const NodeView& node_;
   ServiceOperator& services_;
+  DenyOperator* deny_;
   std::string socket_path_;
   std::string group_;
   std::mutex watchers_mutex_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the control API changes: weights and drains of services.
+// What the control API changes: weights and drains of services, and the deny list.
 #include <httplib.h>
 
 #include <set>
@@ -39,6 +39,8 @@ const std::vector<Server::Write>& Server::writes() {
       {"DELETE", "/v1/lb/weights", {{"service"}, false}, &Server::delete_weights},
       {"PUT", "/v1/lb/drain", {}, &Server::put_drain},
       {"DELETE", "/v1/lb/drain", {{"service", "backend"}, false}, &Server::delete_drain},
+      {"PUT", "/v1/denylist", {}, &Server::put_deny_list},
+      {"DELETE", "/v1/denylist", {{"cidr"}, false}, &Server::delete_deny_list},
   };
   return kWrites;
 }
@@ -72,6 +74,7 @@ void Server::serve_write(const Write& write, const httplib::Request& request, ht
   if (auto done = (this->*write.change)(parameters, body, service); !done) {
     return refuse(response, done.error().status, done.error().error);
   }
+  if (service.empty()) return serve_deny_list({}, response);  // what was changed is of no service
   auto rows = ordered_json::array();
   for (const auto& row : node_.services()) {
     if (row.ns + "/" + row.name == service) rows.push_back(to_json(row));

@@ -46,6 +46,11 @@ Result<std::unique_ptr<EdgeTables>> EdgeTables::open(const EdgeTablesOptions& op
   return tables;
 }
 
+Result<void> EdgeTables::try_load() {
+  EdgeTables tables({"", false, 1024, 1024, 1024, 1024});
+  return tables.load();
+}
+
 EdgeTables::~EdgeTables() {
   if (!options_.keep_on_exit) remove_pins();
   links_.clear();
@@ -162,6 +167,14 @@ void EdgeTables::detach(const std::string& interface) {
   links_.erase(interface);
 }
 
+bool EdgeTables::is_attached(const std::string& interface) const {
+  const auto found = links_.find(interface);
+  bpf_link_info info{};
+  __u32 length = sizeof info;
+  return found != links_.end() && bpf_link_get_info_by_fd(found->second.get(), &info, &length) == 0 &&
+         info.xdp.ifindex != 0 && info.xdp.ifindex == if_nametoindex(interface.c_str());
+}
+
 void EdgeTables::remove_pins() {
   if (!skeleton_) return;
   std::error_code ignored;
@@ -230,6 +243,31 @@ EdgeTables::Entries EdgeTables::read(std::string_view map) const {
       out.emplace_back(key, value);
     }
   }
+  return out;
+}
+
+std::set<std::uint32_t> EdgeTables::drop_pins(const std::function<bool(std::uint32_t id)>& gone) {
+  std::set<std::uint32_t> out;
+  const int fd = bpf_map__fd(skeleton_->maps.edge_pins);
+  constexpr __u32 kBatch = 4096;
+  std::vector<cf_edge_flow> keys(kBatch);
+  std::vector<cf_edge_pin> values(kBatch);
+  std::vector<cf_edge_flow> old;
+  __u32 place = 0;
+  for (bool first = true, last = false; !last; first = false) {
+    __u32 count = kBatch;
+    // A bucket has to fit: buckets of an LRU map hold few.
+    last = bpf_map_lookup_batch(fd, first ? nullptr : &place, &place, keys.data(), values.data(), &count, nullptr) != 0;
+    if (last && errno != ENOENT) break;
+    for (__u32 i = 0; i < count; ++i) {
+      if (gone(values[i].id)) {
+        old.push_back(keys[i]);
+      } else {
+        out.insert(values[i].id);
+      }
+    }
+  }
+  for (const auto& key : old) bpf_map_delete_elem(fd, &key);
   return out;
 }
 

@@ -5,8 +5,10 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,6 +48,8 @@ class EdgeTables {
   // Loads the program over the pinned tables, or over new ones where there are none or their layout is another's.
   // Nothing is attached that was not attached before.
   [[nodiscard]] static Result<std::unique_ptr<EdgeTables>> open(const EdgeTablesOptions& options);
+  // Loads the program and lets it go again: does this kernel take it?
+  [[nodiscard]] static Result<void> try_load();
   ~EdgeTables();
   EdgeTables(const EdgeTables&) = delete;
   EdgeTables& operator=(const EdgeTables&) = delete;
@@ -54,6 +58,8 @@ class EdgeTables {
   // called when the tables are written.  An interface that has someone else's XDP program is refused.
   [[nodiscard]] Result<EdgeAttachment> attach(const std::string& interface, XdpMode mode = XdpMode::kNativeOrGeneric);
   void detach(const std::string& interface);
+  // False once the interface has gone, or another has its name.
+  [[nodiscard]] bool is_attached(const std::string& interface) const;
 
   // `map` as bpftool names it.  An entry of edge_tables is a whole struct cf_edge_table, written in place. Thread-safe.
   [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
@@ -62,6 +68,9 @@ class EdgeTables {
 
   // True if open() found tables of an agent before.
   [[nodiscard]] bool adopted() const { return adopted_; }
+
+  // Takes out the pins of backends that are gone; the backends' ids that are left have some.
+  [[nodiscard]] std::set<std::uint32_t> drop_pins(const std::function<bool(std::uint32_t id)>& gone);
 
   // By enum cf_edge_counter.
   [[nodiscard]] std::array<std::uint64_t, CF_EDGE_C_MAX> counters() const;

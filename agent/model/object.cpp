@@ -8,7 +8,8 @@
 namespace cortexflow::model {
 namespace {
 
-constexpr std::array<std::string_view, 5> kNames{"Service", "EndpointSlice", "Pod", "Namespace", "TrafficPolicy"};
+constexpr std::array<std::string_view, 6> kNames{"Service",   "EndpointSlice", "Pod",
+                                                 "Namespace", "TrafficPolicy", "DenyList"};
 static_assert(kNames.size() == std::variant_size_v<Object>);
 
 }  // namespace

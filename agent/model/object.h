@@ -11,11 +11,12 @@
 #include <variant>
 #include <vector>
 
+#include "agent/model/deny_list.h"
 #include "agent/model/service.h"
 
 namespace cortexflow::model {
 
-enum class Kind : std::uint8_t { kService, kEndpointSlice, kPod, kNamespace, kTrafficPolicy };
+enum class Kind : std::uint8_t { kService, kEndpointSlice, kPod, kNamespace, kTrafficPolicy, kDenyList };
 
 // "Service"
 [[nodiscard]] std::string_view kind_name(Kind kind);
@@ -30,9 +31,9 @@ struct ObjectKey {
 };
 
 // In the order of Kind.  Never null.
-using Object =
-    std::variant<std::shared_ptr<const Service>, std::shared_ptr<const EndpointSlice>, std::shared_ptr<const Pod>,
-                 std::shared_ptr<const Namespace>, std::shared_ptr<const TrafficPolicy>>;
+using Object = std::variant<std::shared_ptr<const Service>, std::shared_ptr<const EndpointSlice>,
+                            std::shared_ptr<const Pod>, std::shared_ptr<const Namespace>,
+                            std::shared_ptr<const TrafficPolicy>, std::shared_ptr<const DenyList>>;
 
 [[nodiscard]] ObjectKey key_of(const Object& object);
 [[nodiscard]] bool same_value(const Object& one, const Object& other);

@@ -49,6 +49,14 @@ void add_services(Families& to, const AgentFigures& figures) {
       .add_each(figures.redirect, "verdict");
 }
 
+void add_edge(Families& to, const AgentFigures& figures) {
+  if (figures.edge_verdicts.empty()) return;
+  to.counter("cortexflow_edge_packets_total", "Packets that came to the edge's interfaces, each by its one verdict.")
+      .add_each(figures.edge_verdicts, "verdict");
+  to.counter("cortexflow_edge_events_total", "What the edge did beside the verdicts: flows opened, pinned, audited...")
+      .add_each(figures.edge_events, "event");
+}
+
 void add_health(Families& to, const AgentFigures& figures) {
   if (!figures.health) return;
   const auto& health = *figures.health;
@@ -111,6 +119,7 @@ std::vector<MetricFamily> AgentMetrics::Collect() const {
   add_events(families, figures);
   add_dns(families, figures);
   add_services(families, figures);
+  add_edge(families, figures);
   add_health(families, figures);
   add_bpf(families, figures);
   add_process(families);

@@ -52,6 +52,8 @@ struct AgentFigures {
   std::optional<HealthFigures> health;            // likewise
   std::uint64_t overrides = 0;                    // services that an operator has set something of
   std::uint64_t max_overrides = 0;
+  std::map<std::string, std::uint64_t> edge_verdicts;  // empty: there is no edge
+  std::map<std::string, std::uint64_t> edge_events;
   std::vector<Map> maps;          // names have to differ
   std::vector<Program> programs;  // likewise
 };

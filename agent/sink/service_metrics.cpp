@@ -70,7 +70,7 @@ std::vector<ServiceFigures> ServiceMetrics::limited() const {
   bool any_other = false;
   const std::lock_guard lock(mutex_);
   for (auto& service : figures_()) {
-    const auto key = service.ns + "/" + service.name;
+    auto key = service.ns + "/" + service.name;
     if (services_.index(key, [&] { return key; }) != LabelLimit::kOther) {
       out.push_back(std::move(service));
       continue;

@@ -13,6 +13,8 @@
 namespace cortexflow::source {
 namespace {
 
+constexpr std::size_t kInterfaceNameMax = 15;  // IFNAMSIZ, and a zero
+constexpr int kNatPortsMin = 256;
 constexpr std::size_t kPortsMax = 8;  // CF_DNS_PORTS_MAX; the kernel side refuses more too
 
 template <typename Number>
@@ -98,6 +100,62 @@ Setting flag_setting(std::string key, bool Settings::* field) {
           }};
 }
 
+Setting edge_choice(std::string key, std::vector<std::string> choices, std::string EdgeSettings::* field) {
+  std::string expected = fmt::format("one of {}", fmt::join(choices, ", "));
+  return {std::move(key), std::move(expected),
+          [field, choices = std::move(choices)](const std::string& text, Settings& settings) {
+            settings.edge.*field = text;
+            return std::find(choices.begin(), choices.end(), text) != choices.end();
+          }};
+}
+
+bool set_interfaces(const std::string& text, Settings& settings) {
+  auto& names = settings.edge.interfaces;
+  names.clear();
+  std::istringstream list(text);
+  for (std::string item; std::getline(list, item, ',');) {
+    const bool one = !item.empty() && item.size() <= kInterfaceNameMax && item.find('/') == std::string::npos;
+    if (!one || std::find(names.begin(), names.end(), item) != names.end()) return false;
+    names.push_back(item);
+  }
+  return true;
+}
+
+bool set_edge_addresses(const std::string& text, Settings& settings) {
+  auto& addresses = settings.edge.addresses;
+  addresses.clear();
+  std::istringstream list(text);
+  for (std::string item; std::getline(list, item, ',');) {
+    const auto address = model::IpAddress::parse(item);
+    if (!address || (!addresses.empty() && addresses.front().is_v4() == address->is_v4())) return false;
+    addresses.push_back(*address);
+  }
+  return !addresses.empty() && addresses.size() <= 2;
+}
+
+bool set_nat_ports(const std::string& text, Settings& settings) {
+  const auto dash = text.find('-');
+  if (dash == std::string::npos) return false;
+  const auto first = parse_number<std::uint16_t>(text.substr(0, dash), 1024, 65535);
+  const auto last = parse_number<std::uint16_t>(text.substr(dash + 1), 1024, 65535);
+  if (!first || !last || *last - *first + 1 < kNatPortsMin) return false;
+  settings.edge.nat_port_min = *first;
+  settings.edge.nat_port_max = *last;
+  return true;
+}
+
+bool set_gue_port(const std::string& text, Settings& settings) {
+  const auto port = parse_number<std::uint16_t>(text, 1, 65535);
+  if (port) settings.edge.gue_port = *port;
+  return port.has_value();
+}
+
+bool set_edge_flows(const std::string& text, Settings& settings) {
+  const auto flows = parse_number<std::uint32_t>(text, 1024, 4194304);
+  if (flows) settings.edge.flows = *flows;
+  return flows.has_value();
+}
+
 bool set_listen(const std::string& text, Settings& settings) {
   const auto colon = text.rfind(':');
   if (colon == std::string::npos || colon == 0) return false;
@@ -124,6 +182,18 @@ const std::vector<Setting>& all_settings() {
                    "interfaces of callers that connect-time hooks don't see, such as tap*: served by their packets",
                    &Settings::service_interfaces),
       {"health.checks_in_flight", "a number from 1 to 512", set_checks_in_flight},
+      {"edge.interfaces", "network interfaces, for XDP", set_interfaces},
+      edge_choice("edge.mode", {"auto", "native", "generic"}, &EdgeSettings::mode),
+      edge_choice("edge.forwarding", {"snat", "ipip", "gue"}, &EdgeSettings::forwarding),
+      {"edge.addresses", "an IPv4 address, an IPv6 address, or both", set_edge_addresses},
+      {"edge.nat_ports", "FIRST-LAST, at least 256 ports from 1024 on", set_nat_ports},
+      {"edge.gue_port", "a port", set_gue_port},
+      {"edge.flows", "a number from 1024 to 4194304", set_edge_flows},
+      {"edge.keep_on_exit", "true or false",
+       [](const std::string& text, Settings& settings) {
+         settings.edge.keep_on_exit = text == "true";
+         return text == "true" || text == "false";
+       }},
       {"dns.ports", "1 to 8 ports from 1 to 65535", set_ports},
       {"dns.timeout", "a duration from 100ms to 5m, such as 5s", set_timeout},
       {"dns.metrics.names", "a number from 0 (no name label) to 10000", set_metric_names},

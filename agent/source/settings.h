@@ -9,8 +9,21 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "agent/model/ip_address.h"
 
 namespace cortexflow::source {
+
+// XDP for node ports, load balancer and external addresses.
+struct EdgeSettings {
+  std::vector<std::string> interfaces;      // empty: none
+  std::string mode = "auto";                // auto, native, generic
+  std::string forwarding = "snat";          // snat, ipip, gue
+  std::vector<model::IpAddress> addresses;  // to send from, one a family; missing: the first of the interfaces
+  std::uint16_t nat_port_min = 61000, nat_port_max = 65535;
+  std::uint16_t gue_port = 6080;  // IANA's
+  std::uint32_t flows = 131072;   // that have an entry of their own
+  bool keep_on_exit = false;      // the program goes on when the agent ends
+};
 
 struct Settings {
   std::string config_file;  // empty: none was read
@@ -25,6 +38,7 @@ struct Settings {
   std::vector<std::string> service_interfaces;    // served by their packets; names, with wildcards
   std::string cgroup_root;                        // observed with what is below it; empty: the whole machine
   std::size_t health_checks_in_flight = 256;
+  EdgeSettings edge;
   std::string log_level = "info";
   std::string log_format = "text";
   bool program_stats = false;  // kernel.bpf_stats_enabled while the agent runs

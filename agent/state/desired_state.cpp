@@ -77,6 +77,11 @@ void DesiredState::set(const model::ObjectKey& key, const std::optional<model::O
     }
     case model::Kind::kTrafficPolicy:
       return set_policy(key.name, as<model::TrafficPolicy>(object), touched);
+    case model::Kind::kDenyList: {
+      const auto now = as<model::DenyList>(object);
+      if (replace(next_.deny_lists, key.name, now) != now) touched.deny_lists = true;
+      return;
+    }
   }
 }
 

@@ -23,6 +23,7 @@ struct Touched {
   std::set<model::ObjectName> services;
   std::set<model::ObjectName> pods;  // themselves: they may be callers
   std::set<std::string> namespaces;
+  bool deny_lists = false;
 };
 
 struct Update {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "agent/model/deny_list.h"
 #include "agent/model/service.h"
 #include "agent/state/persistent_map.h"
 
@@ -25,6 +26,7 @@ struct Snapshot {
   PersistentMap<model::Pod> pods;
   PersistentMap<model::Namespace> namespaces;
   PersistentMap<model::TrafficPolicy> policies;
+  PersistentMap<model::DenyList> deny_lists;
   PersistentMap<ServiceParts> parts;
 };
 

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 #include <random>
 #include <stdexcept>
 
@@ -141,8 +142,9 @@ void run(char** argv, int argc) {
   const pid_t accepting = kind == "served" ? start_server(server, cpu) : -1;
   run_on([cpu](std::size_t one) { return one == cpu; });
   std::vector<Worker> workers;
-  for (int i = 7; i < argc; ++i)
-    workers.push_back({cortexflow::bench::parse_arm(argv[i]), -1, -1, -1, nullptr, {}, {}});
+  std::transform(argv + 7, argv + argc, std::back_inserter(workers), [](const char* text) {
+    return Worker{cortexflow::bench::parse_arm(text), -1, -1, -1, nullptr, {}, {}};
+  });
   for (auto& worker : workers) start(worker, transport, accepting < 0 ? server : -1, batch);
   std::mt19937 order(1);
   std::vector<Worker*> turns;

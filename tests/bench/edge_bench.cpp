@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Nanoseconds a packet of the edge, by BPF_PROG_TEST_RUN: each sample stands between samples of the wrapper alone
 // (`floor`) and of an empty program, so that the machine's moods fall on all of them.  Needs root.
+//
+//   edge_bench [ROUNDS REPEAT]
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -26,8 +28,7 @@ using namespace cortexflow::test;
 
 namespace {
 
-constexpr int kRounds = 15;
-constexpr int kRepeat = 200000;
+int rounds = 15, repeat = 200000;  // of the command line
 const Peer kClient{"198.51.0.0", 40000}, kFront{"203.0.113.1", 80};
 const Peer kClient6{"2001:db8::", 40000}, kFront6{"2001:db8:1::1", 80};
 
@@ -142,15 +143,15 @@ class Bench {
       run(skeleton_->progs.bench_edge, asked.frame, static_cast<int>(std::max(asked.flows, 1000U)));
     }
     std::uint32_t fresh = 0;
-    for (int round = 0; round < kRounds; ++round) {
-      empty.push_back(run(skeleton_->progs.bench_empty, asked.frame, kRepeat));
+    for (int round = 0; round < rounds; ++round) {
+      empty.push_back(run(skeleton_->progs.bench_empty, asked.frame, repeat));
       bss.bench_next = fresh;
-      floor.push_back(run(skeleton_->progs.bench_floor, asked.frame, kRepeat));
+      floor.push_back(run(skeleton_->progs.bench_floor, asked.frame, repeat));
       bss.bench_next = fresh;
       const auto before = counters();
-      edge.push_back(run(skeleton_->progs.bench_edge, asked.frame, kRepeat));
+      edge.push_back(run(skeleton_->progs.bench_edge, asked.frame, repeat));
       const auto after = counters();
-      if (after[asked.verdict] - before[asked.verdict] != kRepeat) {
+      if (after[asked.verdict] - before[asked.verdict] != static_cast<std::uint64_t>(repeat)) {
         std::string verdicts;
         for (std::size_t i = 0; i < CF_EDGE_C_MAX; ++i) {
           if (after[i] != before[i]) verdicts += fmt::format(" {}:{}", i, after[i] - before[i]);
@@ -169,9 +170,9 @@ class Bench {
   // What one clock read costs on this machine, to compare it with others.
   void calibrate(const Bytes& frame) {
     std::vector<std::uint32_t> clock, empty;
-    for (int round = 0; round < kRounds; ++round) {
-      empty.push_back(run(skeleton_->progs.bench_empty, frame, kRepeat));
-      clock.push_back(run(skeleton_->progs.bench_clock, frame, kRepeat));
+    for (int round = 0; round < rounds; ++round) {
+      empty.push_back(run(skeleton_->progs.bench_empty, frame, repeat));
+      clock.push_back(run(skeleton_->progs.bench_clock, frame, repeat));
     }
     fmt::print("{:<44} {:>5} / {:<5}             {:>4} / {:<4}\n", "bpf_ktime_get_ns() alone", of(clock).least,
                of(clock).median, of(empty).least, of(empty).median);
@@ -251,9 +252,9 @@ class Bench {
     put(skeleton_->maps.edge_tables, &number, &inner);
     close(inner);
   }
-  std::uint32_t run(const bpf_program* program, const Bytes& frame, int repeat) {
+  std::uint32_t run(const bpf_program* program, const Bytes& frame, int times) {
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()),
-                .repeat = repeat);
+                .repeat = times);
     must(bpf_prog_test_run_opts(bpf_program__fd(program), &options) == 0, "BPF_PROG_TEST_RUN");
     if (options.retval == XDP_ABORTED) throw std::runtime_error("the wrapper gave up");
     return options.duration;
@@ -289,12 +290,16 @@ void own_netns() {
 
 }  // namespace
 
-int main() try {
+int main(int argc, char** argv) try {
+  if (argc == 3) {
+    rounds = std::max(1, std::atoi(argv[1]));
+    repeat = std::max(1, std::atoi(argv[2]));
+  }
   own_netns();
   const Bytes data(60, 'x');
   const auto ack = tcp_frame(kClient, kFront, {}, data), syn = tcp_frame(kClient, kFront, {kSyn}, data);
   const auto udp = udp_frame(kClient, kFront, data), ack6 = tcp_frame(kClient6, kFront6, {}, data);
-  fmt::print("ns a packet, least / median of {} times {}\n{:<44} {:>13} {:>11} {:>11} {:>5}\n", kRounds, kRepeat, "",
+  fmt::print("ns a packet, least / median of {} times {}\n{:<44} {:>13} {:>11} {:>11} {:>5}\n", rounds, repeat, "",
              "edge", "wrapper", "empty", "ratio");
   {
     Bench bench(CF_EDGE_IPIP);

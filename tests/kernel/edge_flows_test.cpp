@@ -233,7 +233,13 @@ TEST_CASE("packets of any shape have exactly one verdict, and lead nowhere but t
   edge.deny({{ip("198.51.7.0"), 24}});
   const Peer to6{"2001:db8:1::1", 80}, from6{"2001:db8::7", 7};
   const Peer from{"198.51.100.7", 7};
+  const auto open = edge.run(tcp_frame(from, kFront, {kSyn})).frame;  // a flow, so that there is more to go wrong
+  const auto port_at = [&](std::size_t at) { return static_cast<std::uint16_t>(open[at] << 8 | open[at + 1]); };
+  const Peer ours{"10.1.0.254", port_at(34)};
+  const Peer backend{open[33] == 11 ? "10.1.0.11" : "10.1.0.10", 8080};
   const std::vector<Bytes> seeds{
+      tcp_frame(backend, ours, {kSyn | kAck}),
+      icmp_error("10.1.0.9", 3, 4, 1400, tcp_frame(ours, backend)),
       tcp_frame(from, kFront, {kSyn}),
       tcp_frame(from, kFront, {}, Bytes(100), {64, 20, 0, 7}),
       udp_frame(from, kFront, Bytes(40), {64, 0, 0x2000, 7}),
@@ -248,7 +254,7 @@ TEST_CASE("packets of any shape have exactly one verdict, and lead nowhere but t
   std::mt19937 random(1);
   const auto below = [&](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };
   std::map<int, int> actions;
-  for (int i = 0; i < 20000; ++i) {
+  for (int i = 0; i < 60000; ++i) {
     auto frame = seeds[below(seeds.size())];
     for (std::size_t n = below(4); n > 0; --n)
       frame[12 + below(std::min<std::size_t>(frame.size() - 12, 90))] = static_cast<std::uint8_t>(below(256));
@@ -261,6 +267,7 @@ TEST_CASE("packets of any shape have exactly one verdict, and lead nowhere but t
     }
   }
   CHECK(actions[XDP_ABORTED] == 0);
+  CHECK(edge.count(CF_EDGE_V_HELPER_FAILED) == 0);
   CHECK(actions[XDP_REDIRECT] > 100);
   CHECK(actions[XDP_PASS] > 100);
 }

@@ -25,7 +25,7 @@ using model::DnsOutcome;
 using nlohmann::ordered_json;
 
 // A log of what it was given; never waits long.
-class FakeNode : public control::NodeView, public control::ServiceOperator {
+class FakeNode : public control::NodeView, public control::ServiceOperator, public control::DenyOperator {
  public:
   Status status() const override {
     Status s;
@@ -88,6 +88,19 @@ class FakeNode : public control::NodeView, public control::ServiceOperator {
     out.paths.push_back(path);
     return out;
   }
+  Answer<DenyView> deny_list() const override {
+    return DenyView{
+        {{"198.51.100.0/24", {80}, "In", "Enforce", std::nullopt, "operator"}}, "xdp e0 (native)", "", 1, 2};
+  }
+  Done deny(const std::string& entry) override {
+    said = entry;
+    return {};
+  }
+  Done allow(const std::string& cidr) override {
+    said = cidr;
+    return {};
+  }
+  std::string said;  // what the deny list was given last
   std::vector<std::string> log_lines(std::size_t max) const override {
     return std::vector<std::string>(std::min<std::size_t>(max, 3), "line\n");
   }
@@ -184,7 +197,7 @@ struct Serving {
 
   Directory directory;
   FakeNode node;
-  Server server{node, node, directory.socket(), "no-such-group"};
+  Server server{node, node, directory.socket(), "no-such-group", &node};
 };
 
 }  // namespace cortexflow::test

@@ -18,6 +18,7 @@ std::string_view api_version(model::Kind kind) {
     case model::Kind::kEndpointSlice:
       return "discovery.k8s.io/v1";
     case model::Kind::kTrafficPolicy:
+    case model::Kind::kDenyList:
       return "cortexflow.io/v1alpha1";
     default:
       return "v1";
@@ -40,6 +41,8 @@ model::Object read_object(model::Kind kind, const Field& object) {
       return std::make_shared<const model::Pod>(read_pod(object));
     case model::Kind::kNamespace:
       return std::make_shared<const model::Namespace>(read_namespace(object));
+    case model::Kind::kDenyList:
+      return std::make_shared<const model::DenyList>(read_deny_list(object));
     case model::Kind::kTrafficPolicy:
       break;
   }
@@ -52,7 +55,7 @@ void read_known(model::Kind kind, Document& document, ReadDocument& made) {
     made.objects.push_back({std::move(object), document.root->line});
     return;
   }
-  const model::ObjectName name = peek_name(*document.root, kind != model::Kind::kNamespace);
+  const model::ObjectName name = peek_name(*document.root, kind != model::Kind::kNamespace && kind != model::Kind::kDenyList);
   ReadDocument::Refused refused{std::move(*document.problem), std::string(model::kind_name(kind)), std::nullopt};
   if (!name.name.empty()) {
     refused.key = model::ObjectKey{kind, name};

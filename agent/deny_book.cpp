@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/deny_book.h"
+
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+
+#include "agent/base/replace_file.h"
+#include "agent/source/deny_list_text.h"
+
+namespace cortexflow {
+
+DenyBook DenyBook::open(std::string path) {
+  DenyBook book(std::move(path));
+  auto read = source::read_deny_list_file(book.path_);
+  if (read) {
+    book.list_ = std::move(*read);
+    return book;
+  }
+  const auto aside = book.path_ + ".broken";
+  spdlog::error("the operator's deny list is not used: {}; the file is put aside as {}", read.error().to_string(),
+                aside);
+  std::rename(book.path_.c_str(), aside.c_str());
+  return book;
+}
+
+Result<void> DenyBook::set(model::DenyList list) {
+  if (auto written = replace_file(path_, source::deny_list_text(list)); !written) return written;
+  list_ = std::move(list);
+  return {};
+}
+
+}  // namespace cortexflow

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/edge.h"
+
+#include <algorithm>
+#include <fstream>
+#include <utility>
+
+#include "agent/interface_addresses.h"
+
+namespace cortexflow {
+namespace {
+
+using std::chrono::nanoseconds;
+using std::chrono::system_clock;
+
+constexpr std::chrono::seconds kCheckEvery{1};
+// Flows that are silent for longer than this while their slot moves may go to its new backend.
+constexpr std::chrono::minutes kMoveTime{15};
+constexpr std::chrono::minutes kClearEvery{5};
+constexpr std::uint16_t kMtu = 1500;  // where the kernel doesn't say
+
+template <typename Value>
+std::string octets(const Value& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+nanoseconds clock_offset() { return system_clock::now().time_since_epoch() - Edge::Clock::now().time_since_epoch(); }
+
+// Of each family, what was set or else the interfaces' first.
+std::vector<model::IpAddress> own_addresses(const source::EdgeSettings& settings) {
+  auto out = settings.addresses;
+  const auto all = interface_addresses();
+  for (const bool v4 : {true, false}) {
+    const auto has_family = [v4](const model::IpAddress& one) { return one.is_v4() == v4; };
+    for (const auto& name : settings.interfaces) {
+      if (std::any_of(out.begin(), out.end(), has_family)) break;
+      for (const auto& one : all) {
+        if (one.interface != name || !has_family(one.address)) continue;
+        out.push_back(one.address);
+        break;
+      }
+    }
+  }
+  return out;
+}
+
+// The node's own connections must not have the ports that translated ones come back to.
+std::string port_overlap(const source::EdgeSettings& settings) {
+  std::ifstream file("/proc/sys/net/ipv4/ip_local_port_range");
+  int first = 0, last = 0;
+  if (!(file >> first >> last) || last < settings.nat_port_min || first > settings.nat_port_max) return {};
+  return fmt::format("edge.nat_ports {}-{} overlap with net.ipv4.ip_local_port_range {}-{}: set one of them apart",
+                     settings.nat_port_min, settings.nat_port_max, first, last);
+}
+
+kernel::XdpMode mode_of(const std::string& name) {
+  if (name == "native") return kernel::XdpMode::kNative;
+  return name == "generic" ? kernel::XdpMode::kGeneric : kernel::XdpMode::kNativeOrGeneric;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Edge>> Edge::open(const source::EdgeSettings& settings, const std::string& pin_path) {
+  kernel::EdgeTablesOptions options{pin_path, settings.keep_on_exit};
+  options.translations = options.pins = 2 * settings.flows;
+  options.opening = options.candidates = std::max<std::uint32_t>(1024, settings.flows / 2);
+  auto tables = kernel::EdgeTables::open(options);
+  if (!tables) return tl::make_unexpected(std::move(tables.error()));
+  std::unique_ptr<Edge> edge(new Edge(settings, std::move(*tables)));
+  edge->take_over();
+  return edge;
+}
+
+Edge::Edge(source::EdgeSettings settings, std::unique_ptr<kernel::EdgeTables> tables)
+    : settings_(std::move(settings)), tables_(std::move(tables)) {
+  for (const auto& one : interface_addresses()) own_.insert(one.address);
+  const auto addresses = own_addresses(settings_);
+  for (const auto& address : addresses) {
+    std::copy(address.octets.begin(), address.octets.end(), address.is_v4() ? written_.address4 : written_.address6);
+  }
+  for (const bool v4 : {true, false}) {
+    if (std::any_of(addresses.begin(), addresses.end(), [v4](const auto& one) { return one.is_v4() == v4; })) continue;
+    remarks_.push_back(fmt::format("no {} address to send from: set edge.addresses", v4 ? "IPv4" : "IPv6"));
+  }
+  written_.nat_port_min = settings_.nat_port_min;
+  written_.nat_port_max = settings_.nat_port_max;
+  written_.gue_port = settings_.gue_port;
+  written_.mtu = kMtu;
+  if (auto overlap = port_overlap(settings_); !overlap.empty()) remarks_.push_back(std::move(overlap));
+}
+
+void Edge::take_over() {
+  if (!tables_->adopted()) return;
+  std::map<compile::EdgeMap, kernel::EdgeTables::Entries> contents;
+  for (const auto map : {compile::EdgeMap::kFrontends, compile::EdgeMap::kTables, compile::EdgeMap::kBackends}) {
+    contents[map] = tables_->read(compile::map_name(map));
+  }
+  book_ = compile::EdgeBook(compile::adopt_edge(contents));
+  for (auto& [key, value] : tables_->read("edge_deny")) denied_.emplace(std::move(key), std::move(value));
+}
+
+void Edge::start() {
+  const std::lock_guard lock(mutex_);
+  write(book_.drop_unclaimed());
+  write_deny();
+  write_settings();
+  started_ = true;
+  for (const auto& name : settings_.interfaces) attach(name);
+}
+
+compile::EdgePlanOptions Edge::plan_options() const {
+  return {settings_.forwarding == "ipip" ? CF_EDGE_IPIP : settings_.forwarding == "gue" ? CF_EDGE_GUE : CF_EDGE_NAT};
+}
+
+void Edge::update(const Plans& changed) {
+  const std::lock_guard lock(mutex_);
+  write(book_.update(changed));
+  write_settings();
+  for (const auto& [name, plans] : changed) note_move(name);
+}
+
+// A later move begins the time anew.
+void Edge::note_move(const model::ObjectName& service) {
+  moving_.erase(service);
+  for (auto at = book_.entries().lower_bound(compile::PortKey{service, "", {}, false});
+       at != book_.entries().end() && at->first.service == service; ++at) {
+    const auto states = compile::states_of(at->second.slots);
+    if (states.moved > 0) moving_.try_emplace(service, Clock::now());
+    if (states.pinned > 0) settled_.insert(service);
+  }
+}
+
+void Edge::deny(std::vector<model::DenyEntry> entries) {
+  const std::lock_guard lock(mutex_);
+  deny_ = std::move(entries);
+  if (started_) write_deny();
+}
+
+void Edge::tick() {
+  const auto now = Clock::now();
+  const std::lock_guard lock(mutex_);
+  if (now < next_check_) return;
+  next_check_ = now + kCheckEvery;
+  // Or the system's clock has been set.
+  if (system_clock::now() >= next_expiry_ || std::chrono::abs(clock_offset() - clock_offset_) > kCheckEvery) {
+    write_deny();
+  }
+  check_interfaces();
+  finish_moves();
+}
+
+std::vector<Error> Edge::take_errors() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(errors_, {});
+}
+
+void Edge::check_interfaces() {
+  for (const auto& name : settings_.interfaces) {
+    const auto& one = interfaces_[name];
+    if (one.failure.empty() && tables_->is_attached(name)) continue;
+    if (one.failure.empty()) tables_->detach(name);
+    attach(name);
+  }
+}
+
+// A failure is an error when it comes, not each time that it is still there.
+void Edge::attach(const std::string& interface) {
+  auto& one = interfaces_[interface];
+  auto attached = tables_->attach(interface, mode_of(settings_.mode));
+  if (attached) {
+    one = {std::move(*attached), {}};
+    return;
+  }
+  auto words = attached.error().to_string();
+  if (words != one.failure) errors_.push_back(std::move(attached.error()));
+  one.failure = std::move(words);
+}
+
+void Edge::finish_moves() {
+  const auto now = Clock::now();
+  for (auto at = moving_.begin(); at != moving_.end();) {
+    if (now - at->second < kMoveTime) {
+      ++at;
+      continue;
+    }
+    write(book_.settle(at->first));
+    settled_.insert(at->first);
+    at = moving_.erase(at);
+  }
+  if (now < next_clearing_ || settled_.empty()) return;
+  next_clearing_ = now + kClearEvery;
+  std::map<std::uint32_t, model::ObjectName> owner;  // of backend ids
+  for (const auto& [key, entry] : book_.entries()) {
+    for (const auto& [backend, number] : entry.numbers) owner[book_.id_of(number)] = key.service;
+  }
+  std::set<model::ObjectName> pinned;
+  for (const auto id : tables_->drop_pins([&](std::uint32_t one) { return !owner.contains(one); })) {
+    pinned.insert(owner.at(id));
+  }
+  std::erase_if(settled_, [&](const auto& service) {
+    if (pinned.contains(service) || moving_.contains(service)) return false;
+    write(book_.clear(service));
+    return true;
+  });
+}
+
+void Edge::write(const std::vector<compile::EdgeOperation>& operations) {
+  for (const auto& operation : operations) {
+    const auto* map = compile::map_name(operation.map);
+    auto done =
+        operation.erase ? tables_->erase(map, operation.key) : tables_->put(map, operation.key, operation.value);
+    if (!done) errors_.push_back(std::move(done.error()));
+  }
+}
+
+// What is denied is so at each step: new entries come first, then the flags that have them asked for; old ones go last.
+void Edge::write_deny() {
+  const auto now = system_clock::now();
+  clock_offset_ = clock_offset();
+  auto plan = compile::plan_deny(deny_, now, clock_offset_);
+  next_expiry_ = plan.next_expiry;
+  deny_refusal_ = std::move(plan.refusal);
+  const auto put = [&](const std::string& key, const std::string& value) {
+    if (auto done = tables_->put("edge_deny", key, value); !done) errors_.push_back(std::move(done.error()));
+  };
+  for (const auto& [key, value] : plan.entries) {
+    const auto had = denied_.find(key);
+    if (had == denied_.end() || had->second != value) put(key, value);
+  }
+  const auto before = std::exchange(denied_, std::move(plan.entries));
+  write_settings();
+  for (const auto& [key, value] : before) {
+    if (denied_.contains(key)) continue;
+    if (auto done = tables_->erase("edge_deny", key); !done) errors_.push_back(std::move(done.error()));
+  }
+}
+
+void Edge::write_settings() {
+  const auto flags = compile::deny_flags(denied_) | (book_.has_local() ? std::uint32_t{CF_EDGE_HAS_LOCAL} : 0U);
+  if (settings_written_ && written_.flags == flags) return;
+  written_.flags = flags;
+  auto done = tables_->put("edge_settings", octets(std::uint32_t{0}), octets(written_));
+  settings_written_ = done.has_value();
+  if (!done) errors_.push_back(std::move(done.error()));
+}
+
+control::FunctionStatus Edge::function() const {
+  const std::lock_guard lock(mutex_);
+  control::FunctionStatus out{"edge", "", false, ""};
+  auto why = remarks_;
+  for (const auto& [name, one] : interfaces_) {
+    if (!one.failure.empty()) {
+      why.push_back(one.failure);
+      continue;
+    }
+    out.hook += fmt::format("{}{} ({})", out.hook.empty() ? "xdp " : ", ", name, one.how.native ? "native" : "generic");
+    why.insert(why.end(), one.how.remarks.begin(), one.how.remarks.end());
+  }
+  out.degraded = !why.empty();
+  out.detail = fmt::format("{}", fmt::join(why, "; "));
+  return out;
+}
+
+std::vector<std::string> Edge::problems(const model::ObjectName& service) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> out;
+  for (const auto& [key, entry] : book_.entries()) {
+    if (key.service != service) continue;
+    if (!entry.refusal.empty()) out.push_back("edge: " + entry.refusal);
+    for (const auto& frontend : entry.contested) {
+      out.push_back(fmt::format("edge: {} port {} is another service's", frontend.address.to_string(), frontend.port));
+    }
+    for (const auto& one : entry.plan.backends) {
+      if (!own_.contains(one.backend.address)) continue;
+      out.push_back(fmt::format("edge: backend {} is this node itself: its answers don't come by the edge's interfaces",
+                                one.backend.address.to_string()));
+    }
+    if (entry.plan.backends.empty()) out.emplace_back("edge: no backend: what comes is dropped");
+  }
+  return out;
+}
+
+std::vector<kernel::MapInfo> Edge::maps() const {
+  auto out = tables_->maps();
+  const std::lock_guard lock(mutex_);
+  out.push_back({"edge_backends", book_.backends(), CF_EDGE_BACKENDS_MAX - 1});
+  out.push_back({"edge_tables", book_.services(), CF_EDGE_TABLES_MAX - 1});
+  return out;
+}
+
+std::vector<std::string> Edge::refusals() const {
+  const std::lock_guard lock(mutex_);
+  return deny_refusal_.empty() ? std::vector<std::string>{} : std::vector{deny_refusal_};
+}
+
+}  // namespace cortexflow

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The edge on its way into the kernel: plans and deny entries -> map writes, and the program on its interfaces.  Its
+// times are the monotonic clock's.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/compile/deny_plan.h"
+#include "agent/compile/edge_book.h"
+#include "agent/control/node_view.h"
+#include "agent/kernel/edge_tables.h"
+#include "agent/source/settings.h"
+
+namespace cortexflow {
+
+class Edge {
+ public:
+  using Clock = std::chrono::steady_clock;
+  using Plans = std::map<model::ObjectName, std::vector<compile::EdgePlan>>;
+
+  // Loads the program over what an agent before left.  start() attaches, when update() and deny() have had all of the
+  // configuration.
+  [[nodiscard]] static Result<std::unique_ptr<Edge>> open(const source::EdgeSettings& settings,
+                                                          const std::string& pin_path);
+  void start();
+
+  [[nodiscard]] compile::EdgePlanOptions plan_options() const;
+  // Each service's new plans; an empty list takes it out.
+  void update(const Plans& changed);
+  // All that stand; those that expire go by themselves.
+  void deny(std::vector<model::DenyEntry> entries);
+  // What falls due: expiry, the end of moves, interfaces that have come back.
+  void tick();
+  // Those of the kernel, said once each.
+  [[nodiscard]] std::vector<Error> take_errors();
+
+  [[nodiscard]] control::FunctionStatus function() const;
+  [[nodiscard]] std::vector<std::string> problems(const model::ObjectName& service) const;
+  [[nodiscard]] std::vector<std::string> refusals() const;  // of deny entries
+  [[nodiscard]] std::vector<kernel::MapInfo> maps() const;  // those that can be full
+  [[nodiscard]] const kernel::EdgeTables& tables() const { return *tables_; }
+
+ private:
+  Edge(source::EdgeSettings settings, std::unique_ptr<kernel::EdgeTables> tables);
+
+  void take_over();
+  void attach(const std::string& interface);
+  void check_interfaces();
+  void note_move(const model::ObjectName& service);
+  void finish_moves();
+  void write(const std::vector<compile::EdgeOperation>& operations);
+  void write_deny();
+  void write_settings();
+
+  struct Attached {
+    kernel::EdgeAttachment how;
+    std::string failure;  // empty: it is attached
+  };
+
+  source::EdgeSettings settings_;
+  std::unique_ptr<kernel::EdgeTables> tables_;
+  mutable std::mutex mutex_;  // all below
+  std::vector<Error> errors_;
+  compile::EdgeBook book_;
+  std::set<model::IpAddress> own_;  // this node's addresses
+  cf_edge_settings written_{};
+  bool settings_written_ = false;
+  std::vector<std::string> remarks_;  // on addresses and ports
+  std::vector<model::DenyEntry> deny_;
+  std::map<std::string, std::string> denied_;  // as edge_deny has it
+  std::string deny_refusal_;
+  std::chrono::nanoseconds clock_offset_{0};  // of the system's clock, when edge_deny was written
+  std::chrono::system_clock::time_point next_expiry_;
+  std::map<std::string, Attached> interfaces_;
+  std::map<model::ObjectName, Clock::time_point> moving_;  // since when
+  std::set<model::ObjectName> settled_;                    // moves that are over: flows may be pinned
+  Clock::time_point next_check_{}, next_clearing_{};
+  bool started_ = false;
+};
+
+}  // namespace cortexflow

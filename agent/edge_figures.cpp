@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/edge_figures.h"
+
+namespace cortexflow {
+namespace {
+
+// In the order of enum cf_edge_counter.
+constexpr std::array<const char*, CF_EDGE_C_MAX> kNames{
+    "not_ours",     "malformed",     "fragment_unknown", "reply_unknown",  "stack",    "no_neighbour",
+    "tunnelled",    "translated",    "replied",          "error_followed", "too_big",  "ttl_exceeded",
+    "denied",       "no_backend",    "no_port",          "no_address",     "no_route", "not_forwarding",
+    "unanswerable", "helper_failed", "audited",          "candidate",      "pinned",   "from_pin",
+    "opened",       "established",   "port_taken",       "fragment",       "routed",   "lost",
+};
+static_assert(kNames.back() != nullptr);
+
+}  // namespace
+
+EdgeFigures edge_figures(const std::array<std::uint64_t, CF_EDGE_C_MAX>& counters) {
+  EdgeFigures out;
+  for (std::size_t i = 0; i < counters.size(); ++i) {
+    (i < CF_EDGE_VERDICTS ? out.verdicts : out.events)[kNames[i]] = counters[i];
+  }
+  return out;
+}
+
+}  // namespace cortexflow
