@@ -55,7 +55,8 @@ void read_known(model::Kind kind, Document& document, ReadDocument& made) {
     made.objects.push_back({std::move(object), document.root->line});
     return;
   }
-  const model::ObjectName name = peek_name(*document.root, kind != model::Kind::kNamespace && kind != model::Kind::kDenyList);
+  const model::ObjectName name =
+      peek_name(*document.root, kind != model::Kind::kNamespace && kind != model::Kind::kDenyList);
   ReadDocument::Refused refused{std::move(*document.problem), std::string(model::kind_name(kind)), std::nullopt};
   if (!name.name.empty()) {
     refused.key = model::ObjectKey{kind, name};
