@@ -168,16 +168,19 @@ std::uint16_t EdgeBook::new_number() {
 
 std::string EdgeBook::lacks_room(const EdgePlan& plan, const EdgeEntry* entry) const {
   if (!entry && tables_.size() >= CF_EDGE_TABLES_MAX - 1) {
-    return fmt::format("{} services would be in use, {} are possible", tables_.size() + 1, CF_EDGE_TABLES_MAX - 1);
+    return fmt::format("{} services would be in use, {} are possible", tables_.size() + 1,
+                       static_cast<int>(CF_EDGE_TABLES_MAX) - 1);
   }
   const auto backends = ids_.size() + plan.backends.size();
   if (backends >= CF_EDGE_BACKENDS_MAX) {
-    return fmt::format("{} backends would be in use, {} are possible", backends, CF_EDGE_BACKENDS_MAX - 1);
+    return fmt::format("{} backends would be in use, {} are possible", backends,
+                       static_cast<int>(CF_EDGE_BACKENDS_MAX) - 1);
   }
   std::size_t frontends = owners_.size() + local_.size() + plan.frontends.size();
   for (const auto& one : plan.backends) frontends += one.local ? 1 : 0;
   if (frontends > CF_EDGE_FRONTENDS_MAX) {
-    return fmt::format("{} frontends would be in use, {} are possible", frontends, CF_EDGE_FRONTENDS_MAX);
+    return fmt::format("{} frontends would be in use, {} are possible", frontends,
+                       static_cast<int>(CF_EDGE_FRONTENDS_MAX));
   }
   return {};
 }

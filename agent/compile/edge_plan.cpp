@@ -63,6 +63,7 @@ std::vector<EdgeBackend> backends_of(const ServiceInput& input, const model::Ser
   const auto verdict = availability(reasons_of(taking, input, port.protocol), shares,
                                     input.policy ? input.policy->panic_threshold : model::kPanicThreshold);
   std::vector<EdgeBackend> out;
+  out.reserve(taking.size() + ending.size());
   for (std::size_t i = 0; i < taking.size(); ++i) {
     out.push_back({taking[i].backend, shares[i], taking[i].endpoint->node == node.name, !verdict.choosable[i]});
   }

@@ -124,7 +124,9 @@ Result<EdgeAttachment> EdgeTables::attach(const std::string& interface, XdpMode 
     link = Fd();
     std::error_code ignored;
     std::filesystem::remove(path, ignored);  // its interface has gone
-    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
+    bpf_link_create_opts options{};
+    options.sz = sizeof options;
+    options.flags = XDP_FLAGS_DRV_MODE;
     int error = EOPNOTSUPP;
     if (mode != XdpMode::kGeneric) {
       const int fd = bpf_link_create(program_fd(), index, BPF_XDP, &options);

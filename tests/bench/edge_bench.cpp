@@ -253,8 +253,11 @@ class Bench {
     close(inner);
   }
   std::uint32_t run(const bpf_program* program, const Bytes& frame, int times) {
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()),
-                .repeat = times);
+    bpf_test_run_opts options{};
+    options.sz = sizeof options;
+    options.data_in = frame.data();
+    options.data_size_in = static_cast<__u32>(frame.size());
+    options.repeat = times;
     must(bpf_prog_test_run_opts(bpf_program__fd(program), &options) == 0, "BPF_PROG_TEST_RUN");
     if (options.retval == XDP_ABORTED) throw std::runtime_error("the wrapper gave up");
     return options.duration;

@@ -95,9 +95,13 @@ void EdgeProgram::deny(const std::vector<compile::DenyRule>& rules) {
 
 Outcome EdgeProgram::run(const Bytes& frame) {
   Bytes out(4096);
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_out = out.data(),
-              .data_size_in = static_cast<__u32>(frame.size()), .data_size_out = static_cast<__u32>(out.size()),
-              .repeat = 1);
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_out = out.data();
+  options.data_size_in = static_cast<__u32>(frame.size());
+  options.data_size_out = static_cast<__u32>(out.size());
+  options.repeat = 1;
   const auto before = tables_->counters();
   if (bpf_prog_test_run_opts(tables_->program_fd(), &options) != 0) throw std::runtime_error("BPF_PROG_TEST_RUN");
   const auto after = tables_->counters();
@@ -117,8 +121,11 @@ Outcome EdgeProgram::run(const Bytes& frame) {
 }
 
 std::uint32_t EdgeProgram::time(const Bytes& frame, int repeat) {
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()),
-              .repeat = repeat);
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<__u32>(frame.size());
+  options.repeat = repeat;
   if (bpf_prog_test_run_opts(tables_->program_fd(), &options) != 0) throw std::runtime_error("BPF_PROG_TEST_RUN");
   return options.duration;
 }

@@ -162,7 +162,9 @@ class Reader {
     return out.empty() ? out : " " + out;
   }
   std::size_t left() const { return data_.size() - std::min(at_, data_.size()); }
-  unsigned u16(std::size_t at) const { return at + 1 < data_.size() ? data_[at] << 8U | data_[at + 1] : 0U; }
+  unsigned u16(std::size_t at) const {
+    return at + 1 < data_.size() ? static_cast<unsigned>(data_[at] << 8 | data_[at + 1]) : 0U;
+  }
   Bytes slice(std::size_t at, std::size_t size) const {
     const auto begin = data_.begin() + static_cast<long>(std::min(at, data_.size()));
     return {begin, begin + std::min(static_cast<long>(size), data_.end() - begin)};
