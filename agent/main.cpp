@@ -19,6 +19,7 @@
 #include "agent/json_message.h"
 #include "agent/kernel/edge_tables.h"
 #include "agent/kernel/host.h"
+#include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/node.h"
 #include "agent/sink/metrics_server.h"
@@ -60,7 +61,8 @@ void add_flags(CLI::App& app, Flags& flags) {
     auto* option = app.add_option(flag_name(key), flags.values[key],
                                   fmt::format("{}; {} in the settings file, {} in the environment",
                                               source::expected_value(key), key, source::environment_name(key)));
-    static const std::set<std::string> kLists{"dns.ports", "manifests", "edge.interfaces", "edge.addresses"};
+    static const std::set<std::string> kLists{"dns.ports", "manifests", "edge.interfaces", "edge.addresses",
+                                              "services.interfaces"};
     if (!kLists.contains(key)) option->expected(1);
   }
 }
@@ -84,6 +86,9 @@ Result<source::Settings> read_settings(const Flags& flags) {
     if (!value) continue;
     if (auto done = source::apply({key, value, name}, settings); !done)
       return tl::make_unexpected(std::move(done.error()));
+  }
+  if (!settings.service_interfaces.empty() && settings.manifests.empty()) {
+    return tl::make_unexpected(Error{"services.interfaces is set, and there are no services", "set manifests too"});
   }
   if (!settings.edge.interfaces.empty() && settings.manifests.empty()) {
     return tl::make_unexpected(
@@ -155,6 +160,11 @@ int dry_run(const source::Settings& settings) {
     if (auto ok = kernel::ServiceTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
     fmt::print("takes the service programs; would attach them to {} and follow the manifests in {}\n", *root,
                fmt::join(settings.manifests, ", "));
+    if (!settings.service_interfaces.empty()) {
+      if (auto ok = kernel::Redirect::try_load(); !ok) return complain(ok.error(), kExitFailure);
+      fmt::print("takes the redirect programs; would attach them to the interfaces {}\n",
+                 fmt::join(settings.service_interfaces, ", "));
+    }
   }
   if (!settings.edge.interfaces.empty()) {
     if (auto ok = kernel::EdgeTables::try_load(); !ok) return complain(ok.error(), kExitFailure);

@@ -21,6 +21,7 @@ using std::chrono::milliseconds;
 
 // Small amounts of records are not announced by the kernel (a wake-up each would cost the lookups); they wait for this.
 constexpr milliseconds kConsumeEvery{20};
+constexpr std::chrono::seconds kExpireEvery{30};
 constexpr int kConsumesPerSweep = 10;
 
 // From CLOCK_MONOTONIC to the system's clock.  Asked anew for each turn of the event loop: the system's clock may be
@@ -42,6 +43,33 @@ std::map<std::string, std::uint64_t> parse_errors(const std::array<std::uint64_t
           {"fragment", c[CF_DNS_C_ERR_FRAGMENT]},
           {"tcp_gap", c[CF_DNS_C_ERR_TCP_GAP]},
           {"tcp_many", c[CF_DNS_C_ERR_TCP_MANY]}};
+}
+
+// Which interfaces are served, and which are not.
+control::FunctionStatus redirect_status(const kernel::Redirect& redirect) {
+  constexpr std::size_t kShown = 8;
+  control::FunctionStatus out{"services by packet", "", false, ""};
+  std::vector<std::string> good, bad;
+  for (const auto& one : redirect.interfaces()) {
+    if (!one.problem.empty()) {
+      bad.push_back(fmt::format("{} is not served: {}", one.name, one.problem));
+      continue;
+    }
+    good.push_back(one.name);
+    const std::string hook = tc_hook_name(one.hook);
+    if (out.hook.find(hook) == std::string::npos) out.hook += (out.hook.empty() ? "" : " + ") + hook;
+  }
+  out.degraded = !bad.empty() || good.empty();
+  out.detail =
+      good.empty() ? "no interface is served: none matches services.interfaces" : fmt::format("{} served", good.size());
+  const auto few = [](std::vector<std::string>& of) {
+    if (of.size() > kShown) of.resize(kShown);
+  };
+  few(good), few(bad);
+  for (const auto& [words, separator] : {std::pair{&good, ", "}, std::pair{&bad, "; "}}) {
+    if (!words->empty()) out.detail += fmt::format("{}{}", words == &good ? ": " : "; ", fmt::join(*words, separator));
+  }
+  return out;
 }
 
 sink::HealthFigures health_figures(const Services& services) {
@@ -123,6 +151,8 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
     const auto more = services_->fds();
     fds.insert(fds.end(), more.begin(), more.end());
   }
+  auto* redirect = services_ ? services_->redirect() : nullptr;
+  if (redirect) fds.push_back(redirect->fd());
   for (const int fd : fds) {
     epoll_event event{};
     event.events = EPOLLIN;
@@ -131,7 +161,7 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
       return fail_errno("cannot watch the event loop's fds", errno);
   }
   for (int ticks = 0;;) {
-    std::array<epoll_event, 4> ready{};
+    std::array<epoll_event, 8> ready{};
     const auto due = services_ ? services_->due() : std::nullopt;
     const int n = epoll_wait(epoll.get(), ready.data(), static_cast<int>(ready.size()), wait_ms(due));
     if (n < 0 && errno != EINTR) return fail_errno("the event loop failed", errno);
@@ -145,6 +175,8 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
       } else if (fd == timer.get()) {
         std::uint64_t expirations = 0;
         if (read(fd, &expirations, sizeof expirations) == sizeof expirations) ++ticks;
+      } else if (redirect && fd == redirect->fd()) {
+        for (const auto& error : redirect->poll()) spdlog::error("services: {}", error.to_string());
       }
     }
     consume();
@@ -207,6 +239,11 @@ void Node::deliver(const cf_dns_lookup& record) {
 }
 
 void Node::sweep() {
+  const auto now = std::chrono::steady_clock::now();  // CLOCK_MONOTONIC
+  if (auto* redirect = services_ ? services_->redirect() : nullptr; redirect && now - expired_ >= kExpireEvery) {
+    expired_ = now;
+    redirect->expire(now.time_since_epoch());
+  }
   const auto limit = [this] {
     const std::lock_guard lock(settings_mutex_);
     return settings_.dns_timeout;
@@ -238,10 +275,8 @@ sink::AgentFigures Node::figures() const {
   out.pending_full = c[CF_DNS_C_PENDING_FULL];
   out.helper_failed = c[CF_DNS_C_HELPER_FAILED];
   for (const auto& map : tracer_->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
-  auto programs = tracer_->programs();
+  const auto programs = kernel_programs();
   if (services_) {
-    auto more = services_->tables().programs();
-    programs.insert(programs.end(), more.begin(), more.end());
     const auto counters = services_->tables().counters();
     out.services = {{"translated", counters[CF_SVC_C_TRANSLATED]},
                     {"retried", counters[CF_SVC_C_RETRIED]},
@@ -255,12 +290,16 @@ sink::AgentFigures Node::figures() const {
     out.overrides = services_->overrides();
     out.max_overrides = state::kOverridesMax;
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});
+    if (const auto* redirect = services_->redirect()) {
+      const auto verdicts = redirect->verdicts();
+      for (std::size_t i = 0; i < verdicts.size(); ++i) out.redirect[kernel::redirect_verdict_name(i)] = verdicts[i];
+      for (const auto& map : redirect->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
+    }
     if (const auto* edge = services_->edge()) {
       auto figures = edge_figures(edge->tables().counters());
       out.edge_verdicts = std::move(figures.verdicts);
       out.edge_events = std::move(figures.events);
       for (const auto& map : edge->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
-      programs.push_back(edge->tables().program());
     }
   }
   for (const auto& program : programs) {
@@ -286,6 +325,7 @@ control::Status Node::status() const {
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
   if (services_) {
     for (auto& function : services_->functions()) out.functions.push_back(std::move(function));
+    if (services_->redirect()) out.functions.push_back(redirect_status(*services_->redirect()));
   }
   if (now.health) add_health(*now.health, out.functions);
   out.functions.push_back(
@@ -300,14 +340,20 @@ control::Status Node::status() const {
   return out;
 }
 
+std::vector<kernel::ProgramInfo> Node::kernel_programs() const {
+  auto programs = tracer_->programs();
+  const auto add = [&](std::vector<kernel::ProgramInfo> more) {
+    programs.insert(programs.end(), more.begin(), more.end());
+  };
+  if (services_) add(services_->tables().programs());
+  if (services_ && services_->redirect()) add(services_->redirect()->programs());
+  if (services_ && services_->edge()) programs.push_back(services_->edge()->tables().program());
+  return programs;
+}
+
 std::vector<control::BpfProgram> Node::bpf_programs() const {
   std::vector<control::BpfProgram> out;
-  auto programs = tracer_->programs();
-  if (services_) {
-    auto more = services_->tables().programs();
-    programs.insert(programs.end(), more.begin(), more.end());
-    if (const auto* edge = services_->edge()) programs.push_back(edge->tables().program());
-  }
+  auto programs = kernel_programs();
   out.reserve(programs.size());
   for (auto& program : programs) {
     out.push_back({program.id, program.name, program.type, program.attached_to, program.pin, program.run_count,

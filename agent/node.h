@@ -63,6 +63,7 @@ class Node : public control::NodeView, public control::ServiceOperator, public c
   [[nodiscard]] bool draining() const override { return draining_; }
 
  private:
+  [[nodiscard]] std::vector<kernel::ProgramInfo> kernel_programs() const;
   void consume();
   void on_record(std::span<const std::byte> record);
   void deliver(const cf_dns_lookup& record);
@@ -85,7 +86,8 @@ class Node : public control::NodeView, public control::ServiceOperator, public c
   std::string cgroup_root_;
   Fd stats_;
   std::unique_ptr<kernel::DnsTracer> tracer_;
-  std::unique_ptr<Services> services_;  // null: no manifests
+  std::chrono::steady_clock::time_point expired_;  // the event loop's
+  std::unique_ptr<Services> services_;             // null: no manifests
 };
 
 }  // namespace cortexflow

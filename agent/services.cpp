@@ -67,6 +67,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
                                                   {settings.node_name, settings.zone, node_addresses()}, cgroup_root,
                                                   OverrideBook::open(settings.state_dir + "/overrides.json"),
                                                   DenyBook::open(settings.state_dir + "/denylist.json")));
+  services->by_packet_ = !settings.service_interfaces.empty();
   std::vector<Error> errors;
   services->open_edge(settings);
   services->take_over(errors);
@@ -77,6 +78,12 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   services->write(services->book_.drop_unclaimed(), errors);
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
+  if (!settings.service_interfaces.empty()) {
+    auto redirect = kernel::Redirect::open(
+        {settings.service_interfaces, settings.pin_path, settings.keep_services_on_exit}, *services->tables_);
+    if (!redirect) return tl::make_unexpected(std::move(redirect.error()));
+    services->redirect_ = std::move(*redirect);
+  }
   if (services->edge_) services->edge_->start();
   malloc_trim(0);  // reading everything at once took more than keeping it: 10 MB with 100,000 endpoints
   return services;
@@ -266,6 +273,10 @@ void Services::update_caller(const model::ObjectName& name, const state::Snapsho
     }
     caller_keys_[name].push_back(key);
   };
+  const bool here = pod->node.empty() || pod->node == node_.name;
+  for (const auto& address : by_packet_&& here ? pod->addresses : std::vector<model::IpAddress>{}) {
+    note(cf_svc_address_id(address.octets.data()), CF_SVC_CALLER_ADDRESS);
+  }
   if (!pod->cgroup.empty()) {
     const bool below = pod->cgroup.starts_with('/');
     note(kernel::cgroup_id(cgroup_root_ + (below ? "" : "/") + pod->cgroup), CF_SVC_CALLER_CGROUP);

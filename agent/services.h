@@ -24,6 +24,7 @@
 #include "agent/deny_book.h"
 #include "agent/edge.h"
 #include "agent/ejections.h"
+#include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/override_book.h"
 #include "agent/service_health.h"
@@ -82,7 +83,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   }
   [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
-  [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
+  [[nodiscard]] kernel::Redirect* redirect() const { return redirect_.get(); }  // null: no interfaces are chosen
+  [[nodiscard]] const Edge* edge() const { return edge_.get(); }                // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
 
  private:
@@ -114,9 +116,11 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
 
   source::ManifestSource manifests_;
   std::unique_ptr<kernel::ServiceTables> tables_;
+  std::unique_ptr<kernel::Redirect> redirect_;  // over tables_
   ServiceHealth health_;
   compile::NodeContext node_;
   std::string cgroup_root_;
+  bool by_packet_ = false;      // callers are known by their address too
   std::unique_ptr<Edge> edge_;  // null: no interface is its
   std::string edge_failure_;    // why there is none though interfaces are
 

@@ -9,18 +9,21 @@
 #include <cstring>
 #include <filesystem>
 
+#include "agent/kernel/pinned_maps.h"
 #include "service.skel.h"
 #include "tcp.skel.h"
 
 namespace cortexflow::kernel {
 namespace {
 
-bool same_layout(const bpf_map* map, int fd) {
-  bpf_map_info info{};
-  __u32 length = sizeof info;
-  return bpf_map_get_info_by_fd(fd, &info, &length) == 0 && info.type == bpf_map__type(map) &&
-         info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
-         info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
+// All of them but libbpf's own, such as read-only data.
+std::vector<bpf_map*> maps_of(const service_bpf* skeleton) {
+  std::vector<bpf_map*> out;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton->obj) {
+    if (!bpf_map__is_internal(map)) out.push_back(map);
+  }
+  return out;
 }
 
 }  // namespace
@@ -47,27 +50,12 @@ ServiceTables::~ServiceTables() {
 
 std::string ServiceTables::pin_of(std::string_view name) const { return fmt::format("{}/{}", options_.pin_path, name); }
 
-bool ServiceTables::reuse_pinned_maps() {
-  std::vector<std::pair<bpf_map*, Fd>> found;
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton_->obj) {
-    if (bpf_map__is_internal(map)) continue;
-    Fd fd(bpf_obj_get(pin_of(bpf_map__name(map)).c_str()));
-    if (!fd || !same_layout(map, fd.get())) return false;
-    found.emplace_back(map, std::move(fd));
-  }
-  for (const auto& [one, fd] : found) {
-    if (bpf_map__reuse_fd(one, fd.get()) != 0) return false;
-  }
-  return true;
-}
-
 Result<void> ServiceTables::load() {
   cgroup_ = Fd(::open(options_.cgroup_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!cgroup_) return fail_errno(fmt::format("cannot open cgroup root {}", options_.cgroup_root), errno);
   skeleton_ = service_bpf__open();
   if (!skeleton_) return fail_errno("cannot open the service programs", errno);
-  adopted_ = reuse_pinned_maps();
+  adopted_ = reuse_pinned_maps(maps_of(skeleton_), options_.pin_path);
   if (const int error = service_bpf__load(skeleton_); error != 0) {
     return fail_errno("the kernel refused the service programs", -error,
                       "run with --log-level debug for the verifier's words");
@@ -106,23 +94,9 @@ std::vector<bpf_program*> ServiceTables::all_programs() const {
   return out;
 }
 
-Result<void> ServiceTables::pin_maps() {
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton_->obj) {
-    if (bpf_map__is_internal(map)) continue;
-    const auto path = pin_of(bpf_map__name(map));
-    std::error_code ignored;
-    std::filesystem::remove(path, ignored);  // another layout's
-    if (const int error = bpf_map__pin(map, path.c_str()); error != 0) {
-      return fail_errno(fmt::format("cannot pin {}", path), -error);
-    }
-  }
-  return {};
-}
-
 Result<void> ServiceTables::attach() {
   if (!adopted_) {
-    if (auto pinned = pin_maps(); !pinned) return pinned;
+    if (auto pinned = pin_maps(maps_of(skeleton_), options_.pin_path); !pinned) return pinned;
   }
   for (auto* program : all_programs()) {
     if (auto attached = attach(program); !attached) return attached;
@@ -182,6 +156,11 @@ Result<void> ServiceTables::erase(std::string_view map, const std::string& key) 
     return fail_errno(fmt::format("cannot erase from {}", map), errno);
   }
   return {};
+}
+
+int ServiceTables::fd(std::string_view map) const {
+  const auto found = fds_.find(map);
+  return found == fds_.end() ? -1 : found->second;
 }
 
 ServiceTables::Entries ServiceTables::read(std::string_view map) const {

@@ -53,6 +53,8 @@ class ServiceTables {
   [[nodiscard]] Entries read(std::string_view map) const;
   [[nodiscard]] std::optional<std::string> find(std::string_view map, const std::string& key) const;
 
+  // Of a map by its name, for programs that share it; -1 if there is none.
+  [[nodiscard]] int fd(std::string_view map) const;
   // Why no connection is followed by bpf/observe/tcp; empty if they are.
   [[nodiscard]] const std::string& unwatched() const { return unwatched_; }
 
@@ -72,9 +74,7 @@ class ServiceTables {
  private:
   explicit ServiceTables(ServiceTablesOptions options) : options_(std::move(options)) {}
   [[nodiscard]] Result<void> load();
-  [[nodiscard]] bool reuse_pinned_maps();
   void load_watch();
-  [[nodiscard]] Result<void> pin_maps();
   [[nodiscard]] Result<void> attach(bpf_program* program);
   [[nodiscard]] std::vector<bpf_program*> all_programs() const;
   [[nodiscard]] std::string pin_of(std::string_view name) const;

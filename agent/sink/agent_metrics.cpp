@@ -43,6 +43,10 @@ void add_services(Families& to, const AgentFigures& figures) {
   to.gauge("cortexflow_service_overrides", "Services with weights or drains that an operator has set.")
       .add(figures.overrides);
   to.gauge("cortexflow_service_overrides_max", "How many there may be.").add(figures.max_overrides);
+  if (figures.redirect.empty()) return;
+  to.counter("cortexflow_redirect_packets_total",
+             "Packets of workloads that are served by their packets, each under what became of it.")
+      .add_each(figures.redirect, "verdict");
 }
 
 void add_edge(Families& to, const AgentFigures& figures) {

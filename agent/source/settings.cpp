@@ -82,15 +82,17 @@ bool set_checks_in_flight(const std::string& text, Settings& settings) {
   return checks.has_value();
 }
 
-bool set_manifests(const std::string& text, Settings& settings) {
-  std::vector<std::string> directories;
-  std::istringstream list(text);
-  for (std::string item; std::getline(list, item, ',');) {
-    if (item.empty()) return false;
-    directories.push_back(item);
-  }
-  settings.manifests = std::move(directories);
-  return !settings.manifests.empty();
+Setting list_setting(std::string key, std::string expected, std::vector<std::string> Settings::* field) {
+  return {std::move(key), std::move(expected), [field](const std::string& text, Settings& settings) {
+            std::vector<std::string> items;
+            std::istringstream list(text);
+            for (std::string item; std::getline(list, item, ',');) {
+              if (item.empty()) return false;
+              items.push_back(item);
+            }
+            settings.*field = std::move(items);
+            return !(settings.*field).empty();
+          }};
 }
 
 Setting flag_setting(std::string key, bool Settings::* field) {
@@ -175,9 +177,12 @@ const std::vector<Setting>& all_settings() {
       choice_setting("log_level", {"debug", "info", "warn", "error"}, &Settings::log_level),
       choice_setting("log_format", {"text", "json"}, &Settings::log_format),
       flag_setting("program_stats", &Settings::program_stats),
-      {"manifests", "directories of Kubernetes manifests", set_manifests},
+      list_setting("manifests", "directories of Kubernetes manifests", &Settings::manifests),
       text_setting("zone", "this node's topology.kubernetes.io/zone", &Settings::zone),
       flag_setting("services.keep_on_exit", &Settings::keep_services_on_exit),
+      list_setting("services.interfaces",
+                   "interfaces of callers that connect-time hooks don't see, such as tap*: served by their packets",
+                   &Settings::service_interfaces),
       {"health.checks_in_flight", "a number from 1 to 512", set_checks_in_flight},
       {"edge.interfaces", "network interfaces, for XDP", set_interfaces},
       edge_choice("edge.mode", {"auto", "native", "generic"}, &EdgeSettings::mode),

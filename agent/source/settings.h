@@ -34,10 +34,11 @@ struct Settings {
   std::string state_dir = "/var/lib/cortexflow";  // what operators set, kept over restarts
   std::vector<std::string> manifests;             // directories; empty: no services
   std::string zone;                               // topology.kubernetes.io/zone of this node; empty: none
+  bool keep_services_on_exit = false;             // the kernel goes on translating when the agent ends
+  std::vector<std::string> service_interfaces;    // served by their packets; names, with wildcards
+  std::string cgroup_root;                        // observed with what is below it; empty: the whole machine
   std::size_t health_checks_in_flight = 256;
-  bool keep_services_on_exit = false;  // the kernel goes on translating when the agent ends
   EdgeSettings edge;
-  std::string cgroup_root;  // observed with what is below it; empty: the whole machine
   std::string log_level = "info";
   std::string log_format = "text";
   bool program_stats = false;  // kernel.bpf_stats_enabled while the agent runs

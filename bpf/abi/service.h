@@ -178,9 +178,27 @@ struct cf_service_load {
 CF_SVC_STATIC_ASSERT(sizeof(struct cf_service_load) == 40, "cf_service_load");
 
 enum cf_svc_caller_kind {
-	CF_SVC_CALLER_CGROUP = 1, /* id: cgroup v2 id */
-	CF_SVC_CALLER_NETNS = 2,  /* id: network namespace cookie (SO_NETNS_COOKIE, 5.14) */
+	CF_SVC_CALLER_CGROUP = 1,  /* id: cgroup v2 id */
+	CF_SVC_CALLER_NETNS = 2,   /* id: network namespace cookie (SO_NETNS_COOKIE, 5.14) */
+	CF_SVC_CALLER_ADDRESS = 3, /* id: cf_svc_address_id() of the pod's address; of callers known by their packets */
 };
+
+/* A number for an address: FNV-1a over its four words, mixed as MurmurHash3 does at its end.  Greater than any cookie
+ * or cgroup id there is. */
+static inline __u64 cf_svc_address_id(const __u8 *address)
+{
+	__u64 hash = 0xcbf29ce484222325ULL;
+
+	for (int i = 0; i < 4; i++) {
+		const __u8 *at = address + 4 * i;
+
+		hash ^= (__u64)at[0] << 24 | (__u64)at[1] << 16 | (__u64)at[2] << 8 | (__u64)at[3];
+		hash *= 0x100000001b3ULL;
+	}
+	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdULL;
+	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ULL;
+	return (hash ^ hash >> 33) | 1ULL << 63;
+}
 
 struct cf_svc_caller_key {
 	__u64 id;
@@ -194,7 +212,7 @@ struct cf_svc_caller {
 };
 
 struct cf_svc_affinity_key {
-	__u64 client; /* network namespace cookie */
+	__u64 client; /* network namespace cookie, or cf_svc_address_id() of a caller known by its packets */
 	__u32 service;
 	__u32 pad;
 };

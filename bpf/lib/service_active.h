@@ -28,19 +28,24 @@ static __always_inline void svc_not_pending(struct cf_svc_socket *socket)
 	svc_drop(socket->service, false, true);
 }
 
+/* A connection to that backend is not live any more. */
+static __always_inline void svc_ended(__u32 service, __u32 backend, bool pending)
+{
+	struct cf_backend_load *load = bpf_map_lookup_elem(&svc_load_be, &backend);
+
+	svc_drop(service, true, pending);
+	if (load)
+		__sync_fetch_and_add(&load->active, -1);
+}
+
 /* The socket is closed, or connects anew. */
 static __always_inline void svc_let_go(struct cf_svc_socket *socket)
 {
-	struct cf_backend_load *load;
-
 	if (!socket->counted)
 		return;
 	socket->counted = 0;
-	svc_drop(socket->service, true, socket->pending);
+	svc_ended(socket->service, socket->backend, socket->pending);
 	socket->pending = 0;
-	load = bpf_map_lookup_elem(&svc_load_be, &socket->backend);
-	if (load)
-		__sync_fetch_and_add(&load->active, -1);
 }
 
 /* connect() has failed before a SYN left. */

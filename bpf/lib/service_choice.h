@@ -7,41 +7,18 @@
 #include "bpf/lib/service_maps.h"
 
 enum {
-	CHOICE_TRIES = 3,   /* a table may change under its reader */
-	CGROUP_LEVELS = 12, /* how deep a workload's cgroup may lie, and a process below it */
+	CHOICE_TRIES = 3, /* a table may change under its reader */
 };
 
 struct caller {
-	__u64 netns; /* cookie */
+	__u64 client; /* whose backend affinity keeps */
 	__u64 version;
 	__u64 hash;
 };
 
-/* Fills in what is known of the current process.  `deep`: version and hash matter for this service. */
-static __always_inline void know_caller(struct bpf_sock_addr *ctx, struct caller *caller, bool deep)
-{
-	struct cf_svc_caller_key key = {.kind = CF_SVC_CALLER_NETNS};
-	struct cf_svc_caller *known;
-
-	caller->netns = bpf_get_netns_cookie(ctx);
-	caller->version = 0;
-	caller->hash = caller->netns * 0x9e3779b97f4a7c15ULL; /* Fibonacci hashing: cookies are small numbers */
-	if (!deep)
-		return;
-	key.id = caller->netns;
-	known = bpf_map_lookup_elem(&svc_callers, &key);
-	key.kind = CF_SVC_CALLER_CGROUP;
-	/* The workload's own cgroup, or the nearest above that is one. */
-	for (int level = CGROUP_LEVELS; !known && level > 0; level--) {
-		key.id = bpf_get_current_ancestor_cgroup_id(level);
-		if (key.id)
-			known = bpf_map_lookup_elem(&svc_callers, &key);
-	}
-	if (known) {
-		caller->version = known->version;
-		caller->hash = known->hash;
-	}
-}
+/* Fills in what is known of the caller.  `deep`: version and hash matter for this service.  Each program that includes
+ * this has its own: `ctx` is what it gave to choose(). */
+static __always_inline void know_caller(void *ctx, struct caller *caller, bool deep);
 
 /* The backend in that slot, if it is (still) one of the service's. */
 static __always_inline struct cf_backend *backend_in(__u32 table, __u32 index, __u32 service, __u32 *number)
@@ -57,8 +34,9 @@ static __always_inline struct cf_backend *backend_in(__u32 table, __u32 index, _
 	return backend && backend->service == service ? backend : NULL;
 }
 
-/* The slot whose backend has the fewest connections; the first of those from `start` on. */
-static __always_inline __u32 least_connections(__u32 table, __u32 size, __u64 start)
+/* The slot whose backend has the fewest connections; the first of those from `start` on.  A global function: the
+ * verifier goes through its loop once, not once for every way that leads here. */
+__noinline __u32 least_connections(__u32 table, __u32 size, __u64 start)
 {
 	__u32 best = start % size;
 	__u64 fewest = ~0ULL;
@@ -137,8 +115,8 @@ enum choice {
 };
 
 /* Chooses for one caller; counts it where `connecting`. */
-static __always_inline enum choice choose(struct bpf_sock_addr *ctx, __u32 service, bool connecting,
-					  struct cf_backend *to, struct chosen *chosen)
+static __always_inline enum choice choose(void *ctx, __u32 service, bool connecting, struct cf_backend *to,
+					  struct chosen *chosen)
 {
 	struct caller caller;
 	bool in_turn = false;
@@ -208,7 +186,7 @@ static __always_inline enum choice choose(struct bpf_sock_addr *ctx, __u32 servi
 		}
 
 		if (s.affinity_s && !in_turn) {
-			struct cf_svc_affinity_key key = {.client = caller.netns, .service = service};
+			struct cf_svc_affinity_key key = {.client = caller.client, .service = service};
 			struct cf_svc_affinity *kept = bpf_map_lookup_elem(&svc_affinity, &key);
 
 			if (kept && bpf_ktime_get_ns() - kept->last_ns <= s.affinity_s * 1000000000ULL) {
@@ -246,7 +224,7 @@ static __always_inline enum choice choose(struct bpf_sock_addr *ctx, __u32 servi
 		}
 		*to = *backend;
 		if (s.affinity_s) {
-			struct cf_svc_affinity_key key = {.client = caller.netns, .service = service};
+			struct cf_svc_affinity_key key = {.client = caller.client, .service = service};
 			struct cf_svc_affinity fresh = {.last_ns = bpf_ktime_get_ns(), .backend = chosen->number};
 
 			if (bpf_map_update_elem(&svc_affinity, &key, &fresh, BPF_ANY))

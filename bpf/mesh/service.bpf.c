@@ -7,6 +7,34 @@
 #include "bpf/lib/service_active.h"
 #include "bpf/lib/service_choice.h"
 
+enum { CGROUP_LEVELS = 12 /* how deep a workload's cgroup may lie, and a process below it */ };
+
+/* The current process: by its network namespace, or its cgroup. */
+static __always_inline void know_caller(void *ctx, struct caller *caller, bool deep)
+{
+	struct cf_svc_caller_key key = {.kind = CF_SVC_CALLER_NETNS};
+	struct cf_svc_caller *known;
+
+	caller->client = bpf_get_netns_cookie(ctx);
+	caller->version = 0;
+	caller->hash = caller->client * 0x9e3779b97f4a7c15ULL; /* Fibonacci hashing: cookies are small numbers */
+	if (!deep)
+		return;
+	key.id = caller->client;
+	known = bpf_map_lookup_elem(&svc_callers, &key);
+	key.kind = CF_SVC_CALLER_CGROUP;
+	/* The workload's own cgroup, or the nearest above that is one. */
+	for (int level = CGROUP_LEVELS; !known && level > 0; level--) {
+		key.id = bpf_get_current_ancestor_cgroup_id(level);
+		if (key.id)
+			known = bpf_map_lookup_elem(&svc_callers, &key);
+	}
+	if (known) {
+		caller->version = known->version;
+		caller->hash = known->hash;
+	}
+}
+
 enum { IPPROTO_MPTCP_ = 262, REFUSED = 111 /* ECONNREFUSED */ };
 
 /* TCP and UDP are ours; Multipath TCP connects as TCP does.  0: not ours. */
