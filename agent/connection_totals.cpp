@@ -1,22 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/connection_totals.h"
 
-#include <cstring>
-
 #include "agent/compile/connection_results.h"
 
 namespace cortexflow {
 namespace {
-
-template <typename Load>
-Load load_of(const kernel::ServiceTables& tables, const char* map, std::uint32_t number) {
-  Load load{};
-  const std::string key(reinterpret_cast<const char*>(&number), sizeof number);
-  if (const auto value = tables.find(map, key); value && value->size() == sizeof load) {
-    std::memcpy(&load, value->data(), sizeof load);
-  }
-  return load;
-}
 
 void add(sink::ServiceFigures& to, const cf_backend_load& load) {
   for (std::size_t i = 0; i < compile::kResultNames.size(); ++i)
@@ -39,7 +27,7 @@ std::vector<double> connect_latency_bounds() {
 
 void ConnectionTotals::retire(const model::ObjectName& service, std::uint32_t backend,
                               const kernel::ServiceTables& tables) {
-  add(retired_[service], load_of<cf_backend_load>(tables, "svc_load_be", backend));
+  add(retired_[service], tables.value<cf_backend_load>("svc_load_be", backend));
 }
 
 std::map<model::ObjectName, sink::ServiceFigures> ConnectionTotals::read(const compile::ServiceBook& book,
@@ -51,7 +39,7 @@ std::map<model::ObjectName, sink::ServiceFigures> ConnectionTotals::read(const c
     if (const auto retired = retired_.find(key.service); fresh && retired != retired_.end()) service = retired->second;
     service.ns = key.service.ns;
     service.name = key.service.name;
-    const auto load = load_of<cf_service_load>(tables, "svc_load", entry.number);
+    const auto load = tables.value<cf_service_load>("svc_load", entry.number);
     const auto& breaker = entry.image.circuit_breaker;
     service.active += load.active;
     service.pending += load.pending;
@@ -61,7 +49,7 @@ std::map<model::ObjectName, sink::ServiceFigures> ConnectionTotals::read(const c
                            (breaker.max_connections != 0 && load.active >= breaker.max_connections) ||
                            (breaker.max_pending != 0 && load.pending >= breaker.max_pending);
     for (const auto& [backend, number] : entry.image.backends) {
-      add(service, load_of<cf_backend_load>(tables, "svc_load_be", number));
+      add(service, tables.value<cf_backend_load>("svc_load_be", number));
     }
   }
   return out;

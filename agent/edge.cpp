@@ -5,6 +5,8 @@
 #include <fstream>
 #include <utility>
 
+#include "agent/base/clock.h"
+#include "agent/base/octets.h"
 #include "agent/interface_addresses.h"
 
 namespace cortexflow {
@@ -18,13 +20,6 @@ constexpr std::chrono::seconds kCheckEvery{1};
 constexpr std::chrono::minutes kMoveTime{15};
 constexpr std::chrono::minutes kClearEvery{5};
 constexpr std::uint16_t kMtu = 1500;  // where the kernel doesn't say
-
-template <typename Value>
-std::string octets(const Value& value) {
-  return {reinterpret_cast<const char*>(&value), sizeof value};
-}
-
-nanoseconds clock_offset() { return system_clock::now().time_since_epoch() - Edge::Clock::now().time_since_epoch(); }
 
 // Of each family, what was set or else the interfaces' first.
 std::vector<model::IpAddress> own_addresses(const source::EdgeSettings& settings) {
@@ -239,7 +234,7 @@ void Edge::write_settings() {
   const auto flags = compile::deny_flags(denied_) | (book_.has_local() ? std::uint32_t{CF_EDGE_HAS_LOCAL} : 0U);
   if (settings_written_ && written_.flags == flags) return;
   written_.flags = flags;
-  auto done = tables_->put("edge_settings", octets(std::uint32_t{0}), octets(written_));
+  auto done = tables_->put("edge_settings", octets_of(std::uint32_t{0}), octets_of(written_));
   settings_written_ = done.has_value();
   if (!done) errors_.push_back(std::move(done.error()));
 }

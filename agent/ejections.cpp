@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/ejections.h"
 
-#include <cstring>
-
 #include "agent/compile/connection_results.h"
 
 namespace cortexflow {
@@ -11,11 +9,7 @@ namespace {
 health::OutlierDetector::Counts counts_of(const compile::Entry& entry, const kernel::ServiceTables& tables) {
   health::OutlierDetector::Counts out;
   for (const auto& [backend, number] : entry.image.backends) {
-    cf_backend_load load{};
-    const std::string key(reinterpret_cast<const char*>(&number), sizeof number);
-    const auto value = tables.find("svc_load_be", key);
-    if (!value || value->size() != sizeof load) continue;
-    std::memcpy(&load, value->data(), sizeof load);
+    const auto load = tables.value<cf_backend_load>("svc_load_be", number);
     out[backend] = {.entry = number,
                     .established = load.results[CF_SVC_R_ESTABLISHED],
                     .failed = compile::failed_connects(load),

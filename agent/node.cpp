@@ -10,6 +10,7 @@
 
 #include <array>
 
+#include "agent/base/clock.h"
 #include "agent/edge_figures.h"
 #include "agent/flow/lookup_builder.h"
 #include "agent/kernel/host.h"
@@ -23,16 +24,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kConsumeEvery{20};
 constexpr std::chrono::seconds kExpireEvery{30};
 constexpr int kConsumesPerSweep = 10;
-
-// From CLOCK_MONOTONIC to the system's clock.  Asked anew for each turn of the event loop: the system's clock may be
-// set.
-std::chrono::nanoseconds clock_offset() {
-  timespec mono{};
-  timespec real{};
-  clock_gettime(CLOCK_MONOTONIC, &mono);
-  clock_gettime(CLOCK_REALTIME, &real);
-  return std::chrono::seconds(real.tv_sec - mono.tv_sec) + std::chrono::nanoseconds(real.tv_nsec - mono.tv_nsec);
-}
 
 std::map<std::string, std::uint64_t> parse_errors(const std::array<std::uint64_t, CF_DNS_C_MAX>& c) {
   return {{"short", c[CF_DNS_C_ERR_SHORT]},

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "agent/base/octets.h"
 #include "agent/compile/differences.h"
 #include "agent/compile/shares.h"
 #include "agent/compile/simulate.h"
@@ -219,8 +220,8 @@ Result<Target> find_target(const ExplainContext& context, const std::string& tex
       const compile::Frontend frontend{*address, number, protocol};
       compile::PortKey ignored;
       const auto key = compile::to_abi(frontend);
-      const bool known = context.tables.find("svc_frontends", {reinterpret_cast<const char*>(&key), sizeof key}) ||
-                         entry_of(context.book, frontend, ignored);
+      const bool known =
+          context.tables.find("svc_frontends", octets_of(key)) || entry_of(context.book, frontend, ignored);
       if (known || protocol == model::Protocol::kTcp) target.frontends.push_back(frontend);
     }
     return target;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/service_rows.h"
 
-#include <cstring>
 #include <map>
 
 #include "agent/compile/backend_facts.h"
@@ -9,16 +8,6 @@
 
 namespace cortexflow {
 namespace {
-
-template <typename Load>
-Load load_of(const kernel::ServiceTables& tables, const char* map, std::uint32_t number) {
-  Load load{};
-  const std::string key(reinterpret_cast<const char*>(&number), sizeof number);
-  if (const auto value = tables.find(map, key); value && value->size() == sizeof load) {
-    std::memcpy(&load, value->data(), sizeof load);
-  }
-  return load;
-}
 
 double seconds(double us) { return us / 1e6; }
 
@@ -48,7 +37,7 @@ void add_backends(control::ServiceRow& row, const compile::PortKey& key, const c
     const auto number = entry.image.backends.find(fact.backend);
     if (number != entry.image.backends.end()) {
       backend.number = number->second;
-      const auto load = load_of<cf_backend_load>(tables, "svc_load_be", number->second);
+      const auto load = tables.value<cf_backend_load>("svc_load_be", number->second);
       backend.active = load.active;
       backend.chosen = load.chosen;
       backend.connections = connections_of(load);
@@ -109,7 +98,7 @@ control::ServiceRow service_row(const compile::PortKey& key, const compile::Entr
   row.affinity_s = entry.plan.affinity_s;
   row.max_connections = entry.plan.circuit_breaker.max_connections;
   row.max_pending = entry.plan.circuit_breaker.max_pending;
-  const auto load = load_of<cf_service_load>(tables, "svc_load", entry.number);
+  const auto load = tables.value<cf_service_load>("svc_load", entry.number);
   row.active = load.active;
   row.pending = load.pending;
   row.refused = load.refused + load.refused_pending;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <set>
 
+#include "agent/base/octets.h"
 #include "agent/compile/adopt.h"
 #include "agent/compile/shares.h"
 #include "agent/interface_addresses.h"
@@ -21,11 +22,6 @@ namespace {
 constexpr std::array kMaps{compile::Map::kFrontends,   compile::Map::kServices, compile::Map::kServiceLoads,
                            compile::Map::kSubsets,     compile::Map::kSlots,    compile::Map::kBackends,
                            compile::Map::kBackendLoads};
-
-template <typename Value>
-std::string octets(const Value& value) {
-  return {reinterpret_cast<const char*>(&value), sizeof value};
-}
 
 // Where node ports answer.
 std::vector<model::IpAddress> node_addresses() {
@@ -266,8 +262,8 @@ void Services::update_caller(const model::ObjectName& name, const state::Snapsho
       caller_refusals_[name] = fmt::format("Pod {}/{}: {}", name.ns, name.name, id.error().to_string());
       return;
     }
-    const auto key = octets(cf_svc_caller_key{*id, static_cast<__u32>(kind), 0});
-    if (auto put = tables_->put("svc_callers", key, octets(caller)); !put) {
+    const auto key = octets_of(cf_svc_caller_key{*id, static_cast<__u32>(kind), 0});
+    if (auto put = tables_->put("svc_callers", key, octets_of(caller)); !put) {
       caller_refusals_[name] = fmt::format("Pod {}/{}: {}", name.ns, name.name, put.error().to_string());
       return;
     }

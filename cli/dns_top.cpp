@@ -27,7 +27,7 @@ constexpr const char* kFooter =
     "p99\n"
     "by nearest rank. Duplicate, late and unmatched answers are no lookups of their own.";
 
-struct Options {
+struct TopOptions {
   std::shared_ptr<const Client::Parameters> filters;
   std::string by = "name";
   std::string sort = "lookups";
@@ -42,7 +42,7 @@ std::chrono::milliseconds interval_of(const std::string& text) {
       control::parse_duration(text).value_or(std::chrono::nanoseconds(0)));
 }
 
-Client::Parameters parameters_of(const Options& options, std::uint64_t limit) {
+Client::Parameters parameters_of(const TopOptions& options, std::uint64_t limit) {
   auto parameters = *options.filters;
   parameters.insert({{"by", options.by}, {"sort", options.sort}, {"limit", std::to_string(limit)}});
   if (!options.since.empty()) parameters.emplace("since", options.since);
@@ -62,7 +62,7 @@ void print_top(const Context& context, const ordered_json& top, bool once) {
   std::fflush(stdout);
 }
 
-Result<void> top(const Context& context, const Options& options) {
+Result<void> top(const Context& context, const TopOptions& options) {
   const bool on_screen = !options.once && context.is_table() && isatty(STDOUT_FILENO) == 1;
   if (!options.once) catch_interrupts(on_screen ? Screen::leave : nullptr);
   std::optional<Screen> screen;
@@ -88,7 +88,7 @@ Result<void> top(const Context& context, const Options& options) {
 void add_dns_top(CLI::App& dns, Context& context) {
   auto* command = dns.add_subcommand("top", "lookups added up, a row for each name, server, process...");
   command->footer(kFooter);
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<TopOptions>();
   command->add_option("--by", options->by, "a row for each; a process is known by its name")
       ->check(CLI::IsMember(control::TopQuery::keys()))
       ->capture_default_str();

@@ -16,7 +16,7 @@ using nlohmann::ordered_json;
 constexpr const char* kRed = "\033[31m";
 constexpr const char* kPlain = "\033[0m";
 
-struct Options {
+struct WatchOptions {
   std::shared_ptr<const Client::Parameters> filters;
   std::string since;
   std::uint64_t limit = 0;
@@ -82,7 +82,7 @@ Result<void> watch(const Context& context, const Client::Parameters& parameters)
 
 void add_dns_watch(CLI::App& dns, Context& context) {
   auto* command = dns.add_subcommand("watch", "lookups as they end, a line each");
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<WatchOptions>();
   options->filters = add_filter_flags(*command);
   add_since_flag(*command, options->since, "begin with lookups that ended since");
   command->add_option("--limit", options->limit, "end after so many")->check(CLI::Range(1, 1'000'000'000));

@@ -1,3 +1,5 @@
+add_custom_target(skeletons) # all of them: what the sources include that isn't in the tree
+
 # bpf_program(target file.bpf.c): compiles file.bpf.c and generates <stem>.skel.h in the build tree; link with `target`
 # to include it as "<stem>.skel.h".
 function(bpf_program target source)
@@ -17,6 +19,7 @@ function(bpf_program target source)
     COMMAND ${BPFTOOL} gen skeleton ${object} name ${stem}_bpf > ${skeleton}
     DEPENDS ${object} VERBATIM)
   add_custom_target(${target}_generate DEPENDS ${skeleton})
+  add_dependencies(skeletons ${target}_generate)
   add_library(${target} INTERFACE)
   add_dependencies(${target} ${target}_generate)
   target_include_directories(${target} SYSTEM INTERFACE ${CMAKE_CURRENT_BINARY_DIR}/skel)

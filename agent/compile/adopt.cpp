@@ -2,25 +2,13 @@
 #include "agent/compile/adopt.h"
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 #include <set>
 
+#include "agent/base/octets.h"
+
 namespace cortexflow::compile {
 namespace {
-
-template <typename Value>
-std::optional<Value> value_of(const std::string& octets) {
-  Value value{};
-  if (octets.size() != sizeof value) return std::nullopt;
-  std::memcpy(&value, octets.data(), sizeof value);
-  return value;
-}
-
-template <typename Value>
-std::string octets_of(const Value& value) {
-  return {reinterpret_cast<const char*>(&value), sizeof value};
-}
 
 class Reader {
  public:

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <tuple>
 
+#include "agent/base/octets.h"
+
 namespace cortexflow::compile {
 namespace {
 
@@ -40,17 +42,12 @@ void merge(cf_edge_deny& into, const cf_edge_deny& from) {
   }
 }
 
-cf_edge_deny value_of(const DenyRule& rule) {
+cf_edge_deny deny_value(const DenyRule& rule) {
   cf_edge_deny value{};
   auto* until = rule.audit ? value.audit_until_ns : value.drop_until_ns;
   if (rule.in) until[CF_EDGE_IN] = rule.until_ns;
   if (rule.out) until[CF_EDGE_OUT] = rule.until_ns;
   return value;
-}
-
-template <typename Value>
-std::string octets(const Value& value) {
-  return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
 cf_edge_deny_key key_of(const Prefix& prefix) {
@@ -71,7 +68,7 @@ std::map<std::string, std::string> deny_entries(const std::vector<DenyRule>& rul
     const bool v4 = rule.prefix.is_v4();
     const auto length = static_cast<std::uint8_t>(v4 ? kMapped + std::min<unsigned>(rule.length, 32)
                                                      : std::min<unsigned>(rule.length, 128));
-    merge(own[{rule.port, v4, masked(rule.prefix.octets, length), length}], value_of(rule));
+    merge(own[{rule.port, v4, masked(rule.prefix.octets, length), length}], deny_value(rule));
     if (v4) continue;
     auto four = mapped;  // so that no IPv4 address finds a prefix of IPv6
     four.port = rule.port;
@@ -84,7 +81,7 @@ std::map<std::string, std::string> deny_entries(const std::vector<DenyRule>& rul
     auto value = said;
     if (!around.empty()) merge(value, around.back().second);
     around.emplace_back(prefix, value);
-    out[octets(key_of(prefix))] = octets(value);
+    out[octets_of(key_of(prefix))] = octets_of(value);
   }
   return out;
 }

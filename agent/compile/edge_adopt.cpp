@@ -2,17 +2,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "agent/base/octets.h"
 #include "agent/compile/edge_book.h"
 
 namespace cortexflow::compile {
 namespace {
-
-template <typename Value>
-Value value_of(const std::string& octets) {
-  Value value{};
-  std::memcpy(&value, octets.data(), std::min(octets.size(), sizeof value));
-  return value;
-}
 
 Frontend frontend_of(const cf_edge_address& address) {
   Frontend out;
@@ -33,38 +27,42 @@ EdgeAdopted adopt_edge(const std::map<EdgeMap, std::vector<std::pair<std::string
   };
   std::map<std::uint32_t, std::uint32_t> service_of;  // by table
   for (const auto& [key, octets] : contents(EdgeMap::kFrontends)) {
-    const auto frontend = frontend_of(value_of<cf_edge_address>(key));
+    const auto address = value_of<cf_edge_address>(key);
     const auto value = value_of<cf_edge_frontend>(octets);
-    if (value.mode == CF_EDGE_LOCAL_BACKEND) {
+    if (!address || !value) continue;
+    const auto frontend = frontend_of(*address);
+    if (value->mode == CF_EDGE_LOCAL_BACKEND) {
       out.local[frontend] = 0;
       continue;
     }
-    auto& entry = out.entries[value.service];
-    entry.service = value.service;
-    entry.table = value.table;
+    auto& entry = out.entries[value->service];
+    entry.service = value->service;
+    entry.table = value->table;
     entry.frontends.push_back(frontend);
     entry.plan.frontends.emplace_back(frontend.address, frontend.port);
     entry.plan.protocol = frontend.protocol;
-    entry.plan.mode = static_cast<cf_edge_mode>(value.mode);
-    entry.plan.by_client = value.flags & CF_EDGE_BY_CLIENT;
-    service_of[value.table] = value.service;
+    entry.plan.mode = static_cast<cf_edge_mode>(value->mode);
+    entry.plan.by_client = value->flags & CF_EDGE_BY_CLIENT;
+    service_of[value->table] = value->service;
   }
   for (const auto& [key, octets] : contents(EdgeMap::kBackends)) {
     const auto value = value_of<cf_edge_backend>(octets);
-    if (value.id == 0) continue;
-    const auto number = static_cast<std::uint16_t>(value_of<std::uint32_t>(key));
-    out.ids[number] = value.id;
-    const auto found = out.entries.find(value.service);
+    const auto index = value_of<std::uint32_t>(key);
+    if (!index || !value || value->id == 0) continue;
+    const auto number = static_cast<std::uint16_t>(*index);
+    out.ids[number] = value->id;
+    const auto found = out.entries.find(value->service);
     if (found == out.entries.end()) continue;  // of a writer that was killed: its number stays in use
     Backend backend;
-    std::copy(std::begin(value.address), std::end(value.address), backend.address.octets.begin());
-    backend.port = value.port;
+    std::copy(std::begin(value->address), std::end(value->address), backend.address.octets.begin());
+    backend.port = value->port;
     found->second.numbers[backend] = number;
     found->second.plan.backends.push_back(
-        {backend, 1, (value.flags & CF_EDGE_LOCAL) != 0, (value.flags & CF_EDGE_DRAINING) != 0});
+        {backend, 1, (value->flags & CF_EDGE_LOCAL) != 0, (value->flags & CF_EDGE_DRAINING) != 0});
   }
   for (const auto& [key, octets] : contents(EdgeMap::kTables)) {
-    const auto found = service_of.find(value_of<std::uint32_t>(key));
+    const auto table = value_of<std::uint32_t>(key);
+    const auto found = table ? service_of.find(*table) : service_of.end();
     if (found == service_of.end() || octets.size() != sizeof(cf_edge_table)) continue;
     auto& slots = out.entries[found->second].slots;
     slots.resize(CF_EDGE_TABLE_SLOTS);

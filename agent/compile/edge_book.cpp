@@ -4,17 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
+#include "agent/base/octets.h"
 #include "agent/compile/shares.h"
 
 namespace cortexflow::compile {
 namespace {
-
-template <typename Value>
-std::string octets(const Value& value) {
-  return {reinterpret_cast<const char*>(&value), sizeof value};
-}
 
 cf_edge_address address_of(const Frontend& frontend) {
   cf_edge_address key{};
@@ -24,7 +19,7 @@ cf_edge_address address_of(const Frontend& frontend) {
   return key;
 }
 
-cf_edge_frontend value_of(const EdgeEntry& entry) {
+cf_edge_frontend frontend_value(const EdgeEntry& entry) {
   cf_edge_frontend value{};
   value.service = entry.service;
   value.table = entry.table;
@@ -66,7 +61,7 @@ bool same_slots(const EdgeSlots& a, const EdgeSlots& b) {
 }
 
 EdgeOperation table_write(const EdgeEntry& entry) {
-  return {EdgeMap::kTables, false, octets(entry.table),
+  return {EdgeMap::kTables, false, octets_of(entry.table),
           std::string(reinterpret_cast<const char*>(entry.slots.data()), entry.slots.size() * sizeof(cf_edge_slot))};
 }
 
@@ -92,8 +87,8 @@ class EdgeBook::Writer {
   void put(Phase phase, EdgeOperation operation) { phases_[phase].push_back(std::move(operation)); }
   // The last word on a frontend counts, so that one that changes hands is written, not erased.
   void frontend(const Frontend& frontend, const cf_edge_frontend* value) {
-    const auto key = octets(address_of(frontend));
-    frontends_[key] = {EdgeMap::kFrontends, value == nullptr, key, value ? octets(*value) : std::string()};
+    const auto key = octets_of(address_of(frontend));
+    frontends_[key] = {EdgeMap::kFrontends, value == nullptr, key, value ? octets_of(*value) : std::string()};
   }
   // Given out again from the next update on.
   std::vector<std::uint16_t> free_numbers;
@@ -197,13 +192,13 @@ void EdgeBook::write_backends(EdgeEntry& entry, const EdgePlan* before, Writer& 
     value.flags = static_cast<std::uint8_t>((one.local ? CF_EDGE_LOCAL : 0) | (one.draining ? CF_EDGE_DRAINING : 0));
     value.service = entry.service;
     value.id = ids_.at(static_cast<std::uint16_t>(number));
-    writer.put(Writer::kBackends, {EdgeMap::kBackends, false, octets(number), octets(value)});
+    writer.put(Writer::kBackends, {EdgeMap::kBackends, false, octets_of(number), octets_of(value)});
   }
   std::erase_if(entry.numbers, [&](const auto& item) {
     if (find(&entry.plan, item.first)) return false;
     const std::uint32_t number = item.second;
     writer.free_numbers.push_back(item.second);
-    writer.put(Writer::kEraseBackends, {EdgeMap::kBackends, false, octets(number), octets(cf_edge_backend{})});
+    writer.put(Writer::kEraseBackends, {EdgeMap::kBackends, false, octets_of(number), octets_of(cf_edge_backend{})});
     return true;
   });
 }
@@ -230,7 +225,7 @@ void EdgeBook::place_local(const EdgeEntry& entry, const EdgePlan& plan, bool th
 }
 
 void EdgeBook::claim_frontends(const PortKey& key, EdgeEntry& entry, Writer& writer) {
-  const auto value = value_of(entry);
+  const auto value = frontend_value(entry);
   entry.frontends.clear();
   entry.contested.clear();
   for (const auto& [address, port] : entry.plan.frontends) {
@@ -262,10 +257,10 @@ void EdgeBook::remove(const EdgeEntry& entry, Writer& writer) {
   for (const auto& [backend, wide] : entry.numbers) {
     const std::uint32_t number = wide;
     writer.free_numbers.push_back(wide);
-    writer.put(Writer::kEraseBackends, {EdgeMap::kBackends, false, octets(number), octets(cf_edge_backend{})});
+    writer.put(Writer::kEraseBackends, {EdgeMap::kBackends, false, octets_of(number), octets_of(cf_edge_backend{})});
   }
   writer.free_tables.push_back(entry.table);
-  writer.put(Writer::kEraseTables, {EdgeMap::kTables, true, octets(entry.table), {}});
+  writer.put(Writer::kEraseTables, {EdgeMap::kTables, true, octets_of(entry.table), {}});
 }
 
 std::vector<EdgeOperation> EdgeBook::finish(Writer writer) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/compile/lookup.h"
 
-#include <cstring>
+#include "agent/base/octets.h"
 
 namespace cortexflow::compile {
 namespace {
@@ -11,11 +11,8 @@ constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
 
 template <typename Value, typename Key>
 std::optional<Value> get(const Find& find, std::string_view map, const Key& key) {
-  const auto octets = find(map, {reinterpret_cast<const char*>(&key), sizeof key});
-  Value value{};
-  if (!octets || octets->size() != sizeof value) return std::nullopt;
-  std::memcpy(&value, octets->data(), sizeof value);
-  return value;
+  const auto octets = find(map, octets_of(key));
+  return octets ? value_of<Value>(*octets) : std::nullopt;
 }
 
 void read_slots(const Find& find, std::uint32_t size, Lookup& out) {

@@ -4,13 +4,10 @@
 #include <algorithm>
 #include <set>
 
+#include "agent/base/octets.h"
+
 namespace cortexflow::compile {
 namespace {
-
-template <typename Value>
-std::string octets(const Value& value) {
-  return {reinterpret_cast<const char*>(&value), sizeof value};
-}
 
 cf_service service_value(const ServiceImage& image) {
   cf_service value{};
@@ -42,11 +39,11 @@ class Writer {
  public:
   template <typename Key, typename Value>
   void put(Phase phase, Map map, const Key& key, const Value& value) {
-    phases_[phase].push_back({map, false, octets(key), octets(value)});
+    phases_[phase].push_back({map, false, octets_of(key), octets_of(value)});
   }
   template <typename Key>
   void erase(Phase phase, Map map, const Key& key) {
-    phases_[phase].push_back({map, true, octets(key), {}});
+    phases_[phase].push_back({map, true, octets_of(key), {}});
   }
   std::vector<Operation> all() && {
     std::vector<Operation> out;
@@ -133,7 +130,7 @@ void service(Writer& writer, const Step& step) {
   }
   const auto value = service_value(*step.after);
   if (!step.before) writer.put(kBackends, Map::kServiceLoads, step.service, cf_service_load{});
-  if (!step.before || octets(service_value(*step.before)) != octets(value)) {
+  if (!step.before || octets_of(service_value(*step.before)) != octets_of(value)) {
     writer.put(kServices, Map::kServices, step.service, value);
   }
 }

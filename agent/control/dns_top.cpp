@@ -21,7 +21,7 @@ namespace {
 using nlohmann::ordered_json;
 using std::chrono::system_clock;
 
-constexpr std::size_t kBatch = 256;
+constexpr std::size_t kReadAtOnce = 256;
 constexpr std::chrono::milliseconds kNoWait{0};
 
 system_clock::time_point end_of(const model::DnsLookup& lookup) {
@@ -55,7 +55,7 @@ Count count(const NodeView& node, const TopQuery& query, std::pmr::memory_resour
   // Where the log ends now: those who write faster than this reads must not keep it reading.
   const std::uint64_t end = node.log_end();
   for (std::uint64_t cursor = 0; cursor < end;) {
-    const auto batch = node.read_lookups(cursor, std::min<std::uint64_t>(kBatch, end - cursor), kNoWait);
+    const auto batch = node.read_lookups(cursor, std::min<std::uint64_t>(kReadAtOnce, end - cursor), kNoWait);
     out.overwritten += batch.lost;
     if (batch.lookups.empty()) break;
     cursor = batch.next;

@@ -7,7 +7,7 @@
 namespace cortexflow::control {
 namespace {
 
-constexpr std::size_t kBatch = 256;
+constexpr std::size_t kSendAtOnce = 256;
 constexpr std::chrono::milliseconds kKeepAlive{1000};
 
 // Names are ASCII by construction; a comm may hold anything, and must not break the line.
@@ -46,7 +46,8 @@ Result<StreamOptions> StreamOptions::parse(const Parameters& given, const NodeVi
 
 std::string LookupStream::next() {
   const bool draining = node_.draining();  // before the read: what is left when it drains is still given
-  auto batch = node_.read_lookups(options_.cursor, kBatch, options_.follow ? kKeepAlive : std::chrono::milliseconds(0));
+  auto batch =
+      node_.read_lookups(options_.cursor, kSendAtOnce, options_.follow ? kKeepAlive : std::chrono::milliseconds(0));
   options_.cursor = batch.next;
   lost_ += batch.lost;
   std::string out;

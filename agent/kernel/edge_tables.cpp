@@ -11,20 +11,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "agent/kernel/pinned_maps.h"
 #include "edge.skel.h"
 
 namespace cortexflow::kernel {
 namespace {
 
 constexpr const char* kTables = "edge_tables";
-
-bool same_layout(const bpf_map* map, int fd) {
-  bpf_map_info info{};
-  __u32 length = sizeof info;
-  return bpf_map_get_info_by_fd(fd, &info, &length) == 0 && info.type == bpf_map__type(map) &&
-         info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
-         info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
-}
 
 // The array that an entry of edge_tables is.
 Fd inner_map(int outer, const std::string& key) {
@@ -59,21 +52,6 @@ EdgeTables::~EdgeTables() {
 
 std::string EdgeTables::pin_of(std::string_view name) const { return fmt::format("{}/{}", options_.pin_path, name); }
 
-bool EdgeTables::reuse_pinned_maps() {
-  std::vector<std::pair<bpf_map*, Fd>> found;
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton_->obj) {
-    if (bpf_map__is_internal(map)) continue;
-    Fd fd(bpf_obj_get(pin_of(bpf_map__name(map)).c_str()));
-    if (!fd || !same_layout(map, fd.get())) return false;
-    found.emplace_back(map, std::move(fd));
-  }
-  for (const auto& [one, fd] : found) {
-    if (bpf_map__reuse_fd(one, fd.get()) != 0) return false;
-  }
-  return true;
-}
-
 Result<void> EdgeTables::load() {
   skeleton_ = edge_bpf__open();
   if (!skeleton_) return fail_errno("cannot open the edge program", errno);
@@ -81,7 +59,7 @@ Result<void> EdgeTables::load() {
   bpf_map__set_max_entries(skeleton_->maps.edge_opening, options_.opening);
   bpf_map__set_max_entries(skeleton_->maps.edge_pins, options_.pins);
   bpf_map__set_max_entries(skeleton_->maps.edge_candidates, options_.candidates);
-  adopted_ = reuse_pinned_maps();
+  adopted_ = reuse_pinned_maps(maps_of(skeleton_->obj), options_.pin_path);
   if (const int error = edge_bpf__load(skeleton_); error != 0) {
     return fail_errno("the kernel refused the edge program", -error,
                       "run with --log-level debug for the verifier's words");
@@ -91,25 +69,12 @@ Result<void> EdgeTables::load() {
   return {};
 }
 
-Result<void> EdgeTables::pin_maps() {
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton_->obj) {
-    if (bpf_map__is_internal(map) || bpf_map__is_pinned(map)) continue;
-    const auto path = pin_of(bpf_map__name(map));
-    std::error_code ignored;
-    std::filesystem::remove(path, ignored);  // another layout's
-    if (const int error = bpf_map__pin(map, path.c_str()); error != 0) {
-      return fail_errno(fmt::format("cannot pin {}", path), -error);
-    }
-  }
-  return {};
-}
-
 Result<EdgeAttachment> EdgeTables::attach(const std::string& interface, XdpMode mode) {
   const auto index = static_cast<int>(if_nametoindex(interface.c_str()));
   if (index == 0) return fail_errno(fmt::format("no interface {}", interface), errno, "see: ip link");
   if (!adopted_) {
-    if (auto pinned = pin_maps(); !pinned) return tl::make_unexpected(std::move(pinned.error()));
+    if (auto pinned = pin_maps(maps_of(skeleton_->obj), options_.pin_path); !pinned)
+      return tl::make_unexpected(std::move(pinned.error()));
   }
   EdgeAttachment out{interface, false, {}};
   const auto path = pin_of("edge_" + interface + "_link");

@@ -82,8 +82,6 @@ class EdgeTables {
  private:
   explicit EdgeTables(EdgeTablesOptions options) : options_(std::move(options)) {}
   [[nodiscard]] Result<void> load();
-  [[nodiscard]] Result<void> pin_maps();
-  [[nodiscard]] bool reuse_pinned_maps();
   [[nodiscard]] Result<void> put_table(int fd, const std::string& key, const std::string& value);
   [[nodiscard]] std::string pin_of(std::string_view name) const;
   void remove_pins();

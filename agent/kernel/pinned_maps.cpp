@@ -26,6 +26,15 @@ std::string pin_of(const bpf_map* map, const std::string& directory) {
 
 }  // namespace
 
+std::vector<bpf_map*> maps_of(const bpf_object* object) {
+  std::vector<bpf_map*> out;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    if (!bpf_map__is_internal(map)) out.push_back(map);
+  }
+  return out;
+}
+
 bool reuse_pinned_maps(const std::vector<bpf_map*>& maps, const std::string& directory) {
   std::vector<std::pair<bpf_map*, Fd>> found;
   for (bpf_map* map : maps) {
@@ -41,6 +50,7 @@ bool reuse_pinned_maps(const std::vector<bpf_map*>& maps, const std::string& dir
 
 Result<void> pin_maps(const std::vector<bpf_map*>& maps, const std::string& directory) {
   for (bpf_map* map : maps) {
+    if (bpf_map__is_pinned(map)) continue;
     const auto path = pin_of(map, directory);
     std::error_code ignored;
     std::filesystem::remove(path, ignored);  // another layout's

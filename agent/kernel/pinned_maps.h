@@ -8,8 +8,12 @@
 #include "agent/base/result.h"
 
 struct bpf_map;
+struct bpf_object;
 
 namespace cortexflow::kernel {
+
+// Of an object; without libbpf's own, such as read-only data.
+[[nodiscard]] std::vector<bpf_map*> maps_of(const bpf_object* object);
 
 // Before loading.  All of them, or none: false where one is not there or has another's layout.
 [[nodiscard]] bool reuse_pinned_maps(const std::vector<bpf_map*>& maps, const std::string& directory);

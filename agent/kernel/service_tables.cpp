@@ -14,19 +14,7 @@
 #include "tcp.skel.h"
 
 namespace cortexflow::kernel {
-namespace {
-
-// All of them but libbpf's own, such as read-only data.
-std::vector<bpf_map*> maps_of(const service_bpf* skeleton) {
-  std::vector<bpf_map*> out;
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton->obj) {
-    if (!bpf_map__is_internal(map)) out.push_back(map);
-  }
-  return out;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Result<std::unique_ptr<ServiceTables>> ServiceTables::open(const ServiceTablesOptions& options) {
   std::unique_ptr<ServiceTables> tables(new ServiceTables(options));
@@ -55,7 +43,7 @@ Result<void> ServiceTables::load() {
   if (!cgroup_) return fail_errno(fmt::format("cannot open cgroup root {}", options_.cgroup_root), errno);
   skeleton_ = service_bpf__open();
   if (!skeleton_) return fail_errno("cannot open the service programs", errno);
-  adopted_ = reuse_pinned_maps(maps_of(skeleton_), options_.pin_path);
+  adopted_ = reuse_pinned_maps(maps_of(skeleton_->obj), options_.pin_path);
   if (const int error = service_bpf__load(skeleton_); error != 0) {
     return fail_errno("the kernel refused the service programs", -error,
                       "run with --log-level debug for the verifier's words");
@@ -96,7 +84,7 @@ std::vector<bpf_program*> ServiceTables::all_programs() const {
 
 Result<void> ServiceTables::attach() {
   if (!adopted_) {
-    if (auto pinned = pin_maps(maps_of(skeleton_), options_.pin_path); !pinned) return pinned;
+    if (auto pinned = pin_maps(maps_of(skeleton_->obj), options_.pin_path); !pinned) return pinned;
   }
   for (auto* program : all_programs()) {
     if (auto attached = attach(program); !attached) return attached;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "agent/base/fd.h"
+#include "agent/base/octets.h"
 #include "agent/base/result.h"
 #include "agent/kernel/introspect.h"
 #include "bpf/abi/service.h"
@@ -52,6 +53,12 @@ class ServiceTables {
   [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
   [[nodiscard]] Entries read(std::string_view map) const;
   [[nodiscard]] std::optional<std::string> find(std::string_view map, const std::string& key) const;
+  // find(), with its octets read; all zero where there is none.
+  template <typename Value>
+  [[nodiscard]] Value value(std::string_view map, std::uint32_t number) const {
+    const auto found = find(map, octets_of(number));
+    return found ? value_of<Value>(*found).value_or(Value{}) : Value{};
+  }
 
   // Of a map by its name, for programs that share it; -1 if there is none.
   [[nodiscard]] int fd(std::string_view map) const;

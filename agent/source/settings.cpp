@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kInterfaceNameMax = 15;  // IFNAMSIZ, and a zero
 constexpr int kNatPortsMin = 256;
-constexpr std::size_t kPortsMax = 8;  // CF_DNS_PORTS_MAX; the kernel side refuses more too
+constexpr std::size_t kDnsPortsMax = 8;  // CF_DNS_PORTS_MAX; the kernel side refuses more too
 
 template <typename Number>
 std::optional<Number> parse_number(const std::string& text, Number min, Number max) {
@@ -58,7 +58,7 @@ bool set_ports(const std::string& text, Settings& settings) {
     if (!port) return false;
     if (std::find(ports.begin(), ports.end(), *port) == ports.end()) ports.push_back(*port);
   }
-  if (ports.empty() || ports.size() > kPortsMax) return false;
+  if (ports.empty() || ports.size() > kDnsPortsMax) return false;
   settings.dns_ports = std::move(ports);
   return true;
 }

@@ -9,9 +9,6 @@ using namespace cortexflow::test;
 
 namespace {
 
-constexpr auto kOut = Direction::kOut;
-constexpr auto kIn = Direction::kIn;
-
 const Counters kOneQuery{{CF_DNS_C_PACKETS, 1}, {CF_DNS_C_QUERIES, 1}};
 const Counters kNothing{};
 

@@ -15,6 +15,8 @@ struct ring_buffer;
 namespace cortexflow::test {
 
 enum class Direction { kOut, kIn };
+inline constexpr auto kOut = Direction::kOut;
+inline constexpr auto kIn = Direction::kIn;
 
 using Counters = std::map<cf_dns_counter, std::uint64_t>;  // those that are not 0
 

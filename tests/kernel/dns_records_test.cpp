@@ -10,8 +10,6 @@ using namespace cortexflow::test;
 
 namespace {
 
-constexpr auto kOut = Direction::kOut;
-constexpr auto kIn = Direction::kIn;
 const Bytes kPointer{0xc0, 12};  // to the question's name
 
 Bytes name_of(const cf_dns_query& query) { return {query.name, query.name + query.name_len}; }

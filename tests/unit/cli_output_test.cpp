@@ -11,30 +11,30 @@ using nlohmann::ordered_json;
 namespace {
 
 // Escape and bell, a C1 control, DEL, a right-to-left override, a broken octet, a new line.
-const std::string kHostile = "a\x1b[31m\x07\xc2\x9b\x7f\xe2\x80\xae\xff\nb";
+const std::string kHostileText = "a\x1b[31m\x07\xc2\x9b\x7f\xe2\x80\xae\xff\nb";
 
-bool is_printable(const std::string& text) {
+bool all_prints(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c == '\n' || (c >= 0x20 && c <= 0x7e); });
 }
 
 }  // namespace
 
 TEST_CASE("Printable text shows every other octet by its number") {
-  CHECK(printable(kHostile) == R"(a\x1b[31m\x07\xc2\x9b\x7f\xe2\x80\xae\xff\x0ab)");
+  CHECK(printable(kHostileText) == R"(a\x1b[31m\x07\xc2\x9b\x7f\xe2\x80\xae\xff\x0ab)");
   CHECK(printable("plain ~ text\\") == "plain ~ text\\");
 }
 
 TEST_CASE("No form of output passes on what could drive a terminal") {
-  const ordered_json rows{{{"name", kHostile}, {"more", {{"inner", kHostile}}}}};
-  CHECK(is_printable(table(rows, {{"NAME", "/name"}, {"MORE", "/more"}})));
-  CHECK(is_printable(json(rows, 2)));
-  CHECK(is_printable(yaml(rows)));
-  CHECK(is_printable(cell(rows[0], "/name")));
-  CHECK(is_printable(clock_text(kHostile + kHostile, 3)));
+  const ordered_json rows{{{"name", kHostileText}, {"more", {{"inner", kHostileText}}}}};
+  CHECK(all_prints(table(rows, {{"NAME", "/name"}, {"MORE", "/more"}})));
+  CHECK(all_prints(json(rows, 2)));
+  CHECK(all_prints(yaml(rows)));
+  CHECK(all_prints(cell(rows[0], "/name")));
+  CHECK(all_prints(clock_text(kHostileText + kHostileText, 3)));
 }
 
 TEST_CASE("A hostile text does not end its table row") {
-  const ordered_json rows{{{"name", kHostile}}, {{"name", "b"}}};
+  const ordered_json rows{{{"name", kHostileText}}, {{"name", "b"}}};
   const auto text = table(rows, {{"NAME", "/name"}});
   CHECK(std::count(text.begin(), text.end(), '\n') == 3);
 }

@@ -17,7 +17,7 @@ std::string octets(std::initializer_list<int> values) {
   return out;
 }
 
-Target target() {
+Target grpc_target() {
   Target made;
   made.address = *model::IpAddress::parse("10.0.0.1");
   made.port = 50051;
@@ -64,7 +64,7 @@ TEST_CASE("a health response is read, and what is none is told from one") {
 TEST_CASE("an answer that is not HTTP/2 ends the check") {
   for (const std::string answer :
        {"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n\r\n"}) {
-    GrpcExchange exchange(target());
+    GrpcExchange exchange(grpc_target());
     CHECK_THAT(exchange.take_output(), Catch::StartsWith("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
     const auto outcome = exchange.received(answer);
     REQUIRE(outcome);

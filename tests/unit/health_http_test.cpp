@@ -8,7 +8,7 @@ using namespace cortexflow::health;
 
 namespace {
 
-Target target(const char* address = "10.0.0.1") {
+Target http_target(const char* address = "10.0.0.1") {
   Target made;
   made.address = *model::IpAddress::parse(address);
   made.port = 8080;
@@ -21,9 +21,10 @@ Target target(const char* address = "10.0.0.1") {
 }  // namespace
 
 TEST_CASE("the request names path and host") {
-  CHECK_THAT(HttpExchange(target()).take_output(),
+  CHECK_THAT(HttpExchange(http_target()).take_output(),
              Catch::StartsWith("GET /healthz HTTP/1.1\r\nHost: 10.0.0.1:8080\r\n") && Catch::EndsWith("\r\n\r\n"));
-  CHECK_THAT(HttpExchange(target("2001:db8::1")).take_output(), Catch::Contains("\r\nHost: [2001:db8::1]:8080\r\n"));
+  CHECK_THAT(HttpExchange(http_target("2001:db8::1")).take_output(),
+             Catch::Contains("\r\nHost: [2001:db8::1]:8080\r\n"));
 }
 
 TEST_CASE("an answer is judged by its status, however it is cut into pieces") {
@@ -64,7 +65,7 @@ TEST_CASE("an answer is judged by its status, however it is cut into pieces") {
   for (const auto& row : rows) {
     for (const std::size_t piece : {row.answer.size(), std::size_t{1}}) {
       INFO(row.sentence << ", in pieces of " << piece);
-      HttpExchange exchange(target());
+      HttpExchange exchange(http_target());
       std::optional<Outcome> outcome;
       for (std::size_t at = 0; at < row.answer.size() && !outcome; at += piece) {
         outcome = exchange.received(std::string_view(row.answer).substr(at, piece));

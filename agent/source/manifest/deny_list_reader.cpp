@@ -21,7 +21,7 @@ namespace cortexflow::source {
 namespace {
 
 constexpr std::size_t kEntriesMax = 262'144;  // as many as the kernel's table has room for
-constexpr std::size_t kPortsMax = 64;
+constexpr std::size_t kDeniedPortsMax = 64;
 
 // Octets behind the prefix are a mistake more often than not: which of the two is meant?
 bool has_host_bits(const model::IpAddress& address, unsigned length) {
@@ -54,7 +54,7 @@ model::DenyEntry read_entry(const Field& item) {
   item.only({"cidr", "ports", "direction", "mode", "expires"});
   model::DenyEntry entry;
   read_cidr(item["cidr"], entry);
-  for (const Field& port : item["ports"].items(kPortsMax)) {
+  for (const Field& port : item["ports"].items(kDeniedPortsMax)) {
     if (!port.present()) port.expected("a port");
     entry.ports.push_back(static_cast<std::uint16_t>(port.number(1, 65535).value_or(0)));
   }

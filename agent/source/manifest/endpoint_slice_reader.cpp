@@ -12,13 +12,13 @@ namespace cortexflow::source {
 namespace {
 
 constexpr std::size_t kEndpointsMax = 1000;
-constexpr std::size_t kAddressesMax = 100;
+constexpr std::size_t kEndpointAddressesMax = 100;
 constexpr std::size_t kHintsMax = 8;
 
 model::Endpoint read_endpoint(const Field& item, bool v4, const std::string& ns) {
   model::Endpoint endpoint;
   // They all are the same endpoint's: as kube-proxy, take the first.
-  const auto addresses = item["addresses"].items(kAddressesMax);
+  const auto addresses = item["addresses"].items(kEndpointAddressesMax);
   if (addresses.empty()) item["addresses"].expected("at least one address");
   for (const Field& one : addresses) {
     const auto address = read_address(one);

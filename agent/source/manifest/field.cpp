@@ -21,7 +21,7 @@ std::optional<std::string> path_to(const Value& from, const Value* wanted) {
       const bool plain = is_label_key(item.key);
       const std::string step = from.type == Value::Type::kList ? fmt::format("[{}]", i)
                                : plain                         ? item.key
-                                                               : quoted(item.key);
+                                                               : source::quoted(item.key);
       return step + (rest->empty() || rest->front() == '[' ? "" : ".") + *rest;
     }
   }

@@ -12,8 +12,8 @@
 namespace cortexflow::source {
 namespace {
 
-constexpr std::size_t kAddressesMax = 16;
-constexpr std::uint32_t kWeightMax = 1000;
+constexpr std::size_t kPodAddressesMax = 16;
+constexpr std::uint32_t kPodWeightMax = 1000;
 
 // An annotation's value is a text, numbers too.
 std::uint32_t read_weight(const Field& annotation) {
@@ -21,7 +21,7 @@ std::uint32_t read_weight(const Field& annotation) {
   const std::string text = annotation.text();
   std::uint32_t weight = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || weight > kWeightMax) {
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || weight > kPodWeightMax) {
     annotation.expected("a number from 0 to 1000, in quotes");
     return 1;
   }
@@ -44,7 +44,7 @@ std::vector<model::IpAddress> read_addresses(const Field& status) {
   const std::string phase = status["phase"].text();
   const bool ended = phase == "Succeeded" || phase == "Failed";
   std::vector<model::IpAddress> addresses;
-  const auto several = status["podIPs"].items(kAddressesMax);
+  const auto several = status["podIPs"].items(kPodAddressesMax);
   for (const Field& item : several) {
     if (const auto address = read_address(item["ip"])) addresses.push_back(*address);
   }

@@ -11,7 +11,7 @@
 namespace cortexflow::source {
 namespace {
 
-constexpr std::size_t kAddressesMax = 256;  // externalIPs, ingress
+constexpr std::size_t kServiceAddressesMax = 256;  // externalIPs, ingress
 constexpr std::int64_t kAffinityDefault = 10800;
 constexpr std::int64_t kAffinityMax = 86400;
 
@@ -90,7 +90,7 @@ std::chrono::seconds read_affinity(const Field& spec) {
 // https://kubernetes.io/docs/reference/networking/virtual-ips/: ipMode Proxy has the balancer's address left alone.
 std::vector<model::IpAddress> read_ingress(const Field& object) {
   std::vector<model::IpAddress> addresses;
-  for (const Field& ingress : object["status"]["loadBalancer"]["ingress"].items(kAddressesMax)) {
+  for (const Field& ingress : object["status"]["loadBalancer"]["ingress"].items(kServiceAddressesMax)) {
     if (ingress["ipMode"].choice({"VIP", "Proxy"}, 0) == 1 || !ingress["ip"].present()) continue;
     if (const auto address = read_address(ingress["ip"])) addresses.push_back(*address);
   }
@@ -118,7 +118,7 @@ model::Service read_service(const Field& object) {
   check_families(spec, ips);
   check_type(spec, service, ips);
   service.cluster_ips = ips.addresses;
-  for (const Field& item : spec["externalIPs"].items(kAddressesMax)) {
+  for (const Field& item : spec["externalIPs"].items(kServiceAddressesMax)) {
     if (const auto address = read_address(item)) {
       refuse_special(item, *address);
       service.external_ips.push_back(*address);

@@ -30,7 +30,7 @@ namespace {
 
 constexpr std::size_t kTargetsMax = 16;  // as Gateway API's policies
 constexpr std::size_t kSubsetsMax = 16;
-constexpr std::int64_t kWeightMax = 1000;
+constexpr std::int64_t kSubsetWeightMax = 1000;
 constexpr std::int64_t kTableSizeMin = 251;
 constexpr std::int64_t kTableSizeMax = 16381;  // the largest prime within the kernel's limit of slots a table
 constexpr std::int64_t kConnectionsMax = 1'000'000;
@@ -94,7 +94,7 @@ std::vector<model::Subset> read_subsets(const Field& field) {
     if (!is_dns1123_label(subset.name)) item["name"].expected("up to 63 of a-z, 0-9 and -, no - first or last");
     subset.labels = read_labels(item["labels"]);
     if (subset.labels.empty()) item["labels"].expected("at least one label");
-    subset.weight = static_cast<std::uint32_t>(item["weight"].number(0, kWeightMax).value_or(0));
+    subset.weight = static_cast<std::uint32_t>(item["weight"].number(0, kSubsetWeightMax).value_or(0));
     for (const model::Subset& other : subsets) {
       if (other.name == subset.name) item["name"].expected("each name once");
       if (other.labels == subset.labels)

@@ -6,14 +6,14 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/source/manifest/names.h"
+
 namespace cortexflow::source {
 namespace {
 
 bool one_of(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), text) != words.end();
 }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool all(std::string_view text, bool (*is)(char)) { return !text.empty() && std::all_of(text.begin(), text.end(), is); }
 
