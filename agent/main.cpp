@@ -13,7 +13,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
-#include <set>
 
 #include "agent/control/server.h"
 #include "agent/json_message.h"
@@ -23,6 +22,7 @@
 #include "agent/kernel/service_tables.h"
 #include "agent/node.h"
 #include "agent/sink/metrics_server.h"
+#include "agent/source/manifest/manifest_source.h"
 #include "agent/source/settings.h"
 
 using namespace cortexflow;
@@ -54,16 +54,15 @@ std::string flag_name(const std::string& key) {
 
 void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("--config", flags.config_file,
-                 fmt::format("settings file (default {}, if it is there)", source::kDefaultConfigFile));
+                 fmt::format("settings file (default {}, if it is there)", source::kDefaultConfigFile))
+      ->check([](const std::string& path) { return path.empty() ? "expected a path" : ""; });
   app.add_flag("--dry-run", flags.dry_run, "say what would be loaded, load nothing");
   app.set_version_flag("--version", std::string("cfagent ") + CORTEXFLOW_VERSION);
   for (const auto& key : source::setting_keys()) {
     auto* option = app.add_option(flag_name(key), flags.values[key],
                                   fmt::format("{}; {} in the settings file, {} in the environment",
                                               source::expected_value(key), key, source::environment_name(key)));
-    static const std::set<std::string> kLists{"dns.ports", "manifests", "edge.interfaces", "edge.addresses",
-                                              "services.interfaces"};
-    if (!kLists.contains(key)) option->expected(1);
+    if (!source::takes_list(key)) option->expected(1);
   }
 }
 
@@ -148,6 +147,7 @@ int complain(const Error& error, int status) {
 
 int dry_run(const source::Settings& settings) {
   if (auto ok = kernel::check_host(); !ok) return complain(ok.error(), kExitFailure);
+  if (auto ok = kernel::check_pin_path(settings.pin_path); !ok) return complain(ok.error(), kExitFailure);
   const auto root = kernel::find_cgroup_root(settings.cgroup_root);
   if (!root) return complain(root.error(), kExitFailure);
   if (auto ok = kernel::DnsTracer::try_load(); !ok) return complain(ok.error(), kExitFailure);
@@ -157,6 +157,7 @@ int dry_run(const source::Settings& settings) {
   fmt::print("would watch DNS ports {}, time limit {} ms\n", fmt::join(settings.dns_ports, ", "),
              settings.dns_timeout.count());
   if (!settings.manifests.empty()) {
+    if (auto ok = source::ManifestSource::open(settings.manifests); !ok) return complain(ok.error(), kExitFailure);
     if (auto ok = kernel::ServiceTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
     fmt::print("takes the service programs; would attach them to {} and follow the manifests in {}\n", *root,
                fmt::join(settings.manifests, ", "));

@@ -33,7 +33,7 @@ std::map<std::string, std::uint64_t> parse_errors(const std::array<std::uint64_t
           {"ip_header", c[CF_DNS_C_ERR_IPHEADER]},
           {"fragment", c[CF_DNS_C_ERR_FRAGMENT]},
           {"tcp_gap", c[CF_DNS_C_ERR_TCP_GAP]},
-          {"tcp_many", c[CF_DNS_C_ERR_TCP_MANY]}};
+          {"many", c[CF_DNS_C_ERR_MANY]}};
 }
 
 // Which interfaces are served, and which are not.

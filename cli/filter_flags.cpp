@@ -15,8 +15,10 @@ constexpr const char* kGroup = "Filters (repeated: any of the values)";
 struct State {
   Client::Parameters parameters;
   bool negated = false;
+  bool not_without_filter = false;
 
   void add(const std::string& field, const std::string& value) {
+    not_without_filter = false;
     parameters.emplace((negated ? "not." : "") + field, value);
   }
 };
@@ -53,10 +55,15 @@ std::shared_ptr<const Client::Parameters> add_filter_flags(CLI::App& command) {
           "--failed", [state] { state->add("failed", "true"); }, "timeouts and rcodes other than NOERROR and NXDOMAIN")
       ->trigger_on_parse()
       ->group(kGroup);
-  command.add_flag_callback(
-             "--not", [state] { state->negated = true; }, "leave out what the filters behind it match")
+  command
+      .add_flag_callback(
+          "--not", [state] { state->negated = state->not_without_filter = true; },
+          "leave out what the filters behind it match")
       ->trigger_on_parse()
       ->group(kGroup);
+  command.parse_complete_callback([state] {
+    if (state->not_without_filter) throw CLI::ValidationError("--not", "expected a filter behind it");
+  });
   return {state, &state->parameters};
 }
 

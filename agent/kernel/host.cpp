@@ -69,6 +69,16 @@ Result<std::string> find_cgroup_root(const std::string& configured) {
   return tl::make_unexpected(Error{"no cgroup v2 file system is mounted", "mount -t cgroup2 none /sys/fs/cgroup"});
 }
 
+Result<void> check_pin_path(const std::string& pin_path) {
+  const bool mountable = pin_path.starts_with(kBpfFs) && !is_file_system(kBpfFs, BPF_FS_MAGIC);
+  std::error_code error;
+  auto there = std::filesystem::absolute(pin_path);  // the part of it that exists
+  while (!std::filesystem::exists(there, error) && there.has_relative_path()) there = there.parent_path();
+  if (mountable || is_file_system(there, BPF_FS_MAGIC)) return {};
+  return tl::make_unexpected(
+      Error{fmt::format("{} is not in a BPF file system", pin_path), "choose a --pin-path below /sys/fs/bpf"});
+}
+
 Result<void> prepare_pin_path(const std::string& pin_path) {
   std::error_code error;
   if (pin_path.starts_with(kBpfFs) && !is_file_system(kBpfFs, BPF_FS_MAGIC)) {
@@ -77,12 +87,7 @@ Result<void> prepare_pin_path(const std::string& pin_path) {
                         "mount -t bpf bpf /sys/fs/bpf on the host");
     }
   }
-  auto there = std::filesystem::absolute(pin_path);  // the part of it that exists: a refused path is not made
-  while (!std::filesystem::exists(there, error) && there.has_relative_path()) there = there.parent_path();
-  if (!is_file_system(there, BPF_FS_MAGIC)) {
-    return tl::make_unexpected(
-        Error{fmt::format("{} is not in a BPF file system", pin_path), "choose a --pin-path below /sys/fs/bpf"});
-  }
+  if (auto ok = check_pin_path(pin_path); !ok) return ok;  // before anything is made
   std::filesystem::create_directories(pin_path, error);
   if (error) return fail("cannot make {}: {}", pin_path, error.message());
   return {};

@@ -18,6 +18,9 @@ void show_libbpf_messages(bool show);
 // /proc/self/mountinfo.
 [[nodiscard]] Result<std::string> find_cgroup_root(const std::string& configured);
 
+// Could prepare_pin_path() make it?  Changes nothing.
+[[nodiscard]] Result<void> check_pin_path(const std::string& pin_path);
+
 // Makes `pin_path` a directory of a BPF file system, mounting one at /sys/fs/bpf if there is none.
 [[nodiscard]] Result<void> prepare_pin_path(const std::string& pin_path);
 

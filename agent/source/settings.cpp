@@ -32,6 +32,7 @@ struct Setting {
   std::string key;
   std::string expected;
   std::function<bool(const std::string&, Settings&)> set;
+  bool list = false;  // several values, that come joined by commas
 };
 
 Setting text_setting(std::string key, std::string expected, std::string Settings::* field, bool may_be_empty = false) {
@@ -83,7 +84,8 @@ bool set_checks_in_flight(const std::string& text, Settings& settings) {
 }
 
 Setting list_setting(std::string key, std::string expected, std::vector<std::string> Settings::* field) {
-  return {std::move(key), std::move(expected), [field](const std::string& text, Settings& settings) {
+  return {std::move(key), std::move(expected),
+          [field](const std::string& text, Settings& settings) {
             std::vector<std::string> items;
             std::istringstream list(text);
             for (std::string item; std::getline(list, item, ',');) {
@@ -92,7 +94,8 @@ Setting list_setting(std::string key, std::string expected, std::vector<std::str
             }
             settings.*field = std::move(items);
             return !(settings.*field).empty();
-          }};
+          },
+          true};
 }
 
 Setting flag_setting(std::string key, bool Settings::* field) {
@@ -161,6 +164,11 @@ bool set_edge_flows(const std::string& text, Settings& settings) {
 bool set_listen(const std::string& text, Settings& settings) {
   const auto colon = text.rfind(':');
   if (colon == std::string::npos || colon == 0) return false;
+  std::string host = text.substr(0, colon);
+  const bool bracketed = host.starts_with('[') && host.ends_with(']');
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const auto address = model::IpAddress::parse(host);
+  if (host != "localhost" && (!address || address->is_v4() == bracketed)) return false;
   settings.metrics_listen = text;
   return parse_number<std::uint16_t>(text.substr(colon + 1), 0, 65535).has_value();
 }
@@ -169,7 +177,7 @@ const std::vector<Setting>& all_settings() {
   static const std::vector<Setting> kSettings{
       text_setting("node_name", "a name", &Settings::node_name),
       text_setting("control_socket", "a path", &Settings::control_socket),
-      {"metrics_listen", "ADDRESS:PORT", set_listen},
+      {"metrics_listen", "ADDRESS:PORT, such as 127.0.0.1:9464 or [::]:9464", set_listen},
       text_setting("pin_path", "a path below /sys/fs/bpf", &Settings::pin_path),
       text_setting("state_dir", "a directory, for what operators set", &Settings::state_dir),
       text_setting("cgroup_root", "a directory of cgroup v2, to observe only what is below it", &Settings::cgroup_root,
@@ -184,10 +192,10 @@ const std::vector<Setting>& all_settings() {
                    "interfaces of callers that connect-time hooks don't see, such as tap*: served by their packets",
                    &Settings::service_interfaces),
       {"health.checks_in_flight", "a number from 1 to 512", set_checks_in_flight},
-      {"edge.interfaces", "network interfaces, for XDP", set_interfaces},
+      {"edge.interfaces", "network interfaces, for XDP", set_interfaces, true},
       edge_choice("edge.mode", {"auto", "native", "generic"}, &EdgeSettings::mode),
       edge_choice("edge.forwarding", {"snat", "ipip", "gue"}, &EdgeSettings::forwarding),
-      {"edge.addresses", "an IPv4 address, an IPv6 address, or both", set_edge_addresses},
+      {"edge.addresses", "an IPv4 address, an IPv6 address, or both", set_edge_addresses, true},
       {"edge.nat_ports", "FIRST-LAST, at least 256 ports from 1024 on", set_nat_ports},
       {"edge.gue_port", "a port", set_gue_port},
       {"edge.flows", "a number from 1024 to 4194304", set_edge_flows},
@@ -196,22 +204,29 @@ const std::vector<Setting>& all_settings() {
          settings.edge.keep_on_exit = text == "true";
          return text == "true" || text == "false";
        }},
-      {"dns.ports", "1 to 8 ports from 1 to 65535", set_ports},
+      {"dns.ports", "1 to 8 ports from 1 to 65535", set_ports, true},
       {"dns.timeout", "a duration from 100ms to 5m, such as 5s", set_timeout},
       {"dns.metrics.names", "a number from 0 (no name label) to 10000", set_metric_names},
   };
   return kSettings;
 }
 
-// Nothing for a list of anything but values.
-std::optional<std::string> value_text(const YAML::Node& node) {
+// Nothing for what holds anything but a value, or, where the key takes a list, values.
+std::optional<std::string> value_text(const YAML::Node& node, bool may_be_list) {
   if (!node.IsSequence()) return node.Scalar();
+  if (!may_be_list) return std::nullopt;
   std::string joined;
   for (const auto& item : node) {
     if (!item.IsScalar()) return std::nullopt;
     joined += (joined.empty() ? "" : ",") + item.Scalar();
   }
   return joined;
+}
+
+const Setting* find_setting(const std::string& key) {
+  const auto& settings = all_settings();
+  const auto found = std::find_if(settings.begin(), settings.end(), [&](const auto& s) { return s.key == key; });
+  return found == settings.end() ? nullptr : &*found;
 }
 
 bool is_section(const std::string& key) {
@@ -233,8 +248,9 @@ Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const
       continue;
     }
     if (!seen.insert(key).second) return fail("{}: {} is given more than once", where, key);
-    const auto value = value_text(item.second);
-    if (!value) return fail("{}: {}: expected a value, or a list of values", where, key);
+    const bool list = takes_list(key);
+    const auto value = value_text(item.second, list || !find_setting(key));
+    if (!value) return fail("{}: {}: expected {}", where, key, list ? "a list of values" : "one value");
     if (auto done = apply({key, *value, where}, settings); !done) return done;
   }
   return {};
@@ -268,16 +284,15 @@ Result<void> read_file(const std::string& path, Settings& settings) {
 }
 
 Result<void> apply(const SettingText& text, Settings& settings) {
-  for (const auto& setting : all_settings()) {
-    if (setting.key != text.key) continue;
-    Settings changed = settings;
-    if (!setting.set(text.value, changed)) {
-      return fail("{}: {}: \"{}\" won't do; expected {}", text.where, text.key, text.value, setting.expected);
-    }
-    settings = std::move(changed);
-    return {};
+  const auto* setting = find_setting(text.key);
+  if (!setting)
+    return fail("{}: unknown key {}; expected one of {}", text.where, text.key, fmt::join(setting_keys(), ", "));
+  Settings changed = settings;
+  if (!setting->set(text.value, changed)) {
+    return fail("{}: {}: \"{}\" won't do; expected {}", text.where, text.key, text.value, setting->expected);
   }
-  return fail("{}: unknown key {}; expected one of {}", text.where, text.key, fmt::join(setting_keys(), ", "));
+  settings = std::move(changed);
+  return {};
 }
 
 std::optional<std::chrono::milliseconds> parse_duration(const std::string& text) {
@@ -301,9 +316,11 @@ const std::vector<std::string>& setting_keys() {
   return kKeys;
 }
 
-const std::string& expected_value(const std::string& key) {
-  const auto& settings = all_settings();
-  return std::find_if(settings.begin(), settings.end(), [&](const auto& s) { return s.key == key; })->expected;
+const std::string& expected_value(const std::string& key) { return find_setting(key)->expected; }
+
+bool takes_list(const std::string& key) {
+  const auto* setting = find_setting(key);
+  return setting && setting->list;
 }
 
 std::string environment_name(const std::string& key) {

@@ -71,6 +71,9 @@ inline constexpr const char* kDefaultConfigFile = "/etc/cortexflow/agent.yaml";
 // What a key's value has to be, in a few words.
 [[nodiscard]] const std::string& expected_value(const std::string& key);
 
+// Several values, given one by one or joined by commas?
+[[nodiscard]] bool takes_list(const std::string& key);
+
 // "dns.timeout" -> "CORTEXFLOW_DNS_TIMEOUT"
 [[nodiscard]] std::string environment_name(const std::string& key);
 

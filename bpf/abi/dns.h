@@ -181,7 +181,7 @@ enum cf_dns_counter {
 	CF_DNS_C_ERR_IPHEADER,	  /* IP header can't be followed (bad length, too many extension headers) */
 	CF_DNS_C_ERR_FRAGMENT,	  /* a later fragment: has no ports */
 	CF_DNS_C_ERR_TCP_GAP,	  /* a TCP stream was lost: segment missing, out of order, or seen from the middle */
-	CF_DNS_C_ERR_TCP_MANY,	  /* more messages in one segment than are followed */
+	CF_DNS_C_ERR_MANY,	  /* more messages in one segment, or datagrams in one packet, than are followed */
 	CF_DNS_C_MAX,
 };
 

@@ -34,7 +34,10 @@ struct {
 
 enum {
 	STREAM_HEAD = 512,	  /* octets kept of each message: header, longest question, an OPT record behind it */
-	STREAM_MESSAGES_MAX = 32, /* messages followed in one segment */
+	STREAM_NEVER = 1 << 30,	  /* octets before: nothing that comes is so old */
+	STREAM_PIECES_MAX = 1024, /* of one segment: lengths, heads, rests; two or three a message */
+	STREAM_MESSAGES_MAX = 32, /* in one segment of a stream from which octets are missing */
+	DATAGRAMS_MAX = 128,	  /* in one packet: UDP_MAX_SEGMENTS */
 };
 
 /* One direction of a TCP connection, being cut into messages (RFC 1035 4.2.2). */

@@ -22,9 +22,11 @@ __noinline int stream_step(struct __sk_buff *skb, __u64 id, __u32 at)
 		return 0;
 	left = skb->len - at;
 	if (s->have < 2) {
-		if (bpf_skb_load_bytes(skb, at, &s->prefix[s->have & 1], 1))
+		n = s->have == 0 && left > 1 ? 2 : 1;
+		if (n == 2 ? bpf_skb_load_bytes(skb, at, s->prefix, 2)
+			   : bpf_skb_load_bytes(skb, at, &s->prefix[s->have & 1], 1))
 			return 0;
-		s->have++;
+		s->have += n;
 		s->length = (__u32)s->prefix[0] << 8 | s->prefix[1];
 		if (s->have == 2 && s->length < sizeof(struct dns_header)) {
 			count(CF_DNS_C_ERR_SHORT);
@@ -32,7 +34,7 @@ __noinline int stream_step(struct __sk_buff *skb, __u64 id, __u32 at)
 			if (s->length) /* not DNS: don't guess where the next message is */
 				return 0;
 		}
-		return at + 1;
+		return at + n;
 	}
 	keep = s->length < STREAM_HEAD ? s->length : STREAM_HEAD;
 	if (s->have - 2 < keep) {
@@ -85,17 +87,37 @@ __noinline int whole_message(struct __sk_buff *skb, __u64 id, __u32 at, __u32 si
 	return 0;
 }
 
-/* Reads messages from octet `at` of the segment to its end.  False if that was not reached. */
-static __always_inline bool read_stream(struct __sk_buff *skb, __u64 id, __u32 at)
+/* Reads messages from octet `at` of the segment on; returns the octet it came to, 0 for what is not DNS.  As above. */
+__noinline int stream_read(struct __sk_buff *skb, __u64 id, __u32 at)
 {
-	for (int i = 0; i < STREAM_MESSAGES_MAX * 4; i++) {
+	for (int i = 0; i < STREAM_PIECES_MAX; i++) {
 		at = stream_step(skb, id, at);
 		if (!at || at >= skb->len)
 			break;
 	}
-	if (at >= skb->len)
+	return at;
+}
+
+/*
+ * Reads a segment from octet `at` to its end, s->next_seq.  False where that was not reached: no DNS, and the stream is
+ * forgotten; or too much, and it has lost octets that don't come again.
+ */
+static __always_inline bool read_stream(struct __sk_buff *skb, __u64 id, struct dns_stream *s, __u32 at)
+{
+	__u32 to = stream_read(skb, id, at);
+
+	if (to >= skb->len)
 		return true;
-	count(at ? CF_DNS_C_ERR_TCP_MANY : CF_DNS_C_ERR_TCP_GAP);
+	if (!to) {
+		count(CF_DNS_C_ERR_TCP_GAP);
+		bpf_map_delete_elem(&dns_streams, &id);
+		return false;
+	}
+	count(CF_DNS_C_ERR_MANY);
+	s->lost = 1;
+	s->lost_at = s->next_seq - STREAM_NEVER;
+	s->has_boundary = 0;
+	s->have = 0;
 	return false;
 }
 
@@ -152,17 +174,15 @@ static __always_inline bool on_lost_stream(struct __sk_buff *skb, __u64 id, stru
 {
 	__u32 into = s->lost_at - seq;
 	__u32 end = seq + length;
-	__s32 dropped;
+	__s32 dropped = (__s32)(s->next_seq - end);
 
 	if (into < length) { /* unsigned: and not behind it */
-		if (!read_stream(skb, id, at + into)) {
-			bpf_map_delete_elem(&dns_streams, &id);
-			return false;
-		}
-		s->lost_at = end;
-		dropped = (__s32)(s->next_seq - end);
-		if (dropped <= 0) {
+		if (dropped < 0)
 			s->next_seq = end;
+		if (!read_stream(skb, id, s, at + into))
+			return false;
+		s->lost_at = end;
+		if (dropped <= 0) {
 			s->lost = 0;
 		} else if ((__u32)dropped <= stream_skippable(s)) {
 			stream_skip(s, dropped);
@@ -264,8 +284,7 @@ static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p
 		length -= (__u32)-ahead;
 	}
 	s->next_seq += length;
-	if (!read_stream(skb, id, at))
-		bpf_map_delete_elem(&dns_streams, &id);
+	read_stream(skb, id, s, at);
 }
 
 #endif

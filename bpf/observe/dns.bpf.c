@@ -10,6 +10,23 @@
 #include "bpf/lib/dns_stream.h"
 #include "bpf/lib/packet.h"
 
+/* Several datagrams of one size, the last may be shorter, that a socket sends at once (UDP_SEGMENT, udp(7)). */
+static __always_inline void on_datagrams(struct __sk_buff *skb, const struct cf_dns_key *key, __u32 at, __u32 size,
+					 bool to_server)
+{
+	__u64 id = key->cookie << 1 | !to_server;
+
+	if (!start_stream(id, key, 0)) /* where whole_message() finds the key */
+		return;
+	for (int i = 0; i < DATAGRAMS_MAX && at < skb->len; i++) {
+		whole_message(skb, id, at, size < skb->len - at ? size : skb->len - at);
+		at += size;
+	}
+	if (at < skb->len)
+		count(CF_DNS_C_ERR_MANY);
+	bpf_map_delete_elem(&dns_streams, &id);
+}
+
 static __always_inline void on_udp(struct __sk_buff *skb, const struct packet *p, struct cf_dns_key *key,
 				   bool to_server)
 {
@@ -21,7 +38,10 @@ static __always_inline void on_udp(struct __sk_buff *skb, const struct packet *p
 		return;
 	}
 	m.size = m.readable = skb->len - m.offset;
-	on_message(&m, key, to_server);
+	if (skb->gso_size && m.size > skb->gso_size)
+		on_datagrams(skb, key, m.offset, skb->gso_size, to_server);
+	else
+		on_message(&m, key, to_server);
 }
 
 static __always_inline int look(struct __sk_buff *skb, bool egress)

@@ -22,6 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PACKET_AUXDATA = 8  # linux/if_packet.h
 SOL_PACKET = 263
 TP_STATUS_VLAN_VALID = 1 << 4
+UDP_SEGMENT = 103  # linux/udp.h
 
 
 def setup(stack):
@@ -150,6 +151,21 @@ def uring(env, way):
     lookup = env.watch.one(name)
     expect(lookup, outcome="answered", pid=child.pid)
     return lookup
+
+
+@test("queries that one send cuts into datagrams (UDP_SEGMENT) are a lookup each, the last one shorter")
+def segmented(env):
+    first = dnsmsg.unique("gso")
+    names = [first.replace("gso", label) for label in ("gs1", "gs2", "gs3", "g4")]
+    messages = [dnsmsg.query(name) for name in names]
+    with env.near.socket() as sock:
+        sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(messages[0]))
+        sock.sendto(b"".join(messages), ("127.0.0.1", 53))
+        for _ in messages:
+            sock.recv(65535)
+    for name, message in zip(names, messages):
+        expect(env.watch.one(name), outcome="answered", transmissions=1, query_size=len(message), pid=os.getpid())
+    env.agent.balance()
 
 
 @test("a query that io_uring sends with a destination is one lookup of its process")

@@ -130,6 +130,9 @@ TEST_CASE("dns top takes the filters of dns watch") {
   CHECK(count({"--name", "x", "--name", "www.*"}) == 2);
   CHECK(count({"--since", "5m"}) == 0);
   CHECK(count({"--since", "2023-11-14T22:00:00Z"}) == 2);
+  const auto refused = agent.run({"dns", "top", "--once", "--name", "x", "--not"});
+  CHECK(refused.status == 2);
+  CHECK_THAT(refused.err, Catch::Contains("--not: expected a filter behind it"));
 }
 
 TEST_CASE("dns top on a terminal has a screen of its own, and gives it back when it is ended") {
