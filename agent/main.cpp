@@ -22,7 +22,6 @@
 #include "agent/kernel/service_tables.h"
 #include "agent/node.h"
 #include "agent/sink/metrics_server.h"
-#include "agent/source/manifest/manifest_source.h"
 #include "agent/source/settings.h"
 
 using namespace cortexflow;
@@ -157,7 +156,6 @@ int dry_run(const source::Settings& settings) {
   fmt::print("would watch DNS ports {}, time limit {} ms\n", fmt::join(settings.dns_ports, ", "),
              settings.dns_timeout.count());
   if (!settings.manifests.empty()) {
-    if (auto ok = source::ManifestSource::open(settings.manifests); !ok) return complain(ok.error(), kExitFailure);
     if (auto ok = kernel::ServiceTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
     fmt::print("takes the service programs; would attach them to {} and follow the manifests in {}\n", *root,
                fmt::join(settings.manifests, ", "));

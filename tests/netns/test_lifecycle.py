@@ -334,10 +334,10 @@ def dry_run():
         assert not place.pinned() and not os.path.exists(place.socket)
 
 
-@test("--dry-run refuses what a run would refuse: settings file, pin path, manifests")
+@test("--dry-run refuses what a run would refuse: settings file, pin path, address")
 def dry_run_refuses():
     for flags, said in ((["--config", ""], "expected a path"), (["--pin-path", "/tmp/pins"], "/tmp/pins is not in a BPF file system"),
-                        (["--manifests", "/nowhere"], "/nowhere"), (["--metrics-listen", "nonsense:1"], "ADDRESS:PORT")):
+                        (["--metrics-listen", "nonsense:1"], "ADDRESS:PORT")):
         with nothing_left(), Place() as place:
             done = place.run(argv=[place.argv()[0], "--dry-run", *flags])
             assert done.returncode in (1, 2) and said in done.stderr, (flags, done)
