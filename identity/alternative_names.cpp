@@ -54,6 +54,15 @@ Result<NamesRead> read_names(const GENERAL_NAMES& names) {
   return NamesRead{std::move(*id), std::move(dns_names)};
 }
 
+Result<NamesRead> names_of(const X509& certificate) {
+  int critical = 0;
+  const Names names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(&certificate, NID_subject_alt_name, &critical, nullptr)));
+  ERR_clear_error();
+  if (!names) return fail("it has {} subjectAltName", critical == -2 ? "more than one" : "no readable");
+  return read_names(*names);
+}
+
 Result<Extension> alternative_names(const SpiffeId& id, const std::vector<std::string>& dns_names, bool critical) {
   const Names names(GENERAL_NAMES_new());
   bool added = names && add_name(names.get(), GEN_URI, id.text());

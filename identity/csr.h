@@ -38,5 +38,6 @@ struct NamesRead {
   std::vector<std::string> dns_names;
 };
 [[nodiscard]] Result<NamesRead> read_names(const GENERAL_NAMES& names);
+[[nodiscard]] Result<NamesRead> names_of(const X509& certificate);
 
 }  // namespace cortexflow::identity

@@ -20,11 +20,7 @@ Result<NamesRead> check_leaf(X509* leaf) {
   const auto usage = X509_get_key_usage(leaf);
   if (usage == kNone || (usage & KU_DIGITAL_SIGNATURE) == 0) return fail("its key may not sign (digitalSignature)");
   if ((usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)) != 0) return fail("its key may sign certificates or lists");
-  int critical = 0;
-  const Names names(static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(leaf, NID_subject_alt_name, &critical, nullptr)));
-  ERR_clear_error();
-  if (!names) return fail("it has no subjectAltName");
-  return read_names(*names);
+  return names_of(*leaf);
 }
 
 }  // namespace
