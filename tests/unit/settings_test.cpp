@@ -40,6 +40,8 @@ TEST_CASE("A settings file sets what it names and leaves the rest") {
   CHECK(settings.dns_metric_names == 7);
   CHECK(settings.log_format == "text");
   CHECK(settings.config_file == file.path());
+  const SettingsFile empty("");
+  CHECK(cortexflow::source::read_file(empty.path(), settings));
 }
 
 TEST_CASE("A wrong settings file is refused with line and key, and nothing of it is applied") {
