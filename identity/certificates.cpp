@@ -4,6 +4,7 @@
 #include <openssl/pem.h>
 
 #include <algorithm>
+#include <cctype>
 
 namespace cortexflow::identity {
 namespace {

@@ -11,8 +11,8 @@
 
 namespace cortexflow::identity {
 
-inline constexpr std::size_t kChainMax = 16;        // certificates of one chain or bundle
-inline constexpr std::size_t kPemMax = 256 * 1024;  // octets
+inline constexpr std::size_t kChainMax = 16;       // certificates of one chain or bundle
+inline constexpr std::size_t kPemMax = 1U << 18U;  // octets
 
 // All of a PEM text, 1 to kChainMax of them.
 [[nodiscard]] Result<std::vector<Certificate>> read_certificates(std::string_view pem);

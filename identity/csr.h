@@ -11,7 +11,7 @@
 
 namespace cortexflow::identity {
 
-inline constexpr std::size_t kCsrMax = 16 * 1024;  // octets of PEM or DER
+inline constexpr std::size_t kCsrMax = 1U << 14U;  // octets of PEM or DER
 
 struct Csr {
   SpiffeId id;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/dns_name.h"
 
-#include <strings.h>
-
 #include <algorithm>
+#include <cctype>
 
 namespace cortexflow::identity {
 namespace {
@@ -19,7 +18,8 @@ bool is_label(std::string_view label) {
 }
 
 bool same_name(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ bool add_entry(X509_CRL* list, const RevokedEntry& entry) {
     }
   }
   if (X509_CRL_add0_revoked(list, revoked.get()) != 1) return false;
-  revoked.release();  // the list's now
+  static_cast<void>(revoked.release());  // the list's now
   return true;
 }
 

@@ -11,7 +11,7 @@
 namespace cortexflow::identity {
 namespace {
 
-constexpr off_t kFileMax = 256 * 1024;
+constexpr off_t kFileMax = 1L << 18L;
 constexpr std::size_t kPassphraseMin = 12;
 
 }  // namespace

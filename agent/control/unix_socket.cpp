@@ -32,9 +32,8 @@ Result<void> claim_socket_path(const std::string& path, const SocketOwner& owner
   // Not to wait where the other one stands still and its queue is full: that is EAGAIN, and somebody is there.
   const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN) {
-    return tl::make_unexpected(
-        Error{fmt::format("another {} is running: {} is in use", owner.who, path),
-              fmt::format("stop it first (systemctl stop {})", owner.unit)});
+    return tl::make_unexpected(Error{fmt::format("another {} is running: {} is in use", owner.who, path),
+                                     fmt::format("stop it first (systemctl stop {})", owner.unit)});
   }
   if (!std::filesystem::remove(path, error)) return fail("cannot remove {}: {}", path, error.message());
   return {};

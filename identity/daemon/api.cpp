@@ -20,7 +20,7 @@ namespace {
 using control::answer;
 using nlohmann::ordered_json;
 
-constexpr std::size_t kBodyMax = 512 * 1024;   // a chain to verify, as JSON
+constexpr std::size_t kBodyMax = 1U << 19U;    // a chain to verify, as JSON
 constexpr std::chrono::seconds kAnswerMax{1};  // for requests on their way, when it ends
 constexpr int kBacklog = 128;
 
