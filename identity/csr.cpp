@@ -74,9 +74,8 @@ Result<std::string> make_csr(EVP_PKEY* key, const SpiffeId& id, const std::vecto
   auto names = alternative_names(id, dns_names, true);
   if (!names) return tl::make_unexpected(std::move(names.error()));
   const Extensions extensions(sk_X509_EXTENSION_new_null());
-  if (!extensions || sk_X509_EXTENSION_push(extensions.get(), names->get()) <= 0)
+  if (!extensions || sk_X509_EXTENSION_push(extensions.get(), names->release()) <= 0)
     return fail_openssl("cannot make a request");
-  static_cast<void>(names->release());  // the list's now
   const SigningRequest request(X509_REQ_new());
   const Bio memory(BIO_new(BIO_s_mem()));
   if (!request || X509_REQ_set_version(request.get(), 0) != 1 || X509_REQ_set_pubkey(request.get(), key) != 1 ||

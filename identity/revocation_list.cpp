@@ -43,9 +43,7 @@ bool add_entry(X509_CRL* list, const RevokedEntry& entry) {
       return false;
     }
   }
-  if (X509_CRL_add0_revoked(list, revoked.get()) != 1) return false;
-  static_cast<void>(revoked.release());  // the list's now
-  return true;
+  return X509_CRL_add0_revoked(list, revoked.release()) == 1;
 }
 
 }  // namespace

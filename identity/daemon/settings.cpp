@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/daemon/settings.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <charconv>
 #include <functional>
 #include <map>
 #include <set>
 
+#include "agent/source/manifest/yaml_reader.h"
 #include "identity/authority.h"
 #include "identity/dns_name.h"
 #include "identity/small_file.h"
@@ -15,42 +14,45 @@
 namespace cortexflow::identity {
 namespace {
 
+using source::Value;
+
 // Each false where the value is not what was expected.
-using Set = std::function<bool(const YAML::Node&)>;
+using Set = std::function<bool(const Value&)>;
 struct Field {
   std::string expected;
   Set set;
 };
 using Fields = std::map<std::string, Field>;
 
-std::string where(const YAML::Node& node) { return fmt::format("identity.yaml:{}", node.Mark().line + 1); }
+bool is_scalar(const Value& value) {
+  return value.type != Value::Type::kMap && value.type != Value::Type::kList && value.type != Value::Type::kNull;
+}
 
-Result<void> read_fields(const YAML::Node& map, const std::string& above, const Fields& fields) {
-  if (!map.IsMap()) return fail("{}: {}: expected keys and values", where(map), above.empty() ? "the file" : above);
+std::string where(const Value& node) { return fmt::format("identity.yaml:{}", node.line); }
+
+Result<void> read_fields(const Value& map, const std::string& above, const Fields& fields) {
+  if (map.type != Value::Type::kMap)
+    return fail("{}: {}: expected keys and values", where(map), above.empty() ? "the file" : above);
   std::set<std::string> seen;
-  for (const auto& item : map) {
-    const auto key = item.first.IsScalar() ? item.first.Scalar() : std::string("?");
-    const auto name = above.empty() ? key : above + "." + key;
-    const auto field = fields.find(key);
-    if (field == fields.end()) return fail("{}: unknown key {}", where(item.first), name);
-    if (!seen.insert(key).second) return fail("{}: {} is given twice", where(item.first), name);
-    if (!field->second.set(item.second))
-      return fail("{}: {}: expected {}", where(item.second), name, field->second.expected);
+  for (const auto& item : map.items) {
+    const auto name = above.empty() ? item.key : above + "." + item.key;
+    const auto field = fields.find(item.key);
+    if (field == fields.end()) return fail("{}: unknown key {}", where(item), source::printable(name));
+    if (!seen.insert(item.key).second) return fail("{}: {} is given twice", where(item), name);
+    if (!field->second.set(item)) return fail("{}: {}: expected {}", where(item), name, field->second.expected);
   }
   return {};
 }
 
 Field text(std::string& to, std::string expected) {
-  return {std::move(expected), [&to](const YAML::Node& node) {
-            if (node.IsScalar()) to = node.Scalar();
-            return node.IsScalar() && !to.empty();
+  return {std::move(expected), [&to](const Value& node) {
+            if (is_scalar(node)) to = node.text;
+            return is_scalar(node) && !to.empty();
           }};
 }
 
 template <typename Number>
-bool read_number(const YAML::Node& node, Number& to) {
-  if (!node.IsScalar()) return false;
-  const auto& digits = node.Scalar();
+bool read_number(std::string_view digits, Number& to) {
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), to);
   return error == std::errc{} && end == digits.data() + digits.size();
 }
@@ -61,10 +63,10 @@ Field duration(std::chrono::seconds& to, std::chrono::seconds min, std::chrono::
     return std::chrono::duration_cast<std::chrono::hours>(length).count();
   };
   return {fmt::format("a duration such as 90m, 24h or 30d, from {}h to {}d", hours_of(min), hours_of(max) / 24),
-          [&to, min, max](const YAML::Node& node) {
+          [&to, min, max](const Value& node) {
             static const std::map<char, std::int64_t> kUnits{{'m', 60}, {'h', 3600}, {'d', 86400}};
-            if (!node.IsScalar() || node.Scalar().size() < 2) return false;
-            const auto& given = node.Scalar();
+            if (!is_scalar(node) || node.text.size() < 2) return false;
+            const auto& given = node.text;
             const auto unit = kUnits.find(given.back());
             std::uint32_t count = 0;
             const char* last = given.data() + given.size() - 1;
@@ -75,29 +77,30 @@ Field duration(std::chrono::seconds& to, std::chrono::seconds min, std::chrono::
           }};
 }
 
-bool read_dns_names(const YAML::Node& node, std::vector<std::string>& to) {
-  if (!node.IsSequence()) return false;
-  for (const auto& item : node) {
-    if (!item.IsScalar() || !is_dns_name(item.Scalar())) return false;
-    to.push_back(item.Scalar());
+bool read_dns_names(const Value& node, std::vector<std::string>& to) {
+  if (node.type != Value::Type::kList) return false;
+  for (const auto& item : node.items) {
+    if (!is_scalar(item) || !is_dns_name(item.text)) return false;
+    to.push_back(item.text);
   }
   return true;
 }
 
-Result<WorkloadRule> read_workload(const YAML::Node& node, const std::string& trust_domain) {
+Result<WorkloadRule> read_workload(const Value& node, const std::string& trust_domain) {
   std::optional<SpiffeId> id;
   std::optional<uid_t> uid;
   std::optional<gid_t> gid;
   std::optional<std::string> cgroup;
   std::vector<std::string> dns_names;
   const auto number = [](std::optional<std::uint32_t>& to) {
-    return Field{"a number", [&to](const YAML::Node& value) { return read_number(value, to.emplace()); }};
+    return Field{"a number",
+                 [&to](const Value& value) { return is_scalar(value) && read_number(value.text, to.emplace()); }};
   };
   const Fields fields{
       {"spiffe_id",
        {"a SPIFFE ID such as spiffe://" + trust_domain + "/ns/shop/sa/cart",
-        [&](const YAML::Node& value) {
-          auto read = SpiffeId::parse(value.IsScalar() ? value.Scalar() : "");
+        [&](const Value& value) {
+          auto read = SpiffeId::parse(is_scalar(value) ? value.text : "");
           if (read) id = std::move(*read);
           return id && id->trust_domain() == trust_domain;
         }}},
@@ -105,13 +108,13 @@ Result<WorkloadRule> read_workload(const YAML::Node& node, const std::string& tr
       {"gid", number(gid)},
       {"cgroup",
        {"a path below the cgroup v2 mount, such as /system.slice/cart.service",
-        [&](const YAML::Node& value) {
-          cgroup = value.IsScalar() ? value.Scalar() : "";
+        [&](const Value& value) {
+          cgroup = is_scalar(value) ? value.text : "";
           return cgroup->size() > 1 && cgroup->front() == '/' && cgroup->back() != '/';
         }}},
       {"dns_names",
        {"a list of DNS names; \"*.\" in front stands for one label",
-        [&](const YAML::Node& value) { return read_dns_names(value, dns_names); }}},
+        [&](const Value& value) { return read_dns_names(value, dns_names); }}},
   };
   if (auto read = read_fields(node, "workloads", fields); !read) return tl::make_unexpected(std::move(read.error()));
   if (!id) return fail("{}: workloads: spiffe_id is missing", where(node));
@@ -120,11 +123,11 @@ Result<WorkloadRule> read_workload(const YAML::Node& node, const std::string& tr
   return WorkloadRule{std::move(*id), uid, gid, std::move(cgroup), std::move(dns_names)};
 }
 
-Result<void> read_workloads(const YAML::Node& list, Settings& settings) {
-  if (!list.IsDefined()) return {};
-  if (!list.IsSequence()) return fail("{}: workloads: expected a list", where(list));
-  if (list.size() > Mapping::kRulesMax) return fail("{}: workloads: more than {}", where(list), Mapping::kRulesMax);
-  for (const auto& item : list) {
+Result<void> read_workloads(const Value& list, Settings& settings) {
+  if (list.type != Value::Type::kList) return fail("{}: workloads: expected a list", where(list));
+  if (list.items.size() > Mapping::kRulesMax)
+    return fail("{}: workloads: more than {}", where(list), Mapping::kRulesMax);
+  for (const auto& item : list.items) {
     auto rule = read_workload(item, settings.trust_domain);
     if (!rule) return tl::make_unexpected(std::move(rule.error()));
     settings.workloads.push_back(std::move(*rule));
@@ -140,19 +143,19 @@ Fields authority_fields(Settings& settings) {
           {"passphrase_file", text(to.passphrase_file, "a file's path")},
           {"key_type",
            {fmt::format("one of {}", fmt::join(key_type_texts(), ", ")),
-            [&to](const YAML::Node& node) {
-              const auto type = parse_key_type(node.IsScalar() ? node.Scalar() : "");
+            [&to](const Value& node) {
+              const auto type = parse_key_type(is_scalar(node) ? node.text : "");
               if (type) to.key_type = *type;
               return type.has_value();
             }}},
           {"lifetime", duration(to.lifetime, std::chrono::hours(24), std::chrono::hours(30 * 365 * 24))}};
 }
 
-Result<Settings> read_document(const YAML::Node& document) {
+Result<Settings> read_document(const Value& document) {
   Settings settings;
   Result<void> inner;
   const auto section = [&](const std::string& name, const Fields& fields) {
-    return Field{"", [&inner, name, fields](const YAML::Node& node) {
+    return Field{"", [&inner, name, fields](const Value& node) {
                    if (auto read = read_fields(node, name, fields); !read && inner) inner = std::move(read);
                    return true;
                  }};
@@ -164,25 +167,25 @@ Result<Settings> read_document(const YAML::Node& document) {
       {"control_socket", text(settings.control_socket, "a path")},
       {"metrics_listen",
        {"ADDRESS:PORT",
-        [&](const YAML::Node& node) {
-          settings.metrics_listen = node.IsScalar() ? node.Scalar() : "";
+        [&](const Value& node) {
+          settings.metrics_listen = is_scalar(node) ? node.text : "";
           const auto colon = settings.metrics_listen.rfind(':');
           std::uint16_t port = 0;
           return colon != std::string::npos && colon != 0 &&
-                 read_number(YAML::Node(settings.metrics_listen.substr(colon + 1)), port);
+                 read_number(settings.metrics_listen.substr(colon + 1), port);
         }}},
       {"log_level",
        {"one of debug, info, warn, error",
-        [&](const YAML::Node& node) {
+        [&](const Value& node) {
           static const std::set<std::string> kLevels{"debug", "info", "warn", "error"};
-          if (node.IsScalar()) settings.log_level = node.Scalar();
+          if (is_scalar(node)) settings.log_level = node.text;
           return kLevels.contains(settings.log_level);
         }}},
       {"authority", section("authority", authority_fields(settings))},
       {"certificates",
        section("certificates", {{"lifetime", duration(certificates.lifetime, kLifetimeMin, kLifetimeMax)},
                                 {"lifetime_max", duration(certificates.lifetime_max, kLifetimeMin, kLifetimeMax)}})},
-      {"workloads", {"a list", [](const YAML::Node&) { return true; }}},  // read when the trust domain is known
+      {"workloads", {"a list", [](const Value&) { return true; }}},  // read when the trust domain is known
   };
   if (auto read = read_fields(document, "", fields); !read) return tl::make_unexpected(std::move(read.error()));
   if (!inner) return tl::make_unexpected(std::move(inner.error()));
@@ -193,8 +196,8 @@ Result<Settings> read_document(const YAML::Node& document) {
     return fail("identity.yaml: authority.certificate and authority.key: give both, or none for an own root");
   }
   certificates.lifetime_max = std::max(certificates.lifetime_max, certificates.lifetime);
-  if (auto read = read_workloads(document["workloads"], settings); !read) {
-    return tl::make_unexpected(std::move(read.error()));
+  if (const auto* workloads = document.find("workloads")) {
+    if (auto read = read_workloads(*workloads, settings); !read) return tl::make_unexpected(std::move(read.error()));
   }
   return settings;
 }
@@ -202,13 +205,11 @@ Result<Settings> read_document(const YAML::Node& document) {
 }  // namespace
 
 Result<Settings> parse_settings(std::string_view text) {
-  try {
-    const auto documents = YAML::LoadAll(std::string(text));
-    if (documents.size() != 1) return fail("identity.yaml: expected one document, there are {}", documents.size());
-    return read_document(documents.front());
-  } catch (const YAML::Exception& error) {
-    return fail("identity.yaml:{}: no YAML: {}", error.mark.line + 1, error.msg);
-  }
+  const auto documents = source::split_yaml(text);
+  if (documents.size() != 1) return fail("identity.yaml: expected one document, there are {}", documents.size());
+  const auto root = source::read_yaml(documents.front());
+  if (!root) return fail("identity.yaml:{}: {}", root.error().line, root.error().reason);
+  return read_document(*root);
 }
 
 Result<Settings> read_settings(const std::string& path) {
