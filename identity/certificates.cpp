@@ -24,7 +24,7 @@ std::string hex_of(const ASN1_STRING* octets) {
 system_clock::time_point time_of(const ASN1_TIME* time) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return {};
-  return system_clock::from_time_t(timegm(&parts));
+  return system_clock::time_point(std::clamp(std::chrono::seconds(timegm(&parts)), std::chrono::seconds(0), kLastTime));
 }
 
 std::string text_in(BIO* memory) {

@@ -20,6 +20,9 @@ inline constexpr std::size_t kPemMax = 1U << 18U;  // octets
 [[nodiscard]] std::string der_of(const X509* certificate);
 [[nodiscard]] Certificate copy_of(X509* certificate);
 
+// What the system's clock can count in nanoseconds: 1970 to 2255.  A certificate without an end (9999, RFC 5280
+// 4.1.2.5) ends then.
+inline constexpr std::chrono::seconds kLastTime{9'000'000'000};
 [[nodiscard]] std::chrono::system_clock::time_point not_before(const X509* certificate);
 [[nodiscard]] std::chrono::system_clock::time_point not_after(const X509* certificate);
 // Lower-case hexadecimal, two digits an octet.

@@ -2,6 +2,9 @@
 #include "identity/ledger_record.h"
 
 #include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "identity/certificates.h"
 
 namespace cortexflow::identity {
 namespace {
@@ -11,7 +14,12 @@ using nlohmann::ordered_json;
 std::int64_t seconds_of(Time time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
-Time time_at(const ordered_json& value) { return Time(std::chrono::seconds(value.get<std::int64_t>())); }
+// Of the range that a certificate's times are read in; none: the record is not one of ours.
+Time time_at(const ordered_json& value) {
+  const std::chrono::seconds seconds(value.get<std::int64_t>());
+  if (seconds < std::chrono::seconds(0) || seconds > kLastTime) throw std::out_of_range("time");
+  return Time(seconds);
+}
 
 ordered_json json_of(const Entry& entry) {
   return {{"issued", entry.serial},
@@ -61,6 +69,8 @@ Result<LedgerRecord> parse_ledger_record(std::string_view text) {
   if (!json.is_object()) return fail("a record is no JSON object");
   try {
     return record_of(json);
+  } catch (const std::out_of_range&) {
+    return fail("a record has a time before 1970 or after 2255");
   } catch (const ordered_json::exception&) {
     return fail("a record lacks a member, or has one of another type");
   }

@@ -61,6 +61,7 @@ void try_certificates(std::string_view text) {
   for (const auto& one : *certificates) {
     chain.push_back(one.get());
     says_why(names_of(*one));
+    require(not_before(one.get()) >= Time() && not_after(one.get()) <= Time(kLastTime));
   }
   says_why(verify_chain(chain, {chain.back()}, Time(std::chrono::hours(500'000))));
 }

@@ -93,6 +93,23 @@ TEST_CASE("lifetimes are an hour to a year, and never beyond the authority's own
   CHECK_FALSE(issue(authority, key.get(), 24h, authority.ends()).has_value());
 }
 
+TEST_CASE("an authority without an end, as RFC 5280 writes it, issues all the same") {
+  const auto root = root_authority();
+  const Certificate endless(X509_dup(root.certificate()));
+  REQUIRE(ASN1_TIME_set_string(X509_getm_notAfter(endless.get()), "99991231235959Z") == 1);
+  REQUIRE(X509_sign(endless.get(), root.key(), EVP_sha256()) > 0);
+  CHECK(not_after(endless.get()) == Time(kLastTime));
+  std::vector<Certificate> chain;
+  chain.push_back(copy_of(endless.get()));
+  EVP_PKEY_up_ref(root.key());
+  const auto authority = Authority::load(std::move(chain), Key(root.key()), "example.org", kNoon);
+  REQUIRE(authority.has_value());
+  const auto key = key_of();
+  const auto issued = issue(*authority, key.get());
+  REQUIRE(issued.has_value());
+  CHECK(not_after(issued->leaf.get()) == kNoon + 24h);
+}
+
 TEST_CASE("serial numbers don't come twice") {
   const auto authority = root_authority();
   const auto key = key_of();

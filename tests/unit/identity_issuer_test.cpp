@@ -98,7 +98,7 @@ TEST_CASE("identity.yaml: the example is taken; a wrong line is named with its k
   const std::vector<Row> rows{
       {"", "expected"},
       {"[]", "expected"},
-      {"a: {", ":1"},
+      {"a: {", "not YAML"},
       {"trust_domain: EXAMPLE", "lower-case"},
       {"trust_domian: td", "trust_domian"},
       {"trust_domain: td\ntrust_domain: td", "twice"},
