@@ -59,7 +59,7 @@ for n in 1 2; do
   coproc setpriv --pdeathsig KILL "$1" -c "$2" $n 10.64.0.$n
   read -r _ <&"${COPROC[0]}"
 done 2>/dev/null
-"$1" -c "$3"
+exec "$1" -c "$3"
 """
 
 
