@@ -10,10 +10,10 @@ from agent import wait_until
 
 
 class Wrk:
-    """Goes on asking for a page.  Its server closes after each answer, so that each request is a connection of its own."""
+    """Goes on asking for a page.  Each request is a connection of its own where the server closes after an answer."""
 
-    def __init__(self, client, url):
-        self.process = client.popen("wrk", "--threads", "1", "--connections", "8", "--duration", "120s", "--timeout", "5s", url,
+    def __init__(self, client, url, connections=8):
+        self.process = client.popen("wrk", "--threads", "1", "--connections", connections, "--duration", "120s", "--timeout", "5s", url,
                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def end(self):

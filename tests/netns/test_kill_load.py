@@ -5,33 +5,39 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import threading
 
+from agent import wait_until
 from harness import test
 from load import Iperf, Wrk, wait_for_load
 from netns import sh
 from shop import SERVICE, call, manifests, service, set_up, shares, start, write
-from test_edge import FRONT, Edge, World
+from test_edge import FRONT, HERE, Edge, World
 
 setup = set_up
 IPERF = "10.97.0.2"
 TABLES = ("svc_frontends", "svc_services", "svc_slots", "svc_backends", "svc_load_be")
 
 
-def iperf_service(backend, **spec):
-    """Of one backend: iperf3 needs its connections to come to one server."""
-    ports = [("tcp", "TCP", 5201), ("udp", "UDP", 5202), ("udp-control", "TCP", 5202)]
+def documents_of(name, address, ports, backends, **more):
+    """A service, and its slice."""
     documents = [{
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "iperf", "namespace": "shop"},
-        "spec": {"clusterIP": IPERF, "ports": [{"name": n, "protocol": p, "port": number} for n, p, number in ports], **spec.get("spec", {})},
-        **({"status": spec["status"]} if "status" in spec else {}),
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"clusterIP": address, "ports": [{"name": n, "protocol": p, "port": number} for n, p, number in ports],
+                 **({"type": "LoadBalancer"} if more else {})}, **more,
     }, {
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": "iperf-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "iperf"}},
+        "metadata": {"name": f"{name}-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": name}},
         "ports": [{"name": n, "protocol": p, "port": number} for n, p, number in ports],
-        "endpoints": [{"addresses": [backend]}],
+        "endpoints": [{"addresses": [backend]} for backend in backends],
     }]
-    return "\n---\n" + "\n---\n".join(json.dumps(document) for document in documents)
+    return "".join("\n---\n" + json.dumps(document) for document in documents)
+
+
+def iperf_service(backend, **more):
+    """Of one backend: iperf3 needs all its connections to come to one server."""
+    return documents_of("iperf", IPERF, [("tcp", "TCP", 5201), ("udp", "UDP", 5202), ("udp-control", "TCP", 5202)], [backend], **more)
 
 
 def pinned(place, name):
@@ -99,20 +105,29 @@ def by_service(env):
 
 
 class LoadEdge(Edge):
-    """With a service for iperf3 at the load balancer's address."""
+    """With services for iperf3 and wrk at the load balancer's address."""
 
     def _write(self, text):
-        status = {"loadBalancer": {"ingress": [{"ip": FRONT}]}}
-        super()._write(text + iperf_service("10.8.1.2", spec={"type": "LoadBalancer"}, status=status))
+        outside = {"status": {"loadBalancer": {"ingress": [{"ip": FRONT}]}}}
+        backends = ["10.8.1.2", "10.8.2.2"]
+        super()._write(text + iperf_service(backends[0], **outside) + documents_of("kept", "10.97.0.3", [("http", "TCP", 8090)], backends, **outside))
 
 
 @test("the same through the edge: wrk and iperf3 from another machine see nothing of it", seconds=120)
 def by_edge(_):
     with contextlib.ExitStack() as stack:
         world = World(stack)
+        for n, backend in world.backends.items():
+            world.place.path(f"www{n}/status", "200")
+            web = backend.popen(sys.executable, f"{HERE}/webserver.py", f"10.8.{n}.2", n, world.place.path(f"www{n}"), 8090)
+            stack.callback(web.wait)
+            stack.callback(web.kill)
         edge = stack.enter_context(LoadEdge(world))
         edge.serve()
-        wrk = Wrk(world.client, f"http://{FRONT}/who")
+        for n in (1, 2):
+            wait_until(lambda u=f"http://10.8.{n}.2:8090/": world.curl(u) is not None, 10, "a web server answers")
+        # On standing connections: the ports of a translating edge are too few for thousands of short ones a second.
+        wrk = Wrk(world.client, f"http://{FRONT}:8090/", connections=16)
         stack.callback(wrk.close)
         streams = []
         for port, flags in ((5201, ()), (5202, ("--udp",))):
