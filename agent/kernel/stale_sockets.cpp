@@ -29,7 +29,10 @@ Result<std::unique_ptr<StaleSockets>> StaleSockets::open(const ServiceTables& ta
   }
   bpf_iter_link_info over{};
   over.map.map_fd = static_cast<__u32>(tables.fd("svc_sockets"));
-  LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &over, .link_info_len = sizeof over);
+  bpf_iter_attach_opts options{};
+  options.sz = sizeof options;
+  options.link_info = &over;
+  options.link_info_len = sizeof over;
   out->link_ = bpf_program__attach_iter(out->skeleton_->progs.svc_stale, &options);
   if (!out->link_) return fail_errno("cannot attach the iterator over connected sockets", errno);
   return out;

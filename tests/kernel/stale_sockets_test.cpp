@@ -4,6 +4,7 @@
 
 #include <sys/socket.h>
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <vector>
 
@@ -42,8 +43,7 @@ int connect_to(const Fd& socket, const std::string& address, std::uint16_t port)
 
 TEST_CASE("a connected UDP socket is stale once its backend is in no table, and ends with ECONNABORTED") {
   Mesh mesh;
-  std::vector<Backend> backends;
-  for (int i = 0; i < 2; ++i) backends.emplace_back(SOCK_DGRAM);
+  std::array<Backend, 2> backends{Backend(SOCK_DGRAM), Backend(SOCK_DGRAM)};
   auto plan = plan_of(backends, CF_SVC_ROUND_ROBIN, model::Protocol::kUdp);
   mesh.set(plan);
   const auto family = GENERATE(AF_INET, AF_INET6);  // IPv4 on an IPv6 socket
@@ -76,8 +76,7 @@ TEST_CASE("a connected UDP socket is stale once its backend is in no table, and 
 
 TEST_CASE("a UDP socket that was connected elsewhere since is nobody's stale one, and keeps its peer's own name") {
   Mesh mesh;
-  std::vector<Backend> backends;
-  for (int i = 0; i < 2; ++i) backends.emplace_back(SOCK_DGRAM);
+  std::array<Backend, 2> backends{Backend(SOCK_DGRAM), Backend(SOCK_DGRAM)};
   auto plan = plan_of(backends, CF_SVC_ROUND_ROBIN, model::Protocol::kUdp);
   mesh.set(plan);
   const auto socket = connected(kService, 80, AF_INET, SOCK_DGRAM);
