@@ -41,7 +41,8 @@ bool Services::has_left(const cf_svc_stale_socket& socket) const {
   compile::Backend backend;
   std::copy(std::begin(socket.backend.address), std::end(socket.backend.address), backend.address.octets.begin());
   backend.port = socket.backend.port;
-  return !entry->plan.members.contains(backend);
+  const auto& members = entry->plan.members;
+  return !std::binary_search(members.begin(), members.end(), backend);
 }
 
 }  // namespace cortexflow

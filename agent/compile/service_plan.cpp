@@ -31,13 +31,13 @@ std::vector<Candidate> usable(const std::vector<Candidate>& all, const Service& 
   return ready.empty() ? only(all, [](const Endpoint& e) { return e.serving && e.terminating; }) : ready;
 }
 
-// Those that still answer whom they know.
-std::set<Backend> members_of(const std::vector<Candidate>& all, const Service& service) {
-  std::set<Backend> members;
+// Those that still answer whom they know.  Sorted, as candidates are.
+std::vector<Backend> members_of(const std::vector<Candidate>& all, const Service& service) {
+  std::vector<Backend> members;
   for (const auto& candidate : all) {
     const auto& endpoint = *candidate.endpoint;
     if (endpoint.ready || service.publish_not_ready || (endpoint.serving && endpoint.terminating)) {
-      members.insert(candidate.backend);
+      members.push_back(candidate.backend);
     }
   }
   return members;
