@@ -184,7 +184,7 @@ TEST_CASE("UDP sockets stay with every backend that has not left, though it may 
   endpoints[7].zone = "there", endpoints[0].zone = "here";
   shop.service.prefer_close = true;
   const auto members = shop.plan("here").members;
-  for (const std::size_t i : {0, 1, 2, 3, 4, 7}) CHECK(has(members, i));
+  for (const std::size_t i : {0U, 1U, 2U, 3U, 4U, 7U}) CHECK(has(members, i));
   CHECK(members.size() == 6);
 }
 
