@@ -63,7 +63,7 @@ enum cf_svc_algorithm {
 	CF_SVC_RANDOM = 2,
 	CF_SVC_LEAST_CONNECTIONS = 3,
 	CF_SVC_HASH = 4,	  /* the table is a Maglev table, the slot the caller's hash */
-	CF_SVC_LEAST_LATENCY = 5, /* of two random slots, the one that answers sooner (bpf/lib/service_latency.h) */
+	CF_SVC_LEAST_LATENCY = 5, /* of two random slots, the one that answers sooner (service_cost.h) */
 };
 
 enum cf_svc_flags {
@@ -153,7 +153,7 @@ struct cf_backend_load {
 	__u64 results[CF_SVC_R_MAX];	       /* by enum cf_svc_result */
 	__u64 connect_us;		       /* from the first SYN to established, summed over those that were */
 	__u64 latency[CF_SVC_LATENCY_BUCKETS]; /* the same, how many in each bucket */
-	__u64 cost; /* decaying connect latency: microseconds in the upper half, when in the lower (service_latency.h)
+	__u64 cost; /* decaying connect latency: microseconds in the upper half, when in the lower (service_cost.h)
 		     */
 	__u32 round_trip_us; /* the kernel's smoothed round trip at the connections' ends, averaged as RFC 6298 does */
 	__u32 failures_in_row; /* connects that failed, since one was established */
