@@ -5,19 +5,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <filesystem>
 
-#include "agent/route_towards.h"
+#include "agent/netlink_lookup.h"
 
 namespace cortexflow {
 namespace {
-
-// A bridge's ports see what comes from behind them before the bridge does.
-bool is_port_of(const std::string& interface, const std::string& bridge) {
-  std::error_code error;
-  const auto master = std::filesystem::read_symlink("/sys/class/net/" + interface + "/master", error);
-  return !error && master.filename() == bridge;
-}
 
 struct PacketWay {
   bool served = false;
@@ -49,7 +41,7 @@ PacketWay packet_way(const FoundCaller& caller, const kernel::Redirect* redirect
       if (interface.name == *towards) {
         return {true, fmt::format("{}, where its packets are translated ({})", where, hook)};
       }
-      if (is_port_of(interface.name, *towards)) {
+      if (master_of(interface.name) == towards) {  // a port sees what comes from behind it before its bridge does
         return {true, fmt::format("{}, whose port {} is served ({}): its packets are translated if they come in there",
                                   where, interface.name, hook)};
       }

@@ -107,7 +107,7 @@ std::string state_text(const compile::LookupBackend& backend, bool connects) {
 
 class PathWriter {
  public:
-  PathWriter(const ExplainContext& context, const compile::Caller& caller, std::string version)
+  PathWriter(const ExplainContext& context, compile::Caller caller, std::string version)
       : context_(context), caller_(caller), version_(std::move(version)) {}
 
   ExplainedPath path(const compile::Frontend& frontend, CallerWay::By by) const {
@@ -172,7 +172,7 @@ class PathWriter {
     say(out, "table",
         fmt::format("table {} with {} slots for {} backends", found.table, found.slots.size(), found.backends.size()),
         "svc_slots");
-    if (found.verdict == Verdict::kTranslated) next(out, found);
+    if (out.verdict == verdict_text(Verdict::kTranslated)) next(out, found);
   }
 
   void breaker(ExplainedPath& out, const Lookup& found) const {
@@ -247,7 +247,7 @@ class PathWriter {
   }
 
   const ExplainContext& context_;
-  const compile::Caller& caller_;
+  compile::Caller caller_;
   std::string version_;
 };
 
@@ -360,6 +360,7 @@ Result<control::Explanation> explain(const ExplainContext& context, const FoundC
     const auto as = as_known(context, caller, way.by, frontend.address.is_v4());
     const PathWriter writer(context, as.value_or(known), out.version);
     out.paths.push_back(writer.path(frontend, as ? way.by : CallerWay::By::kNobody));
+    if (!as) out.paths.back().steps.push_back({"packet", "no address of this family is known of the caller", ""});
   }
   return out;
 }
