@@ -125,12 +125,37 @@ const OutlierVerdict& OutlierDetector::observe(Time now, const model::OutlierDet
       }
     }
   }
+  judge();
+  return verdict_;
+}
+
+void OutlierDetector::judge() {
   verdict_ = {};
   for (const auto& [address, backend] : backends_) {
     if (backend.state == State::kEjected) verdict_.ejected[address] = backend.reason;
     if (backend.state == State::kProbation) verdict_.probation.insert(address);
   }
-  return verdict_;
+}
+
+OutlierDetector::Memories OutlierDetector::memories() const {
+  Memories out;
+  for (const auto& [address, backend] : backends_) {
+    if (backend.state == State::kIn && backend.in_row == 0) continue;
+    const bool ejected = backend.state == State::kEjected;
+    out[address] = {backend.state, backend.in_row, ejected ? backend.until : Time{}, ejected ? backend.reason : ""};
+  }
+  return out;
+}
+
+void OutlierDetector::adopt(const Memories& memories) {
+  for (const auto& [address, memory] : memories) {
+    auto& backend = backends_[address];
+    backend.state = memory.state;
+    backend.in_row = memory.in_row;
+    backend.until = memory.until;
+    backend.reason = memory.reason;
+  }
+  judge();
 }
 
 }  // namespace cortexflow::health

@@ -37,7 +37,9 @@ enum {
 	CF_SVC_SUBSETS_MAX = 65536,    /* (service port, caller's version) */
 	CF_SVC_SLOTS_MAX = 1048576,    /* over all tables */
 	CF_SVC_BACKENDS_MAX = 262144,
-	CF_SVC_CALLERS_MAX = 65536,	/* workloads of this node whose version is known */
+	CF_SVC_CALLERS_MAX = 65536, /* workloads of this node whose version is known */
+	CF_SVC_AVOIDED_MAX = 65536, /* backends that something is known against */
+	CF_SVC_AVOIDED_REASON = 104,
 	CF_SVC_AFFINITY_MAX = 131072,	/* (service, client) pairs that keep their backend; LRU */
 	CF_SVC_PEERS_MAX = 65536,	/* (UDP socket, service) pairs that keep their backend, and back again; LRU */
 	CF_SVC_LEAST_SCAN = 64,		/* backends that CF_SVC_LEAST_CONNECTIONS compares, from a moving start */
@@ -222,6 +224,38 @@ struct cf_svc_affinity {
 	__u32 backend;
 	__u32 pad;
 };
+
+/* What the agent knows against a backend: for the agent that comes after it.  No program reads it. */
+enum cf_svc_avoided_by {
+	CF_SVC_AVOIDED_BY_CHECK = 1,	/* it is unhealthy, in all of the service's ports */
+	CF_SVC_AVOIDED_BY_EJECTION = 2, /* from one service port */
+};
+
+enum cf_svc_avoided_state {
+	CF_SVC_AVOIDED_BACK = 0, /* in use again; its next ejection is longer for those before */
+	CF_SVC_AVOIDED_OUT = 1,
+	CF_SVC_AVOIDED_PROBATION = 2,
+};
+
+struct cf_svc_avoided_key {
+	__u64 owner; /* FNV-1a, 64 bits, of NAMESPACE/NAME, or of NAMESPACE/NAME/PORT's NAME */
+	__u8 address[16];
+	__u16 port;
+	__u8 protocol;
+	__u8 by; /* enum cf_svc_avoided_by */
+	__u32 pad;
+};
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_avoided_key) == 32, "cf_svc_avoided_key");
+
+struct cf_svc_avoided {
+	__u64 when_ns; /* CLOCK_MONOTONIC: until when it is ejected; since when it is unhealthy */
+	__u32 in_row;  /* ejections */
+	__u8 state;    /* enum cf_svc_avoided_state */
+	__u8 result;   /* of the latest check, as the agent numbers them */
+	__u16 pad;
+	char reason[CF_SVC_AVOIDED_REASON]; /* in words; what is longer is cut */
+};
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_avoided) == 120, "cf_svc_avoided");
 
 /* A UDP socket and an address that it talks with. */
 struct cf_svc_peer_key {

@@ -8,6 +8,7 @@ import subprocess
 
 from agent import total, wait_until
 from harness import test
+from netns import sh
 from shop import SERVICE, apply, call, manifests, server, service, set_up, shares, start, write
 from slow_link import SlowLink
 
@@ -118,6 +119,36 @@ def bounded(env):
         serve_again(env, number)
     assert call(env, 9) == {"0": 3, "1": 3, "2": 3}
     apply(env, manifests((0, 1, 2), {"outlierDetection": POLICY}), EVEN)
+
+
+@test("an agent that takes over after a kill goes on with the ejections: nobody is sent to a backend that was left out", seconds=60)
+def remembered(env):
+    apply(env, manifests((0, 1, 2), {"outlierDetection": {**POLICY, "baseEjectionTime": "6s"}}), EVEN)
+    assert call(env, 9) == {"0": 3, "1": 3, "2": 3}
+    env.servers[1].kill()
+    env.servers[1].wait()
+    call_anyway(env, 9)
+    wait_until(lambda: ejected(env, 1), 5, "the backend is ejected")
+    before = backend(env, 1)
+    env.agent.signal(signal.SIGKILL)
+    env.agent.process.wait(5)
+    env.agent = start(env)
+    found = backend(env, 1)
+    assert found["state"] == "ejected" and found["reason"] == before["reason"], (before, found)
+    assert set(call(env, 20)) == {"0", "2"}
+    wait_until(lambda: not ejected(env, 1), 15, "the ejection ends when the first agent meant it to")
+    env.agent.signal(signal.SIGKILL)  # on probation: it gets one call, and is out for longer
+    env.agent.process.wait(5)
+    env.agent = start(env)
+    states = {b["address"]: b["state"] for b in explained(env)["paths"][0]["backends"]}
+    assert states["10.61.1.2:8080"] == "probation", states
+    assert call_anyway(env, 6) in (1, 2)
+    wait_until(lambda: ejected(env, 1), 5, "its probe has failed")
+    assert "ejection 2 in a row" in backend(env, 1)["reason"], backend(env, 1)
+    write(env, manifests((0, 1, 2)))
+    wait_until(lambda: shares(env) == EVEN, 5, "nobody is ejected without a policy")
+    assert not json.loads(sh("bpftool", "-j", "map", "dump", "pinned", f"{env.place.pins}/svc_avoided"))
+    serve_again(env, 1)
 
 
 @test("counts of connections go on through the agent's death", seconds=30)
