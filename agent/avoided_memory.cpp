@@ -71,8 +71,14 @@ AvoidedMemory::Ejected AvoidedMemory::take_ejected(const model::Service& service
       const auto value = value_of<cf_svc_avoided>(left_.at(octets));
       if (!key || !value || key->by != CF_SVC_AVOIDED_BY_EJECTION || value->state > CF_SVC_AVOIDED_PROBATION) continue;
       const auto address = address_of(*key);
+      health::ConnectionCounts base;
+      base.entry = value->backend;
+      base.established = value->established;
+      base.failed = value->failed;
+      base.ended = value->ended;
+      base.broken = value->broken;
       out[{service.name, port.name, model::Protocol::kTcp, address.is_v4()}][{address, key->port}] = {
-          static_cast<health::OutlierState>(value->state), value->in_row, when_of(*value), reason_of(*value)};
+          static_cast<health::OutlierState>(value->state), value->in_row, when_of(*value), reason_of(*value), base};
     }
   }
   return out;
@@ -103,6 +109,11 @@ Result<void> AvoidedMemory::keep(const model::ObjectName& service, const Ejected
       auto value = value_with(memory.until, memory.reason);
       value.in_row = memory.in_row;
       value.state = static_cast<__u8>(memory.state);
+      value.backend = memory.base.entry;
+      value.established = memory.base.established;
+      value.failed = memory.base.failed;
+      value.ended = memory.base.ended;
+      value.broken = memory.base.broken;
       wanted[octets_of(key_of(owner_of(service, port.port_name), backend.address, backend.port, port.protocol,
                               CF_SVC_AVOIDED_BY_EJECTION))] = octets_of(value);
     }

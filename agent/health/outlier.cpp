@@ -141,8 +141,16 @@ OutlierDetector::Memories OutlierDetector::memories() const {
   Memories out;
   for (const auto& [address, backend] : backends_) {
     if (backend.state == State::kIn && backend.in_row == 0) continue;
-    const bool ejected = backend.state == State::kEjected;
-    out[address] = {backend.state, backend.in_row, ejected ? backend.until : Time{}, ejected ? backend.reason : ""};
+    auto& memory = out[address];
+    memory.state = backend.state;
+    memory.in_row = backend.in_row;
+    if (backend.state == State::kEjected) {
+      memory.until = backend.until;
+      memory.reason = backend.reason;
+    } else if (backend.state == State::kProbation) {
+      memory.base = backend.base;
+      memory.base.failures_in_row = memory.base.breaks_in_row = 0;
+    }
   }
   return out;
 }
@@ -154,6 +162,8 @@ void OutlierDetector::adopt(const Memories& memories) {
     backend.in_row = memory.in_row;
     backend.until = memory.until;
     backend.reason = memory.reason;
+    backend.base = memory.base;
+    backend.known = memory.state == State::kProbation;  // else its first interval begins with the first observation
   }
   judge();
 }

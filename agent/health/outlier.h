@@ -26,6 +26,7 @@ struct ConnectionCounts {
   std::uint64_t broken = 0;  // established, then reset or unacknowledged
   std::uint32_t failures_in_row = 0;
   std::uint32_t breaks_in_row = 0;
+  bool operator==(const ConnectionCounts&) const = default;
 };
 
 struct OutlierVerdict {
@@ -42,6 +43,7 @@ struct OutlierMemory {
   std::uint32_t in_row = 0;                       // ejections
   std::chrono::steady_clock::time_point until{};  // kEjected
   std::string reason;
+  ConnectionCounts base;  // kProbation: where it began; rows are not kept
   bool operator==(const OutlierMemory&) const = default;
 };
 
@@ -62,8 +64,7 @@ class OutlierDetector {
 
   using Memories = std::map<model::BackendAddress, OutlierMemory>;
   [[nodiscard]] Memories memories() const;
-  // As an agent before left it; to be called on a fresh one.  A probation's connections count from the first
-  // observation on.
+  // As an agent before left it; to be called on a fresh one.
   void adopt(const Memories& memories);
 
   [[nodiscard]] const OutlierVerdict& verdict() const { return verdict_; }

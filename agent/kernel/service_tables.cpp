@@ -14,7 +14,6 @@
 #include "tcp.skel.h"
 
 namespace cortexflow::kernel {
-namespace {}  // namespace
 
 Result<std::unique_ptr<ServiceTables>> ServiceTables::open(const ServiceTablesOptions& options) {
   std::unique_ptr<ServiceTables> tables(new ServiceTables(options));
@@ -165,6 +164,31 @@ ServiceTables::Entries ServiceTables::read(std::string_view map) const {
     if (bpf_map_lookup_elem(found->second, key.data(), value.data()) == 0) out.emplace_back(key, value);
   }
   return out;
+}
+
+void ServiceTables::each(std::string_view map,
+                         const std::function<void(const void* key, const void* value)>& take) const {
+  const auto found = fds_.find(map);
+  bpf_map_info info{};
+  __u32 length = sizeof info;
+  if (found == fds_.end() || bpf_map_get_info_by_fd(found->second, &info, &length) != 0) return;
+  constexpr __u32 kAtOnce = 1024;  // no bucket of a hash map has as many
+  std::string keys(std::size_t{info.key_size} * kAtOnce, '\0'), values(std::size_t{info.value_size} * kAtOnce, '\0');
+  __u32 place = 0;  // a hash map's next bucket
+  for (bool first = true;; first = false) {
+    __u32 count = kAtOnce;
+    const int done = bpf_map_lookup_batch(found->second, first ? nullptr : &place, &place, keys.data(), values.data(),
+                                          &count, nullptr);
+    if (done != 0 && errno != ENOENT) {  // ENOENT: these are the last
+      if (!first) return;
+      for (const auto& [key, value] : read(map)) take(key.data(), value.data());
+      return;
+    }
+    for (__u32 i = 0; i < count; ++i) {
+      take(keys.data() + std::size_t{i} * info.key_size, values.data() + std::size_t{i} * info.value_size);
+    }
+    if (done != 0) return;
+  }
 }
 
 std::optional<std::string> ServiceTables::find(std::string_view map, const std::string& key) const {

@@ -253,9 +253,12 @@ struct cf_svc_avoided {
 	__u8 state;    /* enum cf_svc_avoided_state */
 	__u8 result;   /* of the latest check, as the agent numbers them */
 	__u16 pad;
+	__u64 established, failed, ended, broken; /* on probation: what `backend` had counted when it began */
+	__u32 backend;				  /* number; 0: it had none */
+	__u32 pad2;
 	char reason[CF_SVC_AVOIDED_REASON]; /* in words; what is longer is cut */
 };
-CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_avoided) == 120, "cf_svc_avoided");
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_avoided) == 160, "cf_svc_avoided");
 
 /* A UDP socket and an address that it talks with. */
 struct cf_svc_peer_key {
