@@ -23,6 +23,7 @@ PacketWay packet_way(const FoundCaller& caller, const kernel::Redirect* redirect
     if (interface.problem.empty()) served.push_back(std::move(interface));
   }
   std::vector<std::string> names;
+  names.reserve(served.size());
   for (const auto& interface : served) names.push_back(interface.name);
   const auto all = names.empty() ? std::string("none now") : fmt::format("{}", fmt::join(names, ", "));
   if (caller.addresses.empty()) {

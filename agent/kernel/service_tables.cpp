@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "agent/kernel/map_batches.h"
 #include "agent/kernel/pinned_maps.h"
 #include "service.skel.h"
 #include "tcp.skel.h"
@@ -169,26 +170,14 @@ ServiceTables::Entries ServiceTables::read(std::string_view map) const {
 void ServiceTables::each(std::string_view map,
                          const std::function<void(const void* key, const void* value)>& take) const {
   const auto found = fds_.find(map);
-  bpf_map_info info{};
-  __u32 length = sizeof info;
-  if (found == fds_.end() || bpf_map_get_info_by_fd(found->second, &info, &length) != 0) return;
-  constexpr __u32 kAtOnce = 1024;  // no bucket of a hash map has as many
-  std::string keys(std::size_t{info.key_size} * kAtOnce, '\0'), values(std::size_t{info.value_size} * kAtOnce, '\0');
-  __u32 place = 0;  // a hash map's next bucket
-  for (bool first = true;; first = false) {
-    __u32 count = kAtOnce;
-    const int done = bpf_map_lookup_batch(found->second, first ? nullptr : &place, &place, keys.data(), values.data(),
-                                          &count, nullptr);
-    if (done != 0 && errno != ENOENT) {  // ENOENT: these are the last
-      if (!first) return;
-      for (const auto& [key, value] : read(map)) take(key.data(), value.data());
-      return;
-    }
-    for (__u32 i = 0; i < count; ++i) {
-      take(keys.data() + std::size_t{i} * info.key_size, values.data() + std::size_t{i} * info.value_size);
-    }
-    if (done != 0) return;
-  }
+  if (found == fds_.end()) return;
+  const auto* shape = bpf_object__find_map_by_name(skeleton_->obj, std::string(map).c_str());
+  const std::size_t key_size = bpf_map__key_size(shape), value_size = bpf_map__value_size(shape);
+  const bool all = each_batch(found->second, [&](std::size_t count, const char* keys, const char* values) {
+    for (std::size_t i = 0; i < count; ++i) take(keys + i * key_size, values + i * value_size);
+  });
+  if (all) return;
+  for (const auto& [key, value] : read(map)) take(key.data(), value.data());
 }
 
 std::optional<std::string> ServiceTables::find(std::string_view map, const std::string& key) const {
