@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/source/settings.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <charconv>
 #include <fstream>
@@ -11,6 +9,7 @@
 #include <sstream>
 
 #include "agent/source/manifest/file_text.h"
+#include "agent/source/manifest/yaml_reader.h"
 
 namespace cortexflow::source {
 namespace {
@@ -211,14 +210,16 @@ const std::vector<Setting>& all_settings() {
   return kSettings;
 }
 
+bool is_scalar(const Value& value) { return value.type != Value::Type::kList && value.type != Value::Type::kMap; }
+
 // Nothing for what holds anything but a value, or, where the key takes a list, values.
-std::optional<std::string> value_text(const YAML::Node& node, bool may_be_list) {
-  if (!node.IsSequence()) return node.Scalar();
+std::optional<std::string> value_text(const Value& value, bool may_be_list) {
+  if (is_scalar(value)) return value.text;
   if (!may_be_list) return std::nullopt;
   std::string joined;
-  for (const auto& item : node) {
-    if (!item.IsScalar()) return std::nullopt;
-    joined += (joined.empty() ? "" : ",") + item.Scalar();
+  for (const auto& item : value.items) {
+    if (!is_scalar(item)) return std::nullopt;
+    joined += (joined.empty() ? "" : ",") + item.text;
   }
   return joined;
 }
@@ -234,23 +235,22 @@ bool is_section(const std::string& key) {
   return std::any_of(settings.begin(), settings.end(), [&](const auto& s) { return s.key.starts_with(key + "."); });
 }
 
-Result<void> apply_tree(const YAML::Node& node, const std::string& prefix, const std::string& path,
+Result<void> apply_tree(const Value& tree, const std::string& prefix, const std::string& path,
                         std::set<std::string>& seen, Settings& settings) {
-  for (const auto& item : node) {
-    const std::string key = prefix + item.first.Scalar();
-    const std::string where = fmt::format("{}:{}", path, item.first.Mark().line + 1);
-    if (item.second.IsMap()) {
-      // Only what is known is gone into: a mapping may hold itself, by an alias.
+  for (const auto& item : tree.items) {
+    const std::string key = prefix + item.key;
+    const std::string where = fmt::format("{}:{}", path, item.line);
+    if (item.type == Value::Type::kMap) {
       if (!is_section(key)) {
-        return fail("{}: {} is no section; expected one of {}", where, key, fmt::join(setting_keys(), ", "));
+        return fail("{}: {} is no section; expected one of {}", where, printable(key), fmt::join(setting_keys(), ", "));
       }
-      if (auto done = apply_tree(item.second, key + ".", path, seen, settings); !done) return done;
+      if (auto done = apply_tree(item, key + ".", path, seen, settings); !done) return done;
       continue;
     }
-    if (!seen.insert(key).second) return fail("{}: {} is given more than once", where, key);
+    if (!seen.insert(key).second) return fail("{}: {} is given more than once", where, printable(key));
     const bool list = takes_list(key);
-    const auto value = value_text(item.second, list || !find_setting(key));
-    if (!value) return fail("{}: {}: expected {}", where, key, list ? "a list of values" : "one value");
+    const auto value = value_text(item, list || !find_setting(key));
+    if (!value) return fail("{}: {}: expected {}", where, printable(key), list ? "a list of values" : "one value");
     if (auto done = apply({key, *value, where}, settings); !done) return done;
   }
   return {};
@@ -266,18 +266,17 @@ Result<void> read_file(const std::string& path, Settings& settings) {
   if (!text)
     return tl::make_unexpected(Error{fmt::format("cannot read {}: {}", path, text.error().message), "check --config"});
   if (!*text) return fail_errno(fmt::format("cannot read {}", path), ENOENT, "check --config");
-  try {
-    const auto documents = YAML::LoadAll(**text);
-    if (documents.size() > 1) {
-      return fail("{}:{}: a second document; expected one mapping", path, documents[1].Mark().line + 1);
-    }
-    const YAML::Node root = documents.empty() ? YAML::Node() : documents.front();
-    if (!root.IsMap() && !root.IsNull()) return fail("{}:1: expected a mapping of keys to values", path);
-    std::set<std::string> seen;
-    if (auto done = apply_tree(root, "", path, seen, changed); !done) return done;
-  } catch (const YAML::Exception& error) {
-    return fail("{}:{}: not YAML: {}", path, error.mark.line + 1, error.msg);
+  const auto documents = split_yaml(**text);
+  if (documents.size() > 1) {
+    return fail("{}:{}: a second document; expected one mapping", path, documents[1].line);
   }
+  const auto root = read_yaml(documents.empty() ? DocumentText{} : documents.front());
+  if (!root) return fail("{}:{}: {}", path, root.error().line, root.error().reason);
+  if (root->type != Value::Type::kMap && root->type != Value::Type::kNull) {
+    return fail("{}:1: expected a mapping of keys to values", path);
+  }
+  std::set<std::string> seen;
+  if (auto done = apply_tree(*root, "", path, seen, changed); !done) return done;
   settings = std::move(changed);
   settings.config_file = path;
   return {};
@@ -286,10 +285,11 @@ Result<void> read_file(const std::string& path, Settings& settings) {
 Result<void> apply(const SettingText& text, Settings& settings) {
   const auto* setting = find_setting(text.key);
   if (!setting)
-    return fail("{}: unknown key {}; expected one of {}", text.where, text.key, fmt::join(setting_keys(), ", "));
+    return fail("{}: unknown key {}; expected one of {}", text.where, printable(text.key),
+                fmt::join(setting_keys(), ", "));
   Settings changed = settings;
   if (!setting->set(text.value, changed)) {
-    return fail("{}: {}: \"{}\" won't do; expected {}", text.where, text.key, text.value, setting->expected);
+    return fail("{}: {}: \"{}\" won't do; expected {}", text.where, text.key, printable(text.value), setting->expected);
   }
   settings = std::move(changed);
   return {};

@@ -6,6 +6,8 @@
 #include "bpf/lib/dns_match.h"
 #include "bpf/lib/packet.h"
 
+enum { TCP_OFFSET_AT = 12, TCP_SYN = 0x02, TCP_RST = 0x04 }; /* RFC 9293 3.1 */
+
 /* What a new entry starts as. */
 static const struct dns_stream empty_stream;
 
@@ -230,26 +232,28 @@ static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p
 {
 	__u64 id = key->cookie << 1 | !to_server;
 	struct dns_stream *s;
-	struct tcphdr tcp;
 	__u32 at, seq, length;
+	__u8 head[2]; /* data offset, flags */
 	__s32 ahead;
 
-	if (bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp))) {
+	/* No struct tcphdr: kernel 6.1 has room for no more than 160 octets in this frame. */
+	if (bpf_skb_load_bytes(skb, p->l4 + offsetof(struct tcphdr, seq), &seq, sizeof(seq)) ||
+	    bpf_skb_load_bytes(skb, p->l4 + TCP_OFFSET_AT, head, sizeof(head))) {
 		count(CF_DNS_C_ERR_SHORT);
 		return;
 	}
-	at = p->l4 + tcp.doff * 4;
+	at = p->l4 + (head[0] >> 4) * 4;
 	if (at > skb->len) {
 		count(CF_DNS_C_ERR_SHORT);
 		return;
 	}
 	length = skb->len - at;
-	seq = bpf_ntohl(tcp.seq);
-	if (tcp.rst) {
+	seq = bpf_ntohl(seq);
+	if (head[1] & TCP_RST) {
 		bpf_map_delete_elem(&dns_streams, &id);
 		return;
 	}
-	if (tcp.syn)
+	if (head[1] & TCP_SYN)
 		s = start_stream(id, key, ++seq);
 	else
 		s = length ? bpf_map_lookup_elem(&dns_streams, &id) : NULL;

@@ -40,6 +40,8 @@ TEST_CASE("A settings file sets what it names and leaves the rest") {
   CHECK(settings.dns_metric_names == 7);
   CHECK(settings.log_format == "text");
   CHECK(settings.config_file == file.path());
+  const SettingsFile empty("");
+  CHECK(cortexflow::source::read_file(empty.path(), settings));
 }
 
 TEST_CASE("A wrong settings file is refused with line and key, and nothing of it is applied") {
@@ -53,10 +55,12 @@ TEST_CASE("A wrong settings file is refused with line and key, and nothing of it
       {"a key that is not there, in a section", "dns:\n  port: 53\n", ":2: unknown key dns.port; expected one of"},
       {"an empty section that is not there", "tcp: {}\n", ":1: tcp is no section; expected one of"},
       {"a section in place of a value", "cgroup_root: {a: b}\n", ":1: cgroup_root is no section; expected one of"},
-      {"a section that holds itself", "dns: &d\n  metrics: *d\n", ":2: dns.metrics.metrics is no section; expected"},
+      {"a section that holds itself", "dns: &d\n  metrics: *d\n",
+       ":2: expected an anchor before its alias; none is named"},
       {"a key that is given twice", "dns: {timeout: 1s}\nlog_level: info\ndns.timeout: 2s\n",
        ":3: dns.timeout is given more than once"},
-      {"a second document", "log_level: debug\n---\nlog_level: info\n", ":3: a second document; expected one mapping"},
+      {"a second document", "log_level: debug\n---\nlog_level: info\n", ":2: a second document; expected one mapping"},
+      {"brackets without end", ",[[[[[[", ":1: not YAML:"},
       {"a list that holds a list", "dns:\n  ports: [53, [54]]\n", ":2: dns.ports: expected a list of values"},
       {"a list in the place of a value", "node_name: [a, b]\n", ":1: node_name: expected one value"},
       {"no address to listen on", "metrics_listen: everywhere:9464\n",

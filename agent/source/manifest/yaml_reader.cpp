@@ -13,6 +13,7 @@ struct Parser {
   explicit Parser(std::string_view text) {
     if (!yaml_parser_initialize(&parser)) throw std::bad_alloc();
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+    if (text.empty()) text = "";  // libyaml takes no null
     yaml_parser_set_input_string(&parser, reinterpret_cast<const unsigned char*>(text.data()), text.size());
   }
   Parser(const Parser&) = delete;
