@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/avoided_memory.h"
 #include "agent/base/result.h"
 #include "agent/compile/service_book.h"
 #include "agent/connection_totals.h"
@@ -111,6 +112,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   // All that `by` has against the service's backends from now on; true where that is a change, which plan() brings in.
   bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
              const std::map<compile::BackendPort, std::string>& reasons);
+  void keep_avoided(const model::ObjectName& service, std::vector<Error>& errors);
   void update_caller(const model::ObjectName& pod, const state::Snapshot& snapshot, std::vector<Error>& errors);
   // The backends that these services have in the tables, by number.
   [[nodiscard]] std::map<std::uint32_t, model::ObjectName> backends_of(
@@ -142,6 +144,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   compile::ServiceBook book_;
   std::map<model::ObjectName, compile::AvoidedBackends> avoided_;
   Ejections ejections_;
+  AvoidedMemory memory_;  // of what speaks against backends
   ConnectionTotals totals_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   std::map<model::ObjectName, std::vector<std::string>> caller_keys_;  // octets in svc_callers, by pod
