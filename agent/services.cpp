@@ -83,6 +83,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
     if (!redirect) return tl::make_unexpected(std::move(redirect.error()));
     services->redirect_ = std::move(*redirect);
   }
+  services->open_stale_sockets();
   if (services->edge_) services->edge_->start();
   malloc_trim(0);  // reading everything at once took more than keeping it: 10 MB with 100,000 endpoints
   return services;
@@ -206,6 +207,7 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
   }
   const auto before = backends_of(plans);
+  const auto members_before = udp_members_of(plans);
   const auto operations = book_.update(plans);
   const auto after = backends_of(plans);
   for (const auto& [number, service] : before) {
@@ -215,6 +217,10 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     if (wanted.empty()) totals_.forget(name);
   }
   write(operations, errors);
+  const auto members = udp_members_of(plans);
+  if (stale_sockets_ && !std::includes(members.begin(), members.end(), members_before.begin(), members_before.end())) {
+    stale_sockets_->request();
+  }
   if (edge_) edge_->update(edge_plans);
 }
 

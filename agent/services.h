@@ -31,6 +31,7 @@
 #include "agent/service_health.h"
 #include "agent/source/manifest/manifest_source.h"
 #include "agent/source/settings.h"
+#include "agent/stale_socket_sweep.h"
 #include "agent/state/desired_state.h"
 #include "agent/state/overrides.h"
 
@@ -85,7 +86,9 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
   [[nodiscard]] kernel::Redirect* redirect() const { return redirect_.get(); }  // null: no interfaces are chosen
-  [[nodiscard]] const Edge* edge() const { return edge_.get(); }                // null: none
+  // Null: sockets stay with a backend that leaves.
+  [[nodiscard]] const StaleSocketSweep* stale_sockets() const { return stale_sockets_.get(); }
+  [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
 
  private:
@@ -115,6 +118,12 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] std::map<std::uint32_t, model::ObjectName> backends_of(
       const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
   void write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors);
+  void open_stale_sockets();
+  // Backends of these services' UDP ports that have not left, each with the number of its service port.
+  using UdpMembers = std::set<std::pair<std::uint32_t, compile::Backend>>;
+  [[nodiscard]] UdpMembers udp_members_of(
+      const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
+  [[nodiscard]] bool has_left(const cf_svc_stale_socket& socket) const;
 
   source::ManifestSource manifests_;
   std::unique_ptr<kernel::ServiceTables> tables_;
@@ -140,6 +149,9 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   std::map<model::ObjectName, std::vector<std::string>> caller_keys_;  // octets in svc_callers, by pod
   std::map<model::ObjectName, std::string> caller_refusals_;
+
+  std::string stale_sockets_failure_;                // why there is none
+  std::unique_ptr<StaleSocketSweep> stale_sockets_;  // the last, as its thread looks at all that is above
 };
 
 }  // namespace cortexflow

@@ -290,6 +290,18 @@ struct cf_svc_socket {
 };
 CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_socket) == 64, "cf_svc_socket");
 
+/* A UDP socket that is connected to a backend which is in no table: what bpf/mesh/stale_sockets.bpf.c writes. */
+struct cf_svc_stale_socket {
+	__u64 cookie;
+	struct cf_svc_address local;
+	struct cf_svc_address backend;
+	__u32 service;	 /* that it was connected to */
+	__u32 netns;	 /* inode number of its network namespace */
+	__u32 interface; /* that it is bound to; 0: to none */
+	__u32 pad;
+};
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_stale_socket) == 64, "cf_svc_stale_socket");
+
 /* Per-CPU counters, index into svc_counters. */
 enum cf_svc_counter {
 	CF_SVC_C_TRANSLATED = 0, /* connects and sends that were given a backend */
