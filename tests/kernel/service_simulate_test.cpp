@@ -103,7 +103,7 @@ TEST_CASE("a simulation of least latency says what callers get at the latencies 
 TEST_CASE("a simulation says what callers get while a backend is on probation, free or taken", "[volume]") {
   const auto algorithm = GENERATE(CF_SVC_ROUND_ROBIN, CF_SVC_RANDOM, CF_SVC_LEAST_LATENCY);
   const bool taken = GENERATE(false, true);
-  const std::size_t probed = GENERATE(1, 2);
+  const auto probed = GENERATE(std::size_t{1}, std::size_t{2});
   CAPTURE(static_cast<int>(algorithm), taken, probed);
   Mesh mesh;
   std::vector<Backend> backends(4);
