@@ -42,20 +42,21 @@ Error Client::unreachable() const {
   socket_path_.copy(address.sun_path, sizeof address.sun_path - 1);
   const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-    return {fmt::format("the agent at {} took the request and did not answer it", socket_path_),
-            "see its log (journalctl -u cfagent)"};
+    return {fmt::format("the {} at {} took the request and did not answer it", peer_.name, socket_path_),
+            fmt::format("see its log (journalctl -u {})", peer_.unit)};
   }
-  const std::string start = "start it (sudo systemctl start cfagent), or name its socket with --socket";
+  const auto start =
+      fmt::format("start it (sudo systemctl start {}), or name its socket with {}", peer_.unit, peer_.flag);
   switch (errno) {
     case EAGAIN:
-      return {fmt::format("the agent at {} takes no more requests: its queue is full", socket_path_),
-              "it is busy or stopped: try again, or see its log (journalctl -u cfagent)"};
+      return {fmt::format("the {} at {} takes no more requests: its queue is full", peer_.name, socket_path_),
+              fmt::format("it is busy or stopped: try again, or see its log (journalctl -u {})", peer_.unit)};
     case EACCES:
       return {fmt::format("no right to use {}", socket_path_), "use sudo, or join group cortexflow"};
     case ENOENT:
-      return {fmt::format("no agent is running: there is no {}", socket_path_), start};
+      return {fmt::format("no {} is running: there is no {}", peer_.name, socket_path_), start};
     case ECONNREFUSED:
-      return {fmt::format("no agent is running: nothing answers on {}", socket_path_), start};
+      return {fmt::format("no {} is running: nothing answers on {}", peer_.name, socket_path_), start};
     default:
       return {fmt::format("cannot connect to {}: {}", socket_path_, std::strerror(errno)), start};
   }
@@ -65,7 +66,7 @@ Result<void> Client::check_path() const {
   constexpr std::size_t kMax = sizeof(sockaddr_un::sun_path) - 1;
   if (!socket_path_.empty() && socket_path_.size() <= kMax) return {};
   return tl::make_unexpected(Error{fmt::format("socket path \"{}\" has {} octets", socket_path_, socket_path_.size()),
-                                   fmt::format("a Unix socket's path has 1 to {}: see --socket", kMax)});
+                                   fmt::format("a Unix socket's path has 1 to {}: see {}", kMax, peer_.flag)});
 }
 
 template <typename Ask>
@@ -87,6 +88,11 @@ Result<ordered_json> Client::get(const std::string& path, const Parameters& para
 Result<ordered_json> Client::put(const std::string& path, const ordered_json& body) const {
   const auto text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return answer_to([&](httplib::Client& http) { return http.Put(path, text, "application/json"); });
+}
+
+Result<ordered_json> Client::post(const std::string& path, const ordered_json& body) const {
+  const auto text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return answer_to([&](httplib::Client& http) { return http.Post(path, text, "application/json"); });
 }
 
 Result<ordered_json> Client::remove(const std::string& path, const Parameters& parameters) const {

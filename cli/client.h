@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's control API, called over its Unix socket.
+// The control API of the agent, or that of cfidentity, called over its Unix socket.
 #pragma once
 
 #include <functional>
@@ -15,10 +15,19 @@ class Client {
  public:
   using Parameters = std::multimap<std::string, std::string>;
 
+  // What its errors call the other side, and say to start.
+  struct Peer {
+    std::string name = "agent";
+    std::string unit = "cfagent";
+    std::string flag = "--socket";
+  };
+
   explicit Client(std::string socket_path) : socket_path_(std::move(socket_path)) {}
+  Client(std::string socket_path, Peer peer) : socket_path_(std::move(socket_path)), peer_(std::move(peer)) {}
 
   [[nodiscard]] Result<nlohmann::ordered_json> get(const std::string& path, const Parameters& parameters = {}) const;
   [[nodiscard]] Result<nlohmann::ordered_json> put(const std::string& path, const nlohmann::ordered_json& body) const;
+  [[nodiscard]] Result<nlohmann::ordered_json> post(const std::string& path, const nlohmann::ordered_json& body) const;
   [[nodiscard]] Result<nlohmann::ordered_json> remove(const std::string& path, const Parameters& parameters) const;
   // Calls `on_open` when the agent has taken the request, then `on_line` with each line; that returns false to end.
   [[nodiscard]] Result<void> stream(const std::string& path, const Parameters& parameters,
@@ -35,6 +44,7 @@ class Client {
   [[nodiscard]] Error unreachable() const;
 
   std::string socket_path_;
+  Peer peer_;
 };
 
 }  // namespace cortexflow::cli

@@ -14,12 +14,16 @@ namespace cortexflow::cli {
 
 struct Context {
   std::string socket = "/run/cortexflow/agent.sock";
+  std::string identity_socket = "/run/cortexflow/identity.sock";
   std::string output = "table";
   std::string color = "auto";
   bool has_names = false;  // -o name has a meaning for the command
   std::function<Result<void>()> run;
 
   [[nodiscard]] Client client() const { return Client(socket); }
+  [[nodiscard]] Client identity_client() const {
+    return {identity_socket, {"cfidentity", "cfidentity", "--identity-socket"}};
+  }
   [[nodiscard]] bool is_table() const { return output == "table" || output == "wide"; }
   [[nodiscard]] bool use_color() const;  // on standard output
 };
@@ -46,6 +50,8 @@ void add_lb(CLI::App& app, Context& context);
 void add_lb_simulate(CLI::App& lb, Context& context);
 void add_explain(CLI::App& app, Context& context);
 void add_policy(CLI::App& app, Context& context);
+void add_cert(CLI::App& app, Context& context);
+void add_cert_issue(CLI::App& cert, Context& context);
 void add_bpf(CLI::App& app, Context& context);
 void add_logs(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);

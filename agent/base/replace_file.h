@@ -17,7 +17,8 @@ namespace cortexflow {
 // The file has all of `text` or what it had before, whenever the program or the machine ends: written beside it,
 // brought to disk, renamed into place.  Mode 0600; its directory is made where it is missing.
 inline Result<void> replace_file(const std::string& path, std::string_view text) {
-  const auto directory = std::filesystem::path(path).parent_path();
+  auto directory = std::filesystem::path(path).parent_path();
+  if (directory.empty()) directory = ".";
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (error) return fail_errno(fmt::format("cannot make {}", directory.string()), error.value());

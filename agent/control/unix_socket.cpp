@@ -13,10 +13,10 @@
 
 namespace cortexflow::control {
 
-Result<void> claim_socket_path(const std::string& path) {
+Result<void> claim_socket_path(const std::string& path, const SocketOwner& owner) {
   sockaddr_un address{};
   if (path.size() >= sizeof address.sun_path) {
-    return fail("control socket path {} is longer than {} octets", path, sizeof address.sun_path - 1);
+    return fail("socket path {} is longer than {} octets", path, sizeof address.sun_path - 1);
   }
   std::error_code error;
   const auto directory = std::filesystem::path(path).parent_path();
@@ -25,15 +25,15 @@ Result<void> claim_socket_path(const std::string& path) {
   if (!std::filesystem::exists(status)) return {};
   if (!std::filesystem::is_socket(status)) {
     return tl::make_unexpected(
-        Error{fmt::format("{} is there and is no socket", path), "remove it, or choose another --control-socket"});
+        Error{fmt::format("{} is there and is no socket", path), "remove it, or choose another " + owner.setting});
   }
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof address.sun_path - 1);
   // Not to wait where the other one stands still and its queue is full: that is EAGAIN, and somebody is there.
   const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN) {
-    return tl::make_unexpected(
-        Error{fmt::format("another agent is running: {} is in use", path), "stop it first (systemctl stop cfagent)"});
+    return tl::make_unexpected(Error{fmt::format("another {} is running: {} is in use", owner.who, path),
+                                     fmt::format("stop it first (systemctl stop {})", owner.unit)});
   }
   if (!std::filesystem::remove(path, error)) return fail("cannot remove {}: {}", path, error.message());
   return {};

@@ -20,7 +20,8 @@ import isolation
 
 SETUP_SECONDS = 40
 TOOLS = ("ip", "nsenter", "setpriv", "mount", "umount", "cc", "clang", "dig", "dnsperf", "unbound", "unbound-control", "tshark",
-         "tc", "bpftool", "wrk", "iperf3", "curl", "jq", "prometheus", "promtool", "bash", "unshare", "cmake", "systemd-analyze")
+         "tc", "bpftool", "wrk", "iperf3", "curl", "jq", "prometheus", "promtool", "bash", "unshare", "cmake", "systemd-analyze",
+         "openssl", "certtool")
 
 _registry = []
 
@@ -53,9 +54,10 @@ def bounded(seconds, what):
 def missing():
     """What this machine lacks, one sentence each."""
     from agent import CFAGENT, CFCLI
+    from authority import CFIDENTITY
 
     wants = [f"{tool} is not installed" for tool in TOOLS if not shutil.which(tool)]
-    wants += [f"{path} is not built" for path in (CFAGENT, CFCLI) if not os.access(path, os.X_OK)]
+    wants += [f"{path} is not built" for path in (CFAGENT, CFCLI, CFIDENTITY) if not os.access(path, os.X_OK)]
     if not isolation.MOUNT:
         wants.append("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup")
     if os.geteuid() != 0:

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// identity.yaml.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "identity/keys.h"
+#include "identity/mapping.h"
+
+namespace cortexflow::identity {
+
+inline constexpr const char* kDefaultSettingsFile = "/etc/cortexflow/identity.yaml";
+
+struct Settings {
+  std::string trust_domain;
+  std::string state_dir = "/var/lib/cortexflow/identity";
+  std::string control_socket = "/run/cortexflow/identity.sock";
+  std::string metrics_listen = "127.0.0.1:9465";
+  std::string log_level = "info";
+  struct {
+    std::string certificate, key;  // files; empty: an own root
+    std::string roots;             // a file of further roots for the bundle
+    std::string passphrase_file;   // empty: credential identity-passphrase of the service, if it has one
+    KeyType key_type = KeyType::kEcP256;
+    std::chrono::seconds lifetime{std::chrono::hours(10 * 365 * 24)};
+  } authority;
+  struct {
+    std::chrono::seconds lifetime{std::chrono::hours(24)};
+    std::chrono::seconds lifetime_max{std::chrono::hours(24)};
+  } certificates;
+  std::vector<WorkloadRule> workloads;
+};
+
+// Refuses what it doesn't know; the error names line and key, and says what was expected.
+[[nodiscard]] Result<Settings> parse_settings(std::string_view text);
+[[nodiscard]] Result<Settings> read_settings(const std::string& path);
+
+}  // namespace cortexflow::identity

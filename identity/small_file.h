@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "agent/base/result.h"
+#include "identity/secret.h"
+
+namespace cortexflow::identity {
+
+enum class Privacy {
+  kAny,
+  kOwner,  // refused where its group or others may read or write it
+};
+
+// All of a regular file of at most 256 KiB.
+[[nodiscard]] Result<Secret> read_small_file(const std::string& path, Privacy privacy);
+
+// The first line; at least 12 octets.
+[[nodiscard]] Result<Secret> read_passphrase(const std::string& path);
+
+}  // namespace cortexflow::identity

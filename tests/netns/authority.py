@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A running cfidentity in a folder of its own, and cfcli cert against it."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+
+from agent import BUILD, CFCLI, free_port, wait_until
+from isolation import PREFIX
+
+CFIDENTITY = os.path.join(BUILD, "identity", "daemon", "cfidentity")
+DOMAIN = "example.org"
+CART_UID = 61001  # of no account
+
+
+class Authority:
+    """`authority` are the lines of that section of identity.yaml beside the passphrase."""
+
+    def __init__(self, authority=()):
+        self.dir = tempfile.mkdtemp(prefix=PREFIX)
+        os.chmod(self.dir, 0o755)
+        self.socket = self.path("identity.sock")
+        self.metrics_port = free_port()
+        with open(self.path("passphrase"), "w", encoding="ascii", opener=lambda p, f: os.open(p, f, 0o600)) as file:
+            file.write("a passphrase of the tests\n")
+        self.settings(authority)
+        self.process = None
+        self.start()
+
+    def settings(self, authority=(), workloads=None):
+        workloads = workloads or [f"{{spiffe_id: spiffe://{DOMAIN}/ns/shop/sa/cart, uid: {CART_UID}, dns_names: [cart.shop.svc, '*.cart.shop.svc']}}"]
+        lines = [f"trust_domain: {DOMAIN}", f"state_dir: {self.path('state')}", f"control_socket: {self.socket}",
+                 f"metrics_listen: 127.0.0.1:{self.metrics_port}", "authority:",
+                 f"  passphrase_file: {self.path('passphrase')}", *(f"  {line}" for line in authority),
+                 "certificates:", "  lifetime_max: 30d", "workloads:", *(f"  - {w}" for w in workloads)]
+        with open(self.path("identity.yaml"), "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def argv(self):
+        return [CFIDENTITY, "--config", self.path("identity.yaml")]
+
+    def start(self):
+        self._log = open(self.path("log"), "a+", encoding="utf-8")
+        self.process = subprocess.Popen(self.argv(), stdout=self._log, stderr=self._log, stdin=subprocess.DEVNULL)
+
+        def ready():
+            assert self.process.poll() is None, self.log()
+            return self.curl("/v1/status").returncode == 0
+
+        wait_until(ready, 15, "cfidentity answers")
+
+    def log(self):
+        with open(self.path("log"), encoding="utf-8") as file:
+            return file.read()
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        status = self.process.wait(10)
+        self._log.close()
+        return status
+
+    def curl(self, path, *flags, uid=None, text=True):
+        return subprocess.run([*as_user(uid), "curl", "-sS", "--fail-with-body", "--unix-socket", self.socket, *flags,
+                               f"http://identity{path}"], capture_output=True, text=text, timeout=10, check=False)
+
+    def post(self, path, body, uid=None):
+        done = self.curl(path, "-d", json.dumps(body), "-H", "Content-Type: application/json", uid=uid)
+        return done.returncode, json.loads(done.stdout)
+
+    def cli(self, *args, uid=None):
+        return subprocess.run([*as_user(uid), CFCLI, "cert", "--identity-socket", self.socket, *args],
+                              capture_output=True, text=True, timeout=10, check=False)
+
+    def json(self, *args, uid=None):
+        done = self.cli(*args, "-o", "json", uid=uid)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        with contextlib.suppress(ValueError):
+            self._log.close()
+        subprocess.run(["rm", "-rf", "--one-file-system", self.dir], check=False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def as_user(uid):
+    return [] if uid is None else ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
