@@ -28,12 +28,16 @@ Result<FoundCaller> process(const std::string& text) {
   if (error != std::errc{} || end != text.data() + text.size()) return fail("pid:{}: expected a number", text);
   auto path = kernel::cgroup_of_process(pid);
   if (!path) return tl::make_unexpected(std::move(path.error()));
-  return FoundCaller{
-      fmt::format("process {}", pid), nullptr, canonical(mount_point() + *path), kernel::netns_of_process(pid), {}};
+  FoundCaller found;
+  found.name = fmt::format("process {}", pid);
+  found.cgroup = canonical(mount_point() + *path);
+  found.netns = kernel::netns_of_process(pid);
+  return found;
 }
 
 Result<FoundCaller> cgroup(const std::string& text, const std::string& cgroup_root) {
-  FoundCaller found{"cgroup " + text, nullptr, {}, {}, {}};
+  FoundCaller found;
+  found.name = "cgroup " + text;
   for (const auto& directory : {text, cgroup_root + "/" + text}) {
     std::error_code error;
     if (!directory.starts_with('/') || !std::filesystem::exists(directory + "/cgroup.procs", error)) continue;
@@ -52,12 +56,16 @@ Result<FoundCaller> cgroup(const std::string& text, const std::string& cgroup_ro
 
 // Where its annotations say it is; what they leave open, one of its processes says.
 FoundCaller pod_caller(const std::shared_ptr<const model::Pod>& pod, const std::string& cgroup_root) {
-  FoundCaller found{fmt::format("pod {}/{}", pod->name.ns, pod->name.name), pod, {}, {}, {}};
+  FoundCaller found;
+  found.name = fmt::format("pod {}/{}", pod->name.ns, pod->name.name);
+  found.pod = pod;
+  found.addresses = pod->addresses;
   if (!pod->cgroup.empty()) found.cgroup = canonical(cgroup_root + "/" + pod->cgroup);
   if (!pod->netns.empty()) found.netns = kernel::netns_path(pod->netns);
   if (found.cgroup.empty() && found.netns.empty()) {
     found.notes.emplace_back(
-        "its manifest has neither cortexflow.io/cgroup nor cortexflow.io/netns: the kernel can't tell it");
+        "its manifest has neither cortexflow.io/cgroup nor cortexflow.io/netns: the kernel can't tell it by its "
+        "sockets");
   } else if (found.cgroup.empty()) {
     if (const auto pid = kernel::process_in_netns(found.netns)) {
       found.cgroup = canonical(mount_point() + kernel::cgroup_of_process(*pid).value_or(""));
@@ -88,7 +96,11 @@ Result<FoundCaller> find_caller(const std::string& text, const state::Snapshot& 
   if (text.starts_with("cgroup:")) return cgroup(text.substr(7), cgroup_root);
   if (const auto address = model::IpAddress::parse(text)) {
     if (const auto pod = pod_with(*address, snapshot)) return pod_caller(pod, cgroup_root);
-    return fail("no pod of the manifests has the address {}", text);
+    FoundCaller found;
+    found.name = text;
+    found.addresses = {*address};
+    found.notes.emplace_back("no pod of the manifests has this address");
+    return found;
   }
   const auto slash = text.find('/');
   const auto pod = slash == std::string::npos

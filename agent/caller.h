@@ -12,18 +12,20 @@
 namespace cortexflow {
 
 struct FoundCaller {
-  std::string name;                       // "pod shop/web", "process 4711", "cgroup /shop"
-  std::shared_ptr<const model::Pod> pod;  // null: it isn't one
-  std::string cgroup;                     // directory; empty: not known
-  std::string netns;                      // path; empty: not known
-  std::vector<std::string> notes;         // how that was found, and what was not
+  std::string name;                         // "pod shop/web", "process 4711", "cgroup /shop"
+  std::shared_ptr<const model::Pod> pod;    // null: it isn't one
+  std::string cgroup;                       // directory; empty: not known
+  std::string netns;                        // path; empty: not known
+  std::vector<model::IpAddress> addresses;  // that are known of it
+  std::vector<std::string> notes;           // how that was found, and what was not
 };
 
-// NAMESPACE/NAME of a pod, a pod's ADDRESS, pid:NUMBER, or cgroup:PATH (a directory, or a path below `cgroup_root`).
+// NAMESPACE/NAME of a pod, an ADDRESS (a pod's, or anybody's of whom no more is known), pid:NUMBER, or cgroup:PATH (a
+// directory, or a path below `cgroup_root`).
 [[nodiscard]] Result<FoundCaller> find_caller(const std::string& text, const state::Snapshot& snapshot,
                                               const std::string& cgroup_root);
 
-// As the kernel's programs know it.
+// As the kernel's programs know it by its sockets.
 [[nodiscard]] compile::Caller known_caller(const FoundCaller& caller, const compile::Find& find);
 
 // Programs at `cgroup_root` run for what is in `cgroup`.

@@ -39,9 +39,24 @@ void Ejections::set_policy(const model::ObjectName& service, const std::optional
   }
 }
 
-std::set<model::ObjectName> Ejections::look(Time now, const compile::ServiceBook& book,
-                                            const kernel::ServiceTables& tables) {
-  std::set<model::ObjectName> changed;
+void Ejections::adopt(const compile::PortKey& port, const health::OutlierDetector::Memories& memories) {
+  const auto service = services_.find(port.service);
+  if (service != services_.end()) service->second.ports[port].adopt(memories);
+}
+
+std::map<compile::PortKey, health::OutlierDetector::Memories> Ejections::memories(
+    const model::ObjectName& service) const {
+  std::map<compile::PortKey, health::OutlierDetector::Memories> out;
+  const auto found = services_.find(service);
+  if (found == services_.end()) return out;
+  for (const auto& [key, detector] : found->second.ports) {
+    if (auto memories = detector.memories(); !memories.empty()) out[key] = std::move(memories);
+  }
+  return out;
+}
+
+Ejections::Changes Ejections::look(Time now, const compile::ServiceBook& book, const kernel::ServiceTables& tables) {
+  Changes changed;
   for (auto& [name, service] : services_) {
     std::set<compile::PortKey> there;
     const auto& entries = book.entries();
@@ -50,10 +65,12 @@ std::set<model::ObjectName> Ejections::look(Time now, const compile::ServiceBook
       if (it->first.protocol != model::Protocol::kTcp) continue;
       there.insert(it->first);
       auto& detector = service.ports[it->first];
-      const auto before = detector.verdict();
-      if (detector.observe(now, service.policy, all_of(it->second), counts_of(it->second, tables)) != before) {
-        changed.insert(name);
+      const auto verdict = detector.verdict();
+      const auto memories = detector.memories();
+      if (detector.observe(now, service.policy, all_of(it->second), counts_of(it->second, tables)) != verdict) {
+        changed.verdicts.insert(name);
       }
+      if (detector.memories() != memories) changed.memories.insert(name);
     }
     std::erase_if(service.ports, [&](const auto& port) { return !there.contains(port.first); });
   }

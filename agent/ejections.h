@@ -20,12 +20,19 @@ class Ejections {
 
   // No policy: the service's backends are not judged any more.
   void set_policy(const model::ObjectName& service, const std::optional<model::OutlierDetection>& policy);
+  // As an agent before left that port of a service that has a policy.
+  void adopt(const compile::PortKey& port, const health::OutlierDetector::Memories& memories);
+  struct Changes {
+    std::set<model::ObjectName> verdicts;  // who is left out, or on probation
+    std::set<model::ObjectName> memories;
+  };
   // Judges; gives the services about which something has changed.
-  [[nodiscard]] std::set<model::ObjectName> look(Time now, const compile::ServiceBook& book,
-                                                 const kernel::ServiceTables& tables);
+  [[nodiscard]] Changes look(Time now, const compile::ServiceBook& book, const kernel::ServiceTables& tables);
 
   [[nodiscard]] std::map<compile::BackendPort, std::string> ejected(const model::ObjectName& service) const;
   [[nodiscard]] std::set<compile::BackendPort> probation(const model::ObjectName& service) const;
+  [[nodiscard]] std::map<compile::PortKey, health::OutlierDetector::Memories> memories(
+      const model::ObjectName& service) const;
   [[nodiscard]] health::OutlierFigures figures(const model::ObjectName& service) const;
 
  private:

@@ -277,6 +277,10 @@ sink::AgentFigures Node::figures() const {
                     {"reversed", counters[CF_SVC_C_REVERSED]},
                     {"refused_pending", counters[CF_SVC_C_REFUSED_PENDING]},
                     {"helper_failed", counters[CF_SVC_C_HELPER_FAILED]}};
+    if (const auto* sweep = services_->stale_sockets()) {
+      const auto counts = sweep->counts();
+      for (std::size_t i = 0; i < counts.size(); ++i) out.stale_sockets[kernel::kSocketEndNames.at(i)] = counts.at(i);
+    }
     out.health = health_figures(*services_);
     out.overrides = services_->overrides();
     out.max_overrides = state::kOverridesMax;
@@ -337,6 +341,7 @@ std::vector<kernel::ProgramInfo> Node::kernel_programs() const {
     programs.insert(programs.end(), more.begin(), more.end());
   };
   if (services_) add(services_->tables().programs());
+  if (services_ && services_->stale_sockets()) programs.push_back(services_->stale_sockets()->program());
   if (services_ && services_->redirect()) add(services_->redirect()->programs());
   if (services_ && services_->edge()) programs.push_back(services_->edge()->tables().program());
   return programs;

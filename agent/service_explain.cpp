@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "agent/base/octets.h"
+#include "agent/caller_way.h"
 #include "agent/compile/differences.h"
 #include "agent/compile/shares.h"
 #include "agent/compile/simulate.h"
@@ -37,8 +38,12 @@ const char* verdict_text(Verdict verdict) {
       return "refused: no backend";
     case Verdict::kBreaker:
       return "refused: breaker";
+    case Verdict::kPending:
+      return "refused: pending";
     case Verdict::kBroken:
       return "refused: broken tables";
+    case Verdict::kUnreachable:
+      return "refused: unreachable";
     case Verdict::kTranslated:
       return "translated";
   }
@@ -91,25 +96,35 @@ std::string version_text(const state::Snapshot& snapshot, const FoundCaller& cal
   return found.empty() ? fmt::format("hash {:#x}", version) : found;
 }
 
+constexpr std::size_t kLeftOutSaid = 8;
+
+std::string state_text(const compile::LookupBackend& backend, bool connects) {
+  if (!backend.usable) return "missing";
+  if (backend.unreachable) return "unreachable";
+  if (!connects || !backend.on_probation()) return "ready";
+  return backend.active == 0 ? "probation" : "probation, taken";
+}
+
 class PathWriter {
  public:
-  PathWriter(const ExplainContext& context, const compile::Caller& caller, std::string version)
+  PathWriter(const ExplainContext& context, compile::Caller caller, std::string version)
       : context_(context), caller_(caller), version_(std::move(version)) {}
 
-  ExplainedPath path(const compile::Frontend& frontend, bool seen) const {
+  ExplainedPath path(const compile::Frontend& frontend, CallerWay::By by) const {
     ExplainedPath out;
     out.address = address_text(frontend.address, frontend.port);
     out.protocol = frontend.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
     const auto found = compile::look_up(finder(context_.tables), compile::to_abi(frontend), caller_, monotonic_now());
     compile::PortKey key;
     const auto* entry = entry_of(context_.book, frontend, key);
-    out.verdict = seen ? verdict_text(found.verdict) : "not seen";
+    out.verdict = by == CallerWay::By::kNobody ? "not seen" : verdict_text(found.verdict);
     const auto service = entry ? fmt::format("{}/{} {}", key.service.ns, key.service.name, key.port_name) : "";
     if (found.number == 0) {
       say(out, "service", "no service has this address and port: the call goes there directly", "svc_frontends");
     } else {
       say(out, "service", fmt::format("service {} {}", found.number, service), "svc_frontends");
       table_steps(out, found);
+      left_out(out, entry);
       backends(out, found, key.service);
     }
     out.differences = compile::differences(found, entry, caller_.version);
@@ -123,7 +138,13 @@ class PathWriter {
 
   void table_steps(ExplainedPath& out, const Lookup& found) const {
     const auto& service = found.service;
-    say(out, "algorithm", algorithm_name(service.algorithm), "svc_services");
+    say(out, "algorithm",
+        service.algorithm == CF_SVC_LEAST_LATENCY
+            ? fmt::format("{}: of two slots drawn by lot the one whose backend costs less, which is its connect "
+                          "latency times its live connections plus one",
+                          algorithm_name(service.algorithm))
+            : algorithm_name(service.algorithm),
+        "svc_services");
     if (!(service.flags & CF_SVC_BY_VERSION)) {
       say(out, "subset", "callers of all versions have the same backends", "svc_services");
     } else if (found.by_version) {
@@ -134,26 +155,62 @@ class PathWriter {
                            : fmt::format("no backends of version {} alone: backends of all, by weight", version_),
           "svc_subsets");
     }
-    if (service.max_connections != 0) {
-      say(out, "breaker", fmt::format("{} of {} connections are live", found.load.active, service.max_connections),
-          "svc_load");
-    }
-    if (service.max_pending != 0) {
-      say(out, "breaker",
-          fmt::format("{} of {} connections are not established yet", found.load.pending, service.max_pending),
-          "svc_load");
+    breaker(out, found);
+    if (caller_.by_packet && found.connects) {
+      say(out, "packet",
+          "how this caller's connections go is not measured: it counts for no backend's latency or ejection, and no "
+          "limit of pending ones is theirs",
+          "");
     }
     if (service.affinity_s != 0) {
       say(out, "affinity",
           found.kept != 0
               ? fmt::format("this client keeps {}", backend_address(found.backends.at(found.kept).backend))
-              : std::string(caller_.netns == 0 ? "the client is not known" : "this client has no backend yet"),
+              : std::string(caller_.client == 0 ? "the client is not known" : "this client has no backend yet"),
           "svc_affinity");
     }
     say(out, "table",
         fmt::format("table {} with {} slots for {} backends", found.table, found.slots.size(), found.backends.size()),
         "svc_slots");
-    if (found.verdict == Verdict::kTranslated) next(out, found);
+    if (out.verdict == verdict_text(Verdict::kTranslated)) next(out, found);
+  }
+
+  void breaker(ExplainedPath& out, const Lookup& found) const {
+    const auto& service = found.service;
+    const bool connections = found.connects && service.max_connections != 0;
+    if (connections) {
+      say(out, "breaker", fmt::format("{} of {} connections are live", found.load.active, service.max_connections),
+          "svc_load");
+    }
+    if (found.limits_pending) {
+      say(out, "breaker",
+          fmt::format("{} of {} connections are not established yet", found.load.pending, service.max_pending),
+          "svc_load");
+    } else if (service.max_pending != 0 && !caller_.by_packet) {
+      say(out, "breaker", "the limit of pending connections does nothing: nobody follows them", "svc_watched");
+    }
+    if (!connections && !found.limits_pending) return;
+    say(out, "breaker",
+        caller_.by_packet                     ? "one more is answered with a reset"
+        : service.flags & CF_SVC_REFUSE_EPERM ? "one more is refused with EPERM"
+                                              : "one more is refused with ECONNREFUSED (before Linux 5.18: EPERM)",
+        "svc_services");
+  }
+
+  // Backends that are in no table though their endpoints are ready.
+  static void left_out(ExplainedPath& out, const compile::Entry* entry) {
+    if (!entry) return;
+    std::size_t said = 0;
+    for (const auto& [backend, reasons] : entry->plan.avoided) {
+      const bool used = entry->plan.panic && !reasons.contains(compile::AvoidedBy::kDrain);
+      if (++said > kLeftOutSaid) continue;
+      const auto& [by, why] = *reasons.begin();
+      say(out, "left out",
+          fmt::format("{} is {}{}{}{}", address_text(backend.address, backend.port), compile::avoided_name(by),
+                      why.empty() ? "" : ": ", why, used ? "; used all the same, as too few others are well" : ""),
+          "");
+    }
+    if (said > kLeftOutSaid) say(out, "left out", fmt::format("and {} more", said - kLeftOutSaid), "");
   }
 
   // Where it is not by lot, and the caller is known as far as it matters.
@@ -167,24 +224,30 @@ class PathWriter {
   }
 
   void backends(ExplainedPath& out, const Lookup& found, const model::ObjectName& service) const {
+    const auto algorithm = found.service.algorithm;
+    const bool kept = found.kept != 0 || (algorithm == CF_SVC_HASH && caller_.hash != 0);
+    const bool in_turn = algorithm == CF_SVC_ROUND_ROBIN && !kept;
+    const std::uint64_t calls = in_turn ? std::max<std::uint64_t>(found.slots.size(), 1) : 1;
+    const auto each = compile::simulate(found, caller_, kept, calls).callers;
+    const bool known = kept || in_turn || algorithm == CF_SVC_RANDOM || algorithm == CF_SVC_LEAST_LATENCY;
     std::map<std::uint32_t, std::size_t> times;
     for (const auto number : found.slots) ++times[number];
-    const bool hashed = found.service.algorithm == CF_SVC_HASH && caller_.hash != 0;
     for (const auto& [number, item] : found.backends) {
       control::ExplainedBackend backend;
       backend.address = backend_address(item.backend);
       backend.pod = pod_at(context_.snapshot, service, item.backend);
-      backend.share = found.kept != 0 || hashed
-                          ? (backend.address == out.next ? 1 : 0)
-                          : static_cast<double>(times[number]) / static_cast<double>(found.slots.size());
+      const auto chance = each.find(number);
+      backend.share = known ? (chance == each.end() ? 0 : chance->second / static_cast<double>(calls))
+                            : static_cast<double>(times[number]) / static_cast<double>(found.slots.size());
       backend.active = item.active;
-      backend.state = item.usable ? "ready" : "missing";
+      backend.connect_recent_s = static_cast<double>(item.latency_us) / 1e6;
+      backend.state = state_text(item, found.connects);
       out.backends.push_back(std::move(backend));
     }
   }
 
   const ExplainContext& context_;
-  const compile::Caller& caller_;
+  compile::Caller caller_;
   std::string version_;
 };
 
@@ -251,30 +314,14 @@ Result<Target> find_target(const ExplainContext& context, const std::string& tex
   return target;
 }
 
-bool hook_steps(const ExplainContext& context, const FoundCaller& caller, control::Explanation& out) {
-  std::vector<std::string> missing;
-  for (const auto& hook : context.tables.hooks()) {
-    if (!hook.attached) missing.push_back(hook.program);
+// What the kernel takes the caller for.  By its packets: only where it has an address of that family.
+std::optional<compile::Caller> as_known(const ExplainContext& context, const FoundCaller& caller, CallerWay::By by,
+                                        bool v4) {
+  if (by != CallerWay::By::kPackets) return known_caller(caller, finder(context.tables));
+  for (const auto& address : caller.addresses) {
+    if (address.is_v4() == v4) return compile::know_caller(finder(context.tables), address);
   }
-  const bool connects =
-      std::none_of(missing.begin(), missing.end(), [](const auto& name) { return name.starts_with("svc_connect"); });
-  if (!missing.empty()) {
-    out.steps.push_back(
-        {"hook", fmt::format("not attached to {}: {}", context.cgroup_root, fmt::join(missing, ", ")), ""});
-  }
-  if (caller.cgroup.empty()) {
-    out.steps.push_back(
-        {"hook", fmt::format("seen if its cgroup is below {}: that is not known", context.cgroup_root), ""});
-    return connects;
-  }
-  const bool below = is_below(caller.cgroup, context.cgroup_root);
-  out.steps.push_back({"hook",
-                       below && connects
-                           ? fmt::format("svc_connect4, svc_connect6 and the others at {} see it: it is in {}",
-                                         context.cgroup_root, caller.cgroup)
-                           : fmt::format("none at {} sees it: it is in {}", context.cgroup_root, caller.cgroup),
-                       ""});
-  return below && connects;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -287,8 +334,10 @@ Result<control::Explanation> explain(const ExplainContext& context, const FoundC
   out.caller = caller.name;
   out.target = target_text;
   for (const auto& note : caller.notes) out.steps.push_back({"caller", note, ""});
-  const bool seen = hook_steps(context, caller, out);
-  const auto known = known_caller(caller, finder(context.tables));
+  auto way = way_of(caller, context.tables, context.redirect, context.cgroup_root);
+  for (auto& step : way.steps) out.steps.push_back(std::move(step));
+  const bool first_v4 = caller.addresses.empty() || caller.addresses.front().is_v4();
+  const auto known = as_known(context, caller, way.by, first_v4).value_or(compile::Caller{});
   out.version = version_text(context.snapshot, caller, known.version);
   out.steps.push_back({"version",
                        !known.labelled      ? "the kernel knows no version of it"
@@ -307,8 +356,12 @@ Result<control::Explanation> explain(const ExplainContext& context, const FoundC
     }
   }
   if (!target->says.empty()) out.steps.push_back({"service", target->says, ""});
-  const PathWriter writer(context, known, out.version);
-  for (const auto& frontend : target->frontends) out.paths.push_back(writer.path(frontend, seen));
+  for (const auto& frontend : target->frontends) {
+    const auto as = as_known(context, caller, way.by, frontend.address.is_v4());
+    const PathWriter writer(context, as.value_or(known), out.version);
+    out.paths.push_back(writer.path(frontend, as ? way.by : CallerWay::By::kNobody));
+    if (!as) out.paths.back().steps.push_back({"packet", "no address of this family is known of the caller", ""});
+  }
   return out;
 }
 
@@ -316,12 +369,16 @@ std::vector<control::SimulatedPort> simulate_service(const ExplainContext& conte
                                                      const FoundCaller* from, const std::string& version,
                                                      std::uint64_t callers) {
   const auto find = finder(context.tables);
-  auto caller = from ? known_caller(*from, find) : compile::Caller{};
-  if (!version.empty()) caller.version = compile::fnv1a(version);
+  const auto by =
+      from ? way_of(*from, context.tables, context.redirect, context.cgroup_root).by : CallerWay::By::kSockets;
   std::vector<control::SimulatedPort> out;
   for (const auto& [key, entry] : context.book.entries()) {
     if (key.service != service) continue;
     for (const auto& frontend : entry.image.frontends) {
+      const auto known = from ? as_known(context, *from, by, frontend.address.is_v4()) : compile::Caller{};
+      if (!known) continue;  // it has no address of that family
+      auto caller = *known;
+      if (!version.empty()) caller.version = compile::fnv1a(version);
       const auto found = compile::look_up(find, compile::to_abi(frontend), caller, monotonic_now());
       const auto result = compile::simulate(found, caller, from != nullptr, callers);
       control::SimulatedPort port;
@@ -329,11 +386,18 @@ std::vector<control::SimulatedPort> simulate_service(const ExplainContext& conte
       port.protocol = frontend.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
       port.port_name = key.port_name;
       port.algorithm = algorithm_name(found.service.algorithm);
+      if (by == CallerWay::By::kNobody) {
+        port.verdict = "not seen";
+        port.exact = true;
+        out.push_back(std::move(port));
+        continue;
+      }
       port.verdict = verdict_text(found.verdict);
       port.exact = result.exact;
       port.assumes = result.assumes;
       port.refused = result.refused;
       port.breaker_refuses = result.breaker_refuses;
+      port.pending_refuses = result.pending_refuses;
       for (const auto& [number, times] : result.callers) {
         const auto& backend = found.backends.at(number).backend;
         port.backends.push_back({backend_address(backend), pod_at(context.snapshot, service, backend), times});

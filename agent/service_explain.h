@@ -5,6 +5,7 @@
 #include "agent/caller.h"
 #include "agent/compile/service_book.h"
 #include "agent/control/explanation.h"
+#include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/state/snapshot.h"
 
@@ -14,6 +15,7 @@ struct ExplainContext {
   const state::Snapshot& snapshot;
   const compile::ServiceBook& book;
   const kernel::ServiceTables& tables;
+  const kernel::Redirect* redirect;  // null: nobody is served by packet
   const std::string& cgroup_root;
 };
 

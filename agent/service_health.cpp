@@ -12,7 +12,7 @@ Result<ServiceHealth> ServiceHealth::open(std::size_t checks_in_flight) {
 }
 
 void ServiceHealth::set(const model::ObjectName& service, const std::optional<model::HealthCheck>& check,
-                        const std::vector<compile::BackendPort>& backends) {
+                        const std::vector<compile::BackendPort>& backends, const States& left) {
   if (!check && !targets_.contains(service) && !refused_.contains(service)) return;
   Targets wanted;
   for (const auto& backend : backends) {
@@ -26,7 +26,13 @@ void ServiceHealth::set(const model::ObjectName& service, const std::optional<mo
   for (const auto& [backend, target] : wanted) {
     const auto had = before.find(backend);
     const bool same = had != before.end() && had->second == target;
-    if (!same && !checker_->add(target, had == before.end() ? nullptr : &had->second)) {
+    std::optional<health::TargetState> begins;
+    if (had != before.end()) {
+      begins = checker_->find(had->second);
+    } else if (const auto known = left.find(backend); known != left.end()) {
+      begins = known->second;
+    }
+    if (!same && !checker_->add(target, std::move(begins))) {
       refused_[service].insert(backend);
       continue;
     }
@@ -52,14 +58,20 @@ std::set<model::ObjectName> ServiceHealth::take_changed() {
   return changed;
 }
 
-std::map<compile::BackendPort, std::string> ServiceHealth::unhealthy(const model::ObjectName& service) const {
-  std::map<compile::BackendPort, std::string> out;
+ServiceHealth::States ServiceHealth::unhealthy(const model::ObjectName& service) const {
+  States out;
   const auto found = targets_.find(service);
   if (found == targets_.end()) return out;
   for (const auto& [backend, target] : found->second) {
-    const auto state = checker_->find(target);
-    if (state && state->health == health::Health::kUnhealthy) out[backend] = state->last ? state->last->words : "";
+    auto state = checker_->find(target);
+    if (state && state->health == health::Health::kUnhealthy) out[backend] = std::move(*state);
   }
+  return out;
+}
+
+std::map<compile::BackendPort, std::string> ServiceHealth::reasons(const model::ObjectName& service) const {
+  std::map<compile::BackendPort, std::string> out;
+  for (const auto& [backend, state] : unhealthy(service)) out[backend] = state.last ? state.last->words : "";
   return out;
 }
 

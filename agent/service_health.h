@@ -25,16 +25,19 @@ class ServiceHealth {
 
   [[nodiscard]] static Result<ServiceHealth> open(std::size_t checks_in_flight);
 
+  using States = std::map<compile::BackendPort, health::TargetState>;
+
   // From now on these backends of the service are checked in that way, and no others of it.  A backend that was checked
-  // in another way goes on as what it counted as.
+  // in another way goes on as what it counted as, and one that is new as an agent before `left` it.
   void set(const model::ObjectName& service, const std::optional<model::HealthCheck>& check,
-           const std::vector<compile::BackendPort>& backends);
+           const std::vector<compile::BackendPort>& backends, const States& left = {});
 
   [[nodiscard]] int fd() const { return checker_->fd(); }
   // Services with backends that have become unhealthy, or healthy after that, since the last call.
   [[nodiscard]] std::set<model::ObjectName> take_changed();
-  // The service's unhealthy backends, each with its latest result.
-  [[nodiscard]] std::map<compile::BackendPort, std::string> unhealthy(const model::ObjectName& service) const;
+  [[nodiscard]] States unhealthy(const model::ObjectName& service) const;
+  // The same backends, each with its latest result in words.
+  [[nodiscard]] std::map<compile::BackendPort, std::string> reasons(const model::ObjectName& service) const;
 
   [[nodiscard]] std::size_t refused() const;
   void show(const Key& key, control::BackendRow& row) const;

@@ -72,6 +72,9 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
     services->drop_gone_override(name, *services->desired_.snapshot(), errors);
   }
   services->write(services->book_.drop_unclaimed(), errors);
+  if (auto dropped = services->memory_.drop_unclaimed(*services->tables_); !dropped) {
+    errors.push_back(std::move(dropped.error()));
+  }
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
   if (!settings.service_interfaces.empty()) {
@@ -80,6 +83,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
     if (!redirect) return tl::make_unexpected(std::move(redirect.error()));
     services->redirect_ = std::move(*redirect);
   }
+  services->open_stale_sockets();
   if (services->edge_) services->edge_->start();
   malloc_trim(0);  // reading everything at once took more than keeping it: 10 MB with 100,000 endpoints
   return services;
@@ -103,6 +107,7 @@ void Services::take_over(std::vector<Error>& errors) {
   auto found = compile::adopt(contents);
   write(found.strays, errors);
   book_ = compile::ServiceBook(std::move(found.adopted));
+  memory_.read(*tables_);
   // Callers are written anew from the pods: their cgroups and namespaces may be others by now.
   for (const auto& [key, value] : tables_->read("svc_callers")) {
     if (auto erased = tables_->erase("svc_callers", key); !erased) errors.push_back(std::move(erased.error()));
@@ -116,7 +121,7 @@ std::vector<Error> Services::poll() {
   const std::lock_guard lock(mutex_);
   auto changed = health_.take_changed();
   std::erase_if(changed, [&](const auto& service) {
-    return !avoid(service, compile::AvoidedBy::kCheck, health_.unhealthy(service));
+    return !avoid(service, compile::AvoidedBy::kCheck, health_.reasons(service));
   });
   if (!changed.empty()) plan(changed, errors);
   return errors;
@@ -135,6 +140,9 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
     const auto service = snapshot.services.find(name);
     const auto input = service ? input_of(*service, snapshot) : compile::ServiceInput{};
     ejections_.set_policy(name, input.policy ? input.policy->outlier_detection : std::nullopt);
+    for (const auto& [port, memories] : service ? memory_.take_ejected(*service) : AvoidedMemory::Ejected{}) {
+      ejections_.adopt(port, memories);
+    }
     avoid(name, compile::AvoidedBy::kEjection, ejections_.ejected(name));
   }
   plan(update.touched.services, errors);
@@ -144,7 +152,7 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
 std::vector<Error> Services::judge_backends() {
   std::vector<Error> errors;
   const std::lock_guard lock(mutex_);
-  const auto changed = ejections_.look(std::chrono::steady_clock::now(), book_, *tables_);
+  const auto [changed, to_keep] = ejections_.look(std::chrono::steady_clock::now(), book_, *tables_);
   for (const auto& name : changed) {
     const auto ejected = ejections_.ejected(name);
     const auto known = avoided_.find(name);
@@ -159,7 +167,14 @@ std::vector<Error> Services::judge_backends() {
     avoid(name, compile::AvoidedBy::kEjection, ejected);
   }
   if (!changed.empty()) plan(changed, errors);
+  for (const auto& name : to_keep) keep_avoided(name, errors);
   return errors;
+}
+
+void Services::keep_avoided(const model::ObjectName& service, std::vector<Error>& errors) {
+  auto kept = memory_.keep(service, ejections_.memories(service), health_.unhealthy(service), *tables_);
+  if (kept) return;
+  errors.push_back(std::move(kept.error()).wrap("what is known against backends would not outlast the agent"));
 }
 
 void Services::plan(const std::set<model::ObjectName>& services, std::vector<Error>& errors) {
@@ -174,13 +189,16 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     if (!service) {
       health_.set(name, {}, {});
       avoid(name, compile::AvoidedBy::kCheck, {});
+      keep_avoided(name, errors);
       continue;
     }
     auto input = input_of(*service, snapshot);
     input.set = overrides_.find(name);
     const auto check = input.policy ? input.policy->health_check : std::nullopt;
-    health_.set(name, check, check ? compile::ready_backends(input, node_) : std::vector<compile::BackendPort>{});
-    avoid(name, compile::AvoidedBy::kCheck, health_.unhealthy(name));
+    health_.set(name, check, check ? compile::ready_backends(input, node_) : std::vector<compile::BackendPort>{},
+                memory_.take_unhealthy(name));
+    avoid(name, compile::AvoidedBy::kCheck, health_.reasons(name));
+    keep_avoided(name, errors);
     if (const auto avoided = avoided_.find(name); avoided != avoided_.end()) input.avoided = &avoided->second;
     input.probation = ejections_.probation(name);
     auto result = compile::plan_service(input, node_);
@@ -189,6 +207,7 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
   }
   const auto before = backends_of(plans);
+  const auto members_before = udp_members_of(plans);
   const auto operations = book_.update(plans);
   const auto after = backends_of(plans);
   for (const auto& [number, service] : before) {
@@ -198,6 +217,10 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     if (wanted.empty()) totals_.forget(name);
   }
   write(operations, errors);
+  const auto members = udp_members_of(plans);
+  if (stale_sockets_ && !std::includes(members.begin(), members.end(), members_before.begin(), members_before.end())) {
+    stale_sockets_->request();
+  }
   if (edge_) edge_->update(edge_plans);
 }
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/avoided_memory.h"
 #include "agent/base/result.h"
 #include "agent/compile/service_book.h"
 #include "agent/connection_totals.h"
@@ -30,6 +31,7 @@
 #include "agent/service_health.h"
 #include "agent/source/manifest/manifest_source.h"
 #include "agent/source/settings.h"
+#include "agent/stale_socket_sweep.h"
 #include "agent/state/desired_state.h"
 #include "agent/state/overrides.h"
 
@@ -84,7 +86,9 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] std::size_t overrides() const;  // services that an operator has set something of
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
   [[nodiscard]] kernel::Redirect* redirect() const { return redirect_.get(); }  // null: no interfaces are chosen
-  [[nodiscard]] const Edge* edge() const { return edge_.get(); }                // null: none
+  // Null: sockets stay with a backend that leaves.
+  [[nodiscard]] const StaleSocketSweep* stale_sockets() const { return stale_sockets_.get(); }
+  [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
 
  private:
@@ -108,11 +112,18 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   // All that `by` has against the service's backends from now on; true where that is a change, which plan() brings in.
   bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
              const std::map<compile::BackendPort, std::string>& reasons);
+  void keep_avoided(const model::ObjectName& service, std::vector<Error>& errors);
   void update_caller(const model::ObjectName& pod, const state::Snapshot& snapshot, std::vector<Error>& errors);
   // The backends that these services have in the tables, by number.
   [[nodiscard]] std::map<std::uint32_t, model::ObjectName> backends_of(
       const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
   void write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors);
+  void open_stale_sockets();
+  // Backends of these services' UDP ports that have not left, each with the number of its service port.
+  using UdpMembers = std::set<std::pair<std::uint32_t, compile::Backend>>;
+  [[nodiscard]] UdpMembers udp_members_of(
+      const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
+  [[nodiscard]] bool has_left(const cf_svc_stale_socket& socket) const;
 
   source::ManifestSource manifests_;
   std::unique_ptr<kernel::ServiceTables> tables_;
@@ -133,10 +144,14 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   compile::ServiceBook book_;
   std::map<model::ObjectName, compile::AvoidedBackends> avoided_;
   Ejections ejections_;
+  AvoidedMemory memory_;  // of what speaks against backends
   ConnectionTotals totals_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   std::map<model::ObjectName, std::vector<std::string>> caller_keys_;  // octets in svc_callers, by pod
   std::map<model::ObjectName, std::string> caller_refusals_;
+
+  std::string stale_sockets_failure_;                // why there is none
+  std::unique_ptr<StaleSocketSweep> stale_sockets_;  // the last, as its thread looks at all that is above
 };
 
 }  // namespace cortexflow

@@ -55,6 +55,10 @@ std::vector<control::FunctionStatus> Services::functions() const {
   std::vector<control::FunctionStatus> out{{"services", "cgroup sock_addr", false, ""}};
   const auto& unwatched = tables_->unwatched();
   out.push_back({"service connections", unwatched.empty() ? "sock_ops" : "", !unwatched.empty(), unwatched});
+  out.push_back(stale_sockets_
+                    ? stale_sockets_->function()
+                    : control::FunctionStatus{StaleSocketSweep::kName, "", true,
+                                              stale_sockets_failure_ + "; they stay with a backend that leaves"});
   if (edge_) out.push_back(edge_->function());
   if (!edge_failure_.empty()) {
     out.push_back(

@@ -118,8 +118,8 @@ control::Answer<std::vector<control::SimulatedPort>> Services::simulate(const co
     from = std::move(*found);
   }
   const std::lock_guard lock(mutex_);
-  return simulate_service({*snapshot, book_, *tables_, cgroup_root_}, *name, query.from.empty() ? nullptr : &from,
-                          query.version, query.callers);
+  return simulate_service({*snapshot, book_, *tables_, redirect_.get(), cgroup_root_}, *name,
+                          query.from.empty() ? nullptr : &from, query.version, query.callers);
 }
 
 control::Answer<control::Explanation> Services::explain(const std::string& caller, const std::string& target) const {
@@ -130,7 +130,7 @@ control::Answer<control::Explanation> Services::explain(const std::string& calle
   const auto found = find_caller(caller, *snapshot, cgroup_root_);
   if (!found) return refused(404, found.error());
   const std::lock_guard lock(mutex_);
-  auto explained = cortexflow::explain({*snapshot, book_, *tables_, cgroup_root_}, *found, target);
+  auto explained = cortexflow::explain({*snapshot, book_, *tables_, redirect_.get(), cgroup_root_}, *found, target);
   if (!explained) return refused(400, std::move(explained.error()));
   return std::move(*explained);
 }

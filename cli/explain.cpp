@@ -102,6 +102,10 @@ Result<void> simulate(const Context& context, const Question& question) {
       fmt::print("{}: were all connected at once, the circuit breaker would refuse {}\n", address,
                  cell(port, "/breaker_refuses"));
     }
+    if (port.at("pending_refuses") != 0) {
+      fmt::print("{}: were all connecting at once and none established, it would refuse {}\n", address,
+                 cell(port, "/pending_refuses"));
+    }
   }
   return {};
 }
@@ -113,8 +117,7 @@ void add_explain(CLI::App& app, Context& context) {
       app.add_subcommand("explain", "what a caller's call to a service meets, step by step, in the kernel as it is");
   const auto caller = std::make_shared<std::string>();
   const auto target = std::make_shared<std::string>();
-  command->add_option("caller", *caller, "a pod (NAMESPACE/NAME, or its address), pid:NUMBER, or cgroup:PATH")
-      ->required();
+  command->add_option("caller", *caller, "a pod (NAMESPACE/NAME), an address, pid:NUMBER, or cgroup:PATH")->required();
   command->add_option("target", *target, "NAMESPACE/NAME:PORT, or ADDRESS:PORT")->required();
   command->callback([&context, caller, target] {
     context.run = [&context, caller, target] { return explain(context, *caller, *target); };
@@ -130,7 +133,7 @@ void add_lb_simulate(CLI::App& lb, Context& context) {
       ->capture_default_str();
   command->add_option("--version", question->version, "the callers' version");
   command->add_option("--from", question->from,
-                      "one caller: a pod (NAMESPACE/NAME, or its address), pid:NUMBER, or cgroup:PATH");
+                      "one caller: a pod (NAMESPACE/NAME), an address, pid:NUMBER, or cgroup:PATH");
   command->callback(
       [&context, question] { context.run = [&context, question] { return simulate(context, *question); }; });
 }

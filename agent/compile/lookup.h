@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/model/ip_address.h"
 #include "bpf/abi/service.h"
 
 namespace cortexflow::compile {
@@ -19,26 +20,35 @@ using Find = std::function<std::optional<std::string>(std::string_view map, cons
 
 // As know_caller() has it.
 struct Caller {
-  std::uint64_t netns = 0;  // cookie; 0: not known
+  std::uint64_t client = 0;  // as in cf_svc_affinity_key; 0: not known
   std::uint64_t version = 0;
   std::uint64_t hash = 0;
-  bool labelled = false;  // found in svc_callers
+  bool labelled = false;   // found in svc_callers
+  bool by_packet = false;  // served by bpf/mesh/redirect: it has no socket that could be followed
 };
 
-// `cgroups`: the ids of the caller's cgroup and of those above it, the nearest first.
+// A caller whose sockets are seen.  `cgroups`: the ids of its cgroup and of those above it, the nearest first.
 [[nodiscard]] Caller know_caller(const Find& find, std::uint64_t netns, const std::vector<std::uint64_t>& cgroups);
+// A caller that is known by its packets.
+[[nodiscard]] Caller know_caller(const Find& find, const model::IpAddress& address);
 
 struct LookupBackend {
   cf_backend backend{};
   std::uint64_t active = 0;
-  bool usable = false;  // is in svc_backends, and this service's
+  std::uint32_t latency_us = 0;  // of connects, as it has decayed by now; 0: not measured lately
+  std::uint64_t cost = 0;        // bpf/abi/service_cost.h
+  bool usable = false;           // is in svc_backends, and this service's
+  bool unreachable = false;      // for a caller that is known by its packets: a loopback, or of another family
+  [[nodiscard]] bool on_probation() const { return (backend.flags & CF_SVC_BACKEND_PROBATION) != 0; }
 };
 
 enum class Verdict : std::uint8_t {
-  kDirect,     // no service's address: nothing is translated
-  kNoBackend,  // refused: the table is empty
-  kBreaker,    // refused: as many connections as there may be are live
-  kBroken,     // refused: the tables lead nowhere (CF_SVC_C_LOST)
+  kDirect,       // no service's address: nothing is translated
+  kNoBackend,    // refused: the table is empty
+  kBreaker,      // refused: as many connections as there may be are live
+  kPending,      // refused: as many as may be are not established yet
+  kBroken,       // refused: the tables lead nowhere (CF_SVC_C_LOST)
+  kUnreachable,  // refused: no packet of the caller's could be sent to any of the backends
   kTranslated,
 };
 
@@ -46,6 +56,8 @@ struct Lookup {
   Verdict verdict = Verdict::kDirect;
   std::uint32_t number = 0;  // of the service
   cf_service service{};
+  bool connects = false;        // calls are connections: counted, and limited
+  bool limits_pending = false;  // and those that are not established yet too
   cf_service_load load{};
   std::uint64_t cursor = 0;  // of the table: whose turn it is
   bool by_version = false;   // the table is the one for callers of that version

@@ -143,11 +143,15 @@ void ServiceBook::put(const PortKey& key, const ServicePlan& plan, Changes& chan
   }
 }
 
+const Entry* ServiceBook::find(std::uint32_t number) const {
+  const auto key = by_number_.find(number);
+  return key == by_number_.end() ? nullptr : &entries_.at(key->second);
+}
+
 std::vector<Operation> ServiceBook::finish(const Changes& changes) const {
   std::vector<Step> steps;
   for (const auto& [number, before] : changes) {
-    const auto key = by_number_.find(number);
-    const Entry* entry = key == by_number_.end() ? nullptr : &entries_.at(key->second);
+    const Entry* entry = find(number);
     steps.push_back({number, before.there ? &before.image : nullptr, entry && entry->placed ? &entry->image : nullptr});
   }
   std::erase_if(steps, [](const Step& step) { return !step.before && !step.after; });

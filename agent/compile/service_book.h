@@ -59,6 +59,8 @@ class ServiceBook {
   [[nodiscard]] std::vector<Operation> drop_unclaimed();
 
   [[nodiscard]] const std::map<PortKey, Entry>& entries() const { return entries_; }
+  // By its number in the maps; null: there is none.
+  [[nodiscard]] const Entry* find(std::uint32_t number) const;
   [[nodiscard]] const Usage& usage() const { return usage_; }
 
  private:

@@ -31,6 +31,18 @@ std::vector<Candidate> usable(const std::vector<Candidate>& all, const Service& 
   return ready.empty() ? only(all, [](const Endpoint& e) { return e.serving && e.terminating; }) : ready;
 }
 
+// Those that still answer whom they know.  Sorted, as candidates are.
+std::vector<Backend> members_of(const std::vector<Candidate>& all, const Service& service) {
+  std::vector<Backend> members;
+  for (const auto& candidate : all) {
+    const auto& endpoint = *candidate.endpoint;
+    if (endpoint.ready || service.publish_not_ready || (endpoint.serving && endpoint.terminating)) {
+      members.push_back(candidate.backend);
+    }
+  }
+  return members;
+}
+
 // On this node only, where the service wishes that.
 std::vector<Candidate> in_scope(const std::vector<Candidate>& all, const Service& service, const NodeContext& node) {
   return only(
@@ -189,7 +201,9 @@ PlannedService plan_service(const ServiceInput& given, const NodeContext& node) 
       plan.algorithm = algorithm_of(input, out.refusals);
       plan.affinity_s = static_cast<std::uint32_t>(service.affinity_timeout.count());
       if (input.policy) plan.circuit_breaker = input.policy->circuit_breaker;
-      const auto ready = usable(in_scope(candidates_of(input, port, v4), service, node), service);
+      const auto scoped = in_scope(candidates_of(input, port, v4), service, node);
+      if (plan.protocol == model::Protocol::kUdp) plan.members = members_of(scoped, service);
+      const auto ready = usable(scoped, service);
       const auto candidates = near_first(available(ready, input, plan), service, node);
       for (const auto& candidate : candidates) {
         const auto& backend = candidate.backend;

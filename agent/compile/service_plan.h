@@ -55,7 +55,10 @@ struct ServicePlan {
   // Ready, but something speaks against them.  They are in the slots all the same where `panic` is set, but the
   // drained.
   std::map<Backend, AvoidedReasons> avoided;
-  std::set<Backend> probation;      // in the slots, but one connection at a time is all they get
+  std::set<Backend> probation;  // in the slots, but one connection at a time is all they get
+  // UDP: those that have not left, though they may get no new callers.  Sockets that are connected to one stay with it.
+  // Sorted.
+  std::vector<Backend> members;
   bool panic = false;               // fewer than the policy's panicThreshold would be left...
   std::size_t ready = 0, left = 0;  // ...of so many (compile/avoided.h)
 };

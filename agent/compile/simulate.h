@@ -16,6 +16,7 @@ struct Simulation {
   std::map<std::uint32_t, double> callers;  // by backend number
   double refused = 0;
   std::uint64_t breaker_refuses = 0;  // were all of them connected at once
+  std::uint64_t pending_refuses = 0;  // were all of them connecting at once, and none established
 };
 
 // `same`: they are one caller, `caller`, that calls so often; else as many callers as there are calls, each its first.

@@ -32,11 +32,12 @@ struct SimulatedPort {
   std::string assumes;  // what has to hold for them
   double refused = 0;
   std::uint64_t breaker_refuses = 0;  // were all connected at once
+  std::uint64_t pending_refuses = 0;  // were all connecting at once, and none established
   std::vector<SimulatedBackend> backends;
 };
 
 struct ExplainStep {
-  std::string what;  // "caller", "hook", "service", "table", "breaker", "affinity", "choice"...
+  std::string what;  // "caller", "hook", "packet", "service", "table", "breaker", "left out"...
   std::string says;
   std::string table;  // of the kernel, where it comes from one
 };
@@ -46,15 +47,17 @@ struct ExplainedBackend {
   std::string pod;
   double share = 0;  // of calls like this one
   std::uint64_t active = 0;
-  std::string state;
+  double connect_recent_s = 0;  // connect latency, as it has decayed by now; 0: not measured lately
+  std::string state;            // "ready", "probation", "probation, taken", "missing", "unreachable"
 };
 
 // What happens to a call to one address.
 struct ExplainedPath {
   std::string address;
   std::string protocol;
-  // "translated", "direct" (no service's address), "refused: no backend", "refused: breaker", "refused: broken tables",
-  // "not seen" (no hook sees the caller: direct).
+  // "translated", "direct" (no service's address), "refused: no backend", "refused: breaker" (too many connections),
+  // "refused: pending" (too many not established), "refused: broken tables", "refused: unreachable" (no packet can be
+  // sent to a backend), "not seen" (neither a hook nor an interface sees the caller: direct).
   std::string verdict;
   std::string next;  // the backend that the next call gets, where that is not by lot
   std::vector<ExplainStep> steps;

@@ -19,6 +19,7 @@ ordered_json path_json(const ExplainedPath& path) {
                         {"pod", backend.pod},
                         {"share", backend.share},
                         {"active", backend.active},
+                        {"connect_recent_seconds", backend.connect_recent_s},
                         {"state", backend.state}});
   }
   return {{"address", path.address},         {"protocol", path.protocol},
@@ -34,9 +35,16 @@ ordered_json to_json(const SimulatedPort& port) {
   for (const auto& backend : port.backends) {
     backends.push_back({{"address", backend.address}, {"pod", backend.pod}, {"callers", backend.callers}});
   }
-  return {{"address", port.address},        {"protocol", port.protocol}, {"port", port.port_name},
-          {"algorithm", port.algorithm},    {"verdict", port.verdict},   {"exact", port.exact},
-          {"assumes", port.assumes},        {"refused", port.refused},   {"breaker_refuses", port.breaker_refuses},
+  return {{"address", port.address},
+          {"protocol", port.protocol},
+          {"port", port.port_name},
+          {"algorithm", port.algorithm},
+          {"verdict", port.verdict},
+          {"exact", port.exact},
+          {"assumes", port.assumes},
+          {"refused", port.refused},
+          {"breaker_refuses", port.breaker_refuses},
+          {"pending_refuses", port.pending_refuses},
           {"backends", std::move(backends)}};
 }
 

@@ -67,11 +67,11 @@ Checker::~Checker() {
   if (thread_.joinable()) thread_.join();
 }
 
-bool Checker::add(const Target& target, const Target* like) {
+bool Checker::add(const Target& target, std::optional<TargetState> begins) {
   const auto now = steady_clock::now();
   const std::lock_guard lock(mutex_);
   const auto next = table_.next_due();
-  const bool added = table_.add(target, now, like);
+  const bool added = table_.add(target, now, std::move(begins));
   if (added && (!next || table_.next_due() < next)) signal(wake_);
   return added;
 }

@@ -39,7 +39,7 @@ class Checker {
   Checker& operator=(const Checker&) = delete;
 
   // As of TargetTable.
-  [[nodiscard]] bool add(const Target& target, const Target* like);
+  [[nodiscard]] bool add(const Target& target, std::optional<TargetState> begins = {});
   void remove(const Target& target);
   [[nodiscard]] std::optional<TargetState> find(const Target& target) const;
 

@@ -125,12 +125,47 @@ const OutlierVerdict& OutlierDetector::observe(Time now, const model::OutlierDet
       }
     }
   }
+  judge();
+  return verdict_;
+}
+
+void OutlierDetector::judge() {
   verdict_ = {};
   for (const auto& [address, backend] : backends_) {
     if (backend.state == State::kEjected) verdict_.ejected[address] = backend.reason;
     if (backend.state == State::kProbation) verdict_.probation.insert(address);
   }
-  return verdict_;
+}
+
+OutlierDetector::Memories OutlierDetector::memories() const {
+  Memories out;
+  for (const auto& [address, backend] : backends_) {
+    if (backend.state == State::kIn && backend.in_row == 0) continue;
+    auto& memory = out[address];
+    memory.state = backend.state;
+    memory.in_row = backend.in_row;
+    if (backend.state == State::kEjected) {
+      memory.until = backend.until;
+      memory.reason = backend.reason;
+    } else if (backend.state == State::kProbation) {
+      memory.base = backend.base;
+      memory.base.failures_in_row = memory.base.breaks_in_row = 0;
+    }
+  }
+  return out;
+}
+
+void OutlierDetector::adopt(const Memories& memories) {
+  for (const auto& [address, memory] : memories) {
+    auto& backend = backends_[address];
+    backend.state = memory.state;
+    backend.in_row = memory.in_row;
+    backend.until = memory.until;
+    backend.reason = memory.reason;
+    backend.base = memory.base;
+    backend.known = memory.state == State::kProbation;  // else its first interval begins with the first observation
+  }
+  judge();
 }
 
 }  // namespace cortexflow::health

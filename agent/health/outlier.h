@@ -26,12 +26,25 @@ struct ConnectionCounts {
   std::uint64_t broken = 0;  // established, then reset or unacknowledged
   std::uint32_t failures_in_row = 0;
   std::uint32_t breaks_in_row = 0;
+  bool operator==(const ConnectionCounts&) const = default;
 };
 
 struct OutlierVerdict {
   std::map<model::BackendAddress, std::string> ejected;  // why and since how many times, in words
   std::set<model::BackendAddress> probation;
   bool operator==(const OutlierVerdict&) const = default;
+};
+
+enum class OutlierState : std::uint8_t { kIn, kEjected, kProbation };
+
+// What outlasts the agent of a backend that was ejected, not long ago.
+struct OutlierMemory {
+  OutlierState state = OutlierState::kIn;
+  std::uint32_t in_row = 0;                       // ejections
+  std::chrono::steady_clock::time_point until{};  // kEjected
+  std::string reason;
+  ConnectionCounts base;  // kProbation: where it began; rows are not kept
+  bool operator==(const OutlierMemory&) const = default;
 };
 
 struct OutlierFigures {
@@ -49,11 +62,16 @@ class OutlierDetector {
   const OutlierVerdict& observe(Time now, const model::OutlierDetection& policy,
                                 const std::set<model::BackendAddress>& all, const Counts& counts);
 
+  using Memories = std::map<model::BackendAddress, OutlierMemory>;
+  [[nodiscard]] Memories memories() const;
+  // As an agent before left it; to be called on a fresh one.
+  void adopt(const Memories& memories);
+
   [[nodiscard]] const OutlierVerdict& verdict() const { return verdict_; }
   [[nodiscard]] const OutlierFigures& figures() const { return figures_; }
 
  private:
-  enum class State : std::uint8_t { kIn, kEjected, kProbation };
+  using State = OutlierState;
   struct Backend {
     State state = State::kIn;
     std::uint32_t in_row = 0;  // ejections
@@ -73,6 +91,7 @@ class OutlierDetector {
   void eject(Backend& backend, Time now, const model::OutlierDetection& policy, const ConnectionCounts& counts,
              std::string reason);
   void probe(Backend& backend, Time now, const model::OutlierDetection& policy, const ConnectionCounts& counts);
+  void judge();
   [[nodiscard]] bool may_eject(const model::OutlierDetection& policy) const;
 
   std::map<model::BackendAddress, Backend> backends_;

@@ -3,7 +3,7 @@
 
 namespace cortexflow::health {
 
-bool TargetTable::add(const Target& target, Time now, const Target* like) {
+bool TargetTable::add(const Target& target, Time now, std::optional<TargetState> begins) {
   if (const auto found = entries_.find(target); found != entries_.end()) {
     ++found->second.services;
     return true;
@@ -11,9 +11,7 @@ bool TargetTable::add(const Target& target, Time now, const Target* like) {
   if (entries_.size() >= max_) return false;
   Entry entry;
   entry.state.since = now;
-  if (like) {
-    if (const auto before = entries_.find(*like); before != entries_.end()) entry.state = before->second.state;
-  }
+  if (begins) entry.state = std::move(*begins);
   // Somewhere within the first interval: targets that come together, and nodes that start together, don't ask together.
   const auto interval = std::chrono::duration_cast<Time::duration>(target.check.interval);
   entry.due = now + Time::duration(std::uniform_int_distribution<Time::rep>(0, interval.count() - 1)(random_));

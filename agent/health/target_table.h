@@ -35,9 +35,9 @@ class TargetTable {
  public:
   explicit TargetTable(std::uint64_t seed, std::size_t max = kTargetsMax) : random_(seed), max_(max) {}
 
-  // One more service wants it checked; false: there is no room.  Of a target that is new here `like` tells how it
-  // begins: as what that one counts as, when a policy changes the way in which a backend is asked.
-  [[nodiscard]] bool add(const Target& target, Time now, const Target* like = nullptr);
+  // One more service wants it checked; false: there is no room.  A target that is new here begins as `begins`, if
+  // there is one: as what it counted as when a policy changes the way in which it is asked, or with an agent before.
+  [[nodiscard]] bool add(const Target& target, Time now, std::optional<TargetState> begins = {});
   // One service less; with the last, its state goes.
   void remove(const Target& target);
 

@@ -7,6 +7,8 @@
 #include <array>
 #include <utility>
 
+#include "agent/kernel/map_batches.h"
+
 namespace cortexflow::kernel {
 
 Result<Fd> enable_program_stats() {
@@ -35,6 +37,7 @@ std::uint64_t count_entries(int fd, std::uint32_t key_size, std::uint64_t max_en
   std::array<char, 64> next{};
   if (key_size > next.size()) return 0;
   std::uint64_t entries = 0;
+  if (each_batch(fd, [&](std::size_t count, const char*, const char*) { entries += count; })) return entries;
   // Bounded: a walk starts again where an entry vanishes under it.
   for (const void* key = nullptr; entries < max_entries && bpf_map_get_next_key(fd, key, next.data()) == 0; ++entries) {
     previous = next;

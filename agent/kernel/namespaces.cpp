@@ -6,9 +6,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <thread>
+#include <vector>
 
-#include "agent/base/fd.h"
 #include "agent/kernel/process.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -32,6 +34,21 @@ Result<std::uint64_t> cookie_in(const std::string& path) {
   return cookie;
 }
 
+// What is in the directory; nothing where there is none.
+std::vector<std::string> entries_of(const std::string& directory) {
+  std::vector<std::string> out;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    out.push_back(entry->path().filename().string());
+  }
+  return out;
+}
+
+bool is_number(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
 }  // namespace
 
 Result<std::uint64_t> cgroup_id(const std::string& directory) {
@@ -45,6 +62,32 @@ Result<std::uint64_t> netns_cookie(const std::string& netns) {
   Result<std::uint64_t> cookie = 0;
   std::thread([&] { cookie = cookie_in(path); }).join();  // a thread that ends takes its namespace with it
   return cookie;
+}
+
+std::map<std::uint32_t, Fd> open_netns(std::set<std::uint32_t> inodes) {
+  std::map<std::uint32_t, Fd> found;
+  struct stat own{};
+  if (stat("/proc/self/ns/net", &own) != 0) return found;
+  const auto look = [&](const std::string& path) {
+    struct stat info{};
+    if (stat(path.c_str(), &info) != 0 || info.st_dev != own.st_dev) return;
+    const auto inode = static_cast<std::uint32_t>(info.st_ino);
+    if (!inodes.contains(inode)) return;
+    Fd netns(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!netns) return;
+    found[inode] = std::move(netns);
+    inodes.erase(inode);
+  };
+  look("/proc/self/ns/net");
+  for (const std::string directory : {"/run/netns", "/run/docker/netns"}) {
+    if (inodes.empty()) return found;
+    for (const auto& name : entries_of(directory)) look(directory + "/" + name);
+  }
+  if (inodes.empty()) return found;
+  for (const auto& name : entries_of("/proc")) {
+    if (!inodes.empty() && is_number(name)) look("/proc/" + name + "/ns/net");
+  }
+  return found;
 }
 
 }  // namespace cortexflow::kernel

@@ -9,12 +9,12 @@
 #include <cstring>
 #include <filesystem>
 
+#include "agent/kernel/map_batches.h"
 #include "agent/kernel/pinned_maps.h"
 #include "service.skel.h"
 #include "tcp.skel.h"
 
 namespace cortexflow::kernel {
-namespace {}  // namespace
 
 Result<std::unique_ptr<ServiceTables>> ServiceTables::open(const ServiceTablesOptions& options) {
   std::unique_ptr<ServiceTables> tables(new ServiceTables(options));
@@ -165,6 +165,19 @@ ServiceTables::Entries ServiceTables::read(std::string_view map) const {
     if (bpf_map_lookup_elem(found->second, key.data(), value.data()) == 0) out.emplace_back(key, value);
   }
   return out;
+}
+
+void ServiceTables::each(std::string_view map,
+                         const std::function<void(const void* key, const void* value)>& take) const {
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return;
+  const auto* shape = bpf_object__find_map_by_name(skeleton_->obj, std::string(map).c_str());
+  const std::size_t key_size = bpf_map__key_size(shape), value_size = bpf_map__value_size(shape);
+  const bool all = each_batch(found->second, [&](std::size_t count, const char* keys, const char* values) {
+    for (std::size_t i = 0; i < count; ++i) take(keys + i * key_size, values + i * value_size);
+  });
+  if (all) return;
+  for (const auto& [key, value] : read(map)) take(key.data(), value.data());
 }
 
 std::optional<std::string> ServiceTables::find(std::string_view map, const std::string& key) const {

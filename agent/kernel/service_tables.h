@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -52,6 +53,9 @@ class ServiceTables {
   [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
   [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
   [[nodiscard]] Entries read(std::string_view map) const;
+  // Every entry of a hash map, many with each system call where the kernel can (5.6).  An entry that is made or deleted
+  // meanwhile may be left out.
+  void each(std::string_view map, const std::function<void(const void* key, const void* value)>& take) const;
   [[nodiscard]] std::optional<std::string> find(std::string_view map, const std::string& key) const;
   // find(), with its octets read; all zero where there is none.
   template <typename Value>

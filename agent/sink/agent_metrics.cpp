@@ -43,6 +43,13 @@ void add_services(Families& to, const AgentFigures& figures) {
   to.gauge("cortexflow_service_overrides", "Services with weights or drains that an operator has set.")
       .add(figures.overrides);
   to.gauge("cortexflow_service_overrides_max", "How many there may be.").add(figures.max_overrides);
+  if (!figures.stale_sockets.empty()) {
+    to.counter(
+          "cortexflow_service_stale_sockets_total",
+          "Attempts to end a UDP socket whose backend has left: destroyed, moved by its application meanwhile, its "
+          "network namespace unreachable, or failed.")
+        .add_each(figures.stale_sockets, "result");
+  }
   if (figures.redirect.empty()) return;
   to.counter("cortexflow_redirect_packets_total",
              "Packets of workloads that are served by their packets, each under what became of it.")

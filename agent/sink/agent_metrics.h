@@ -47,10 +47,11 @@ struct AgentFigures {
   std::uint64_t packets = 0;
   std::uint64_t pending_full = 0;
   std::uint64_t helper_failed = 0;
-  std::map<std::string, std::uint64_t> services;  // by event; empty: no services are translated
-  std::map<std::string, std::uint64_t> redirect;  // packets by verdict; empty: no interfaces are served
-  std::optional<HealthFigures> health;            // likewise
-  std::uint64_t overrides = 0;                    // services that an operator has set something of
+  std::map<std::string, std::uint64_t> services;       // by event; empty: no services are translated
+  std::map<std::string, std::uint64_t> stale_sockets;  // by how ending them went; empty: none are ended
+  std::map<std::string, std::uint64_t> redirect;       // packets by verdict; empty: no interfaces are served
+  std::optional<HealthFigures> health;                 // likewise
+  std::uint64_t overrides = 0;                         // services that an operator has set something of
   std::uint64_t max_overrides = 0;
   std::map<std::string, std::uint64_t> edge_verdicts;  // empty: there is no edge
   std::map<std::string, std::uint64_t> edge_events;

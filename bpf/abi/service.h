@@ -37,7 +37,9 @@ enum {
 	CF_SVC_SUBSETS_MAX = 65536,    /* (service port, caller's version) */
 	CF_SVC_SLOTS_MAX = 1048576,    /* over all tables */
 	CF_SVC_BACKENDS_MAX = 262144,
-	CF_SVC_CALLERS_MAX = 65536,	/* workloads of this node whose version is known */
+	CF_SVC_CALLERS_MAX = 65536, /* workloads of this node whose version is known */
+	CF_SVC_AVOIDED_MAX = 65536, /* backends that something is known against */
+	CF_SVC_AVOIDED_REASON = 104,
 	CF_SVC_AFFINITY_MAX = 131072,	/* (service, client) pairs that keep their backend; LRU */
 	CF_SVC_PEERS_MAX = 65536,	/* (UDP socket, service) pairs that keep their backend, and back again; LRU */
 	CF_SVC_LEAST_SCAN = 64,		/* backends that CF_SVC_LEAST_CONNECTIONS compares, from a moving start */
@@ -63,7 +65,7 @@ enum cf_svc_algorithm {
 	CF_SVC_RANDOM = 2,
 	CF_SVC_LEAST_CONNECTIONS = 3,
 	CF_SVC_HASH = 4,	  /* the table is a Maglev table, the slot the caller's hash */
-	CF_SVC_LEAST_LATENCY = 5, /* of two random slots, the one that answers sooner (bpf/lib/service_latency.h) */
+	CF_SVC_LEAST_LATENCY = 5, /* of two random slots, the one that answers sooner (service_cost.h) */
 };
 
 enum cf_svc_flags {
@@ -153,7 +155,7 @@ struct cf_backend_load {
 	__u64 results[CF_SVC_R_MAX];	       /* by enum cf_svc_result */
 	__u64 connect_us;		       /* from the first SYN to established, summed over those that were */
 	__u64 latency[CF_SVC_LATENCY_BUCKETS]; /* the same, how many in each bucket */
-	__u64 cost; /* decaying connect latency: microseconds in the upper half, when in the lower (service_latency.h)
+	__u64 cost; /* decaying connect latency: microseconds in the upper half, when in the lower (service_cost.h)
 		     */
 	__u32 round_trip_us; /* the kernel's smoothed round trip at the connections' ends, averaged as RFC 6298 does */
 	__u32 failures_in_row; /* connects that failed, since one was established */
@@ -223,6 +225,41 @@ struct cf_svc_affinity {
 	__u32 pad;
 };
 
+/* What the agent knows against a backend: for the agent that comes after it.  No program reads it. */
+enum cf_svc_avoided_by {
+	CF_SVC_AVOIDED_BY_CHECK = 1,	/* it is unhealthy, in all of the service's ports */
+	CF_SVC_AVOIDED_BY_EJECTION = 2, /* from one service port */
+};
+
+enum cf_svc_avoided_state {
+	CF_SVC_AVOIDED_BACK = 0, /* in use again; its next ejection is longer for those before */
+	CF_SVC_AVOIDED_OUT = 1,
+	CF_SVC_AVOIDED_PROBATION = 2,
+};
+
+struct cf_svc_avoided_key {
+	__u64 owner; /* FNV-1a, 64 bits, of NAMESPACE/NAME, or of NAMESPACE/NAME/PORT's NAME */
+	__u8 address[16];
+	__u16 port;
+	__u8 protocol;
+	__u8 by; /* enum cf_svc_avoided_by */
+	__u32 pad;
+};
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_avoided_key) == 32, "cf_svc_avoided_key");
+
+struct cf_svc_avoided {
+	__u64 when_ns; /* CLOCK_MONOTONIC: until when it is ejected; since when it is unhealthy */
+	__u32 in_row;  /* ejections */
+	__u8 state;    /* enum cf_svc_avoided_state */
+	__u8 result;   /* of the latest check, as the agent numbers them */
+	__u16 pad;
+	__u64 established, failed, ended, broken; /* on probation: what `backend` had counted when it began */
+	__u32 backend;				  /* number; 0: it had none */
+	__u32 pad2;
+	char reason[CF_SVC_AVOIDED_REASON]; /* in words; what is longer is cut */
+};
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_avoided) == 160, "cf_svc_avoided");
+
 /* A UDP socket and an address that it talks with. */
 struct cf_svc_peer_key {
 	__u64 cookie; /* of the socket */
@@ -252,6 +289,18 @@ struct cf_svc_socket {
 	__u64 since_ns; /* CLOCK_MONOTONIC, when the SYN was sent */
 };
 CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_socket) == 64, "cf_svc_socket");
+
+/* A UDP socket that is connected to a backend which is in no table: what bpf/mesh/stale_sockets.bpf.c writes. */
+struct cf_svc_stale_socket {
+	__u64 cookie;
+	struct cf_svc_address local;
+	struct cf_svc_address backend;
+	__u32 service;	 /* that it was connected to */
+	__u32 netns;	 /* inode number of its network namespace */
+	__u32 interface; /* that it is bound to; 0: to none */
+	__u32 pad;
+};
+CF_SVC_STATIC_ASSERT(sizeof(struct cf_svc_stale_socket) == 64, "cf_svc_stale_socket");
 
 /* Per-CPU counters, index into svc_counters. */
 enum cf_svc_counter {

@@ -74,6 +74,16 @@ struct {
 	__type(value, struct cf_backend_load);
 } svc_load_be SEC(".maps");
 
+/* What is known against backends.  Written by the agent, read by the one that comes after it.  Full: what is newest is
+ * not kept, and said. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, CF_SVC_AVOIDED_MAX);
+	__type(key, struct cf_svc_avoided_key);
+	__type(value, struct cf_svc_avoided);
+} svc_avoided SEC(".maps");
+
 /* Which backend a client has had lately.  Written by the programs.  Full: the longest unused goes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -123,6 +123,19 @@ static __always_inline void note_connected(struct bpf_sock_addr *ctx, const stru
 		__sync_fetch_and_add(&load->active, 1);
 }
 
+/* The socket connects to what is no service: what it was connected to before is over. */
+static __always_inline void forget_connected(struct bpf_sock_addr *ctx)
+{
+	struct cf_svc_socket *socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, 0) : NULL;
+
+	if (!socket)
+		return;
+	if (socket->phase == CF_SVC_CHOSEN)
+		svc_unsent(socket);
+	svc_let_go(socket);
+	bpf_sk_storage_delete(&svc_sockets, ctx->sk);
+}
+
 static __always_inline void note_udp_peer(__u64 cookie, const struct cf_svc_address *service_address,
 					  const struct cf_svc_address *backend_address, __u32 backend)
 {
@@ -250,6 +263,8 @@ static __always_inline int at_connect(struct bpf_sock_addr *ctx, bool v6, bool c
 	case REFUSE_EPERM:
 		return 0;
 	case UNTOUCHED:
+		if (connecting)
+			forget_connected(ctx);
 		break;
 	}
 	return CF_PASS;

@@ -4,9 +4,9 @@
 
 #include <catch2/catch.hpp>
 #include <map>
-#include <random>
 
 #include "tests/kernel/edge_program.h"
+#include "tests/kernel/mutation.h"
 #include "tests/kernel/sockets.h"
 
 using namespace cortexflow;
@@ -253,14 +253,13 @@ TEST_CASE("packets of any shape have exactly one verdict, and lead nowhere but t
       tcp_frame({"10.1.0.10", 8080}, {"10.1.0.254", 62000}),
       tcp_frame({"fd01::c", 8080}, from6),
   };
-  std::mt19937 random(1);
-  const auto below = [&](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };
+  const auto seed = mutation_seed("edge");
+  CAPTURE(seed);
+  Mutator mutator(seed);
   std::map<int, int> actions;
   for (int i = 0; i < 60000; ++i) {
-    auto frame = seeds[below(seeds.size())];
-    for (std::size_t n = below(4); n > 0; --n)
-      frame[12 + below(std::min<std::size_t>(frame.size() - 12, 90))] = static_cast<std::uint8_t>(below(256));
-    if (below(4) == 0) frame.resize(14 + below(frame.size() - 13));
+    auto frame = mutator.mutate(seeds[mutator.below(seeds.size())]);
+    if (mutator.below(8) == 0) frame.resize(14 + mutator.below(frame.size() - 13));
     const auto outcome = edge.run(frame);  // throws where the accounting doesn't close
     ++actions[outcome.action];
     if (outcome.verdict < CF_EDGE_V_STACK) {

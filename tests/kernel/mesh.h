@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cstring>
 
+#include "agent/base/octets.h"
 #include "agent/compile/service_book.h"
 #include "agent/compile/shares.h"
 #include "agent/kernel/service_tables.h"
@@ -74,6 +76,30 @@ class Mesh {
     return {};
   }
   [[nodiscard]] const kernel::ServiceTables& tables() const { return *tables_; }
+
+  // As if connects to the backend had taken so long, just now.
+  void set_latency(std::uint16_t port, std::uint32_t us) {
+    for (const auto& [key, value] : tables_->read("svc_backends")) {
+      if (value_of<cf_backend>(value)->port != port) continue;
+      auto load = value_of<cf_backend_load>(*tables_->find("svc_load_be", key)).value();
+      const auto now = std::chrono::steady_clock::now().time_since_epoch();
+      const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+      load.cost = std::uint64_t{us} << 32U | static_cast<std::uint32_t>(ms);
+      REQUIRE(tables_->put("svc_load_be", key, octets_of(load)));
+    }
+  }
+  // As if so many connections to each service were not established yet.
+  void set_pending(std::uint32_t count) {
+    for (const auto& [key, value] : tables_->read("svc_load")) {
+      auto load = value_of<cf_service_load>(value).value();
+      load.pending = count;
+      REQUIRE(tables_->put("svc_load", key, octets_of(load)));
+    }
+  }
+  // How connections go is not followed from now on, as where the kernel refuses sock_ops.
+  void measure_nothing() {
+    REQUIRE(tables_->put("svc_watched", octets_of(std::uint32_t{0}), octets_of(std::uint32_t{0})));
+  }
 
   void caller_is(const std::string& version) {
     struct stat info{};

@@ -20,7 +20,8 @@ import isolation
 
 SETUP_SECONDS = 40
 TOOLS = ("ip", "nsenter", "setpriv", "mount", "umount", "cc", "clang", "dig", "dnsperf", "unbound", "unbound-control", "tshark",
-         "tc", "bpftool", "curl", "jq", "prometheus", "promtool", "bash", "unshare", "cmake", "systemd-analyze", "openssl", "certtool")
+         "tc", "bpftool", "wrk", "iperf3", "curl", "jq", "prometheus", "promtool", "bash", "unshare", "cmake", "systemd-analyze",
+         "openssl", "certtool")
 
 _registry = []
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said that callers would get, against what real callers got; and each case of an explanation."""
 
+import errno
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from agent import wait_until
 from harness import test
 from isolation import CGROUP, MOUNT, cgroup, inside
 from netns import Namespace, sh
-from shop import SERVICE, apply, call, manifests, service, set_up, split, write
+from shop import SERVICE, apply, call, manifests, service, set_up, shares, split, write
 
 setup = set_up
 
@@ -182,6 +183,27 @@ def refused(env):
         assert path["verdict"] == "refused: breaker" and "1 of 1 connections are live" in steps(path), path
         done = subprocess.run(env.client.argv("curl", "-sS", "--max-time", "2", f"http://{SERVICE}/"), capture_output=True, check=False)
         assert done.returncode == 7, done
+    apply(env, manifests((0, 1, 2)), EVEN)
+
+
+@test("an explanation says that too many connections are pending, and how one more is refused: as it then is")
+def pending(env):
+    me = f"pid:{os.getpid()}"
+    env.client.ip("neigh", "add", "10.61.1.99", "lladdr", "02:00:00:00:00:99", "dev", "b1")  # where nobody hears a SYN
+    breaker = {"maxPendingConnections": 1}
+    for refuse, number in (("ECONNREFUSED", errno.ECONNREFUSED), ("EPERM", errno.EPERM)):
+        text = manifests((1,), {"circuitBreaker": {**breaker, "refuseWith": refuse}}).replace("10.61.1.2", "10.61.1.99")
+        put(env, text, lambda: service(env)["max_pending_connections"] == 1 and shares(env) == {"1": 1.0}, "a limit")
+        wait_until(lambda word=refuse: f"one more is refused with {word}" in steps(explain(env, me)["paths"][0]), 5, "it is known")
+        assert simulate(env, "--callers", "10")["pending_refuses"] == 9
+        with env.client.socket(kind=1) as first, env.client.socket(kind=1) as second:
+            first.setblocking(False)
+            assert first.connect_ex((SERVICE, 80)) == errno.EINPROGRESS
+            (path,) = explain(env, me)["paths"]
+            assert path["verdict"] == "refused: pending" and "1 of 1 connections are not established yet" in steps(path), path
+            port = simulate(env, "--callers", "10")
+            assert port["verdict"] == "refused: pending" and port["refused"] == 10, port
+            assert second.connect_ex((SERVICE, 80)) == number
     apply(env, manifests((0, 1, 2)), EVEN)
 
 

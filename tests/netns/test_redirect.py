@@ -20,6 +20,7 @@ from netns import Namespace, bound_to_us, sh
 
 SERVICE, SERVICE6 = "10.98.0.1", "fd98::1"
 UDP_SERVICE = "10.98.0.2"
+CALLER = "10.98.100.2"
 BACKENDS = 3
 NARROW = 1300
 DIGEST = """
@@ -433,6 +434,79 @@ def by_version(env):
     apply(env, range(BACKENDS))
     wait_until(lambda: not any(row["versions"] for row in cart(env)), 5, "versions don't matter any more")
     assert call(env, 9) == {"0": 3, "1": 3, "2": 3}
+
+
+def asked(env, *argv):
+    done = env.agent.cfcli(*argv, "-o", "json")
+    assert done.returncode == 0, done
+    return json.loads(done.stdout)
+
+
+def words(document):
+    return " | ".join(f"{step['what']}: {step['says']}" for step in document["steps"])
+
+
+def next_of(env, caller, target=f"{SERVICE}:80"):
+    """Which backend an explanation says that the next call gets: its number."""
+    (path,) = asked(env, "explain", caller, target)["paths"]
+    assert path["verdict"] == "translated" and not path["differences"], path
+    return str(int(path["next"].strip("[").replace("fd98:", "10.98.").split(".")[2].split(":")[0]) - 1)
+
+
+@test("explain and simulate say who is served by packet, at which interface, and what its next calls get")
+def told(env):
+    document = asked(env, "explain", CALLER, f"{SERVICE}:80")
+    assert "10.98.100.2 is behind work0, where its packets are translated (tcx)" in words(document), document
+    assert "not measured" in words(document["paths"][0]), document
+    for _ in range(4):
+        for caller, service, target in ((CALLER, SERVICE, f"{SERVICE}:80"), ("fd98:100::2", SERVICE6, f"[{SERVICE6}]:80")):
+            said = next_of(env, caller, target)
+            assert call(env, 1, service) == {said: 1}
+    for callers in (1, 5, 7):
+        ports = asked(env, "lb", "simulate", "shop/cart", "--from", CALLER, "--callers", str(callers))["ports"]
+        (port,) = [p for p in ports if p["address"] == f"{SERVICE}:80"]  # none of IPv6, of which it has no address
+        assert not any(p["address"].startswith("[") for p in ports) and port["exact"], ports
+        said = {str(int(b["address"].split(".")[2]) - 1): b["callers"] for b in port["backends"]}
+        assert said == call(env, callers), (said, callers)
+    # By its pod too, whose process is in a cgroup without hooks; one behind an interface that is not served is not.
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "vm", "namespace": "shop"}, "status": {"podIP": CALLER}}
+    write(env, manifests(range(BACKENDS), extra=(pod,), policy={"loadBalancing": {"algorithm": "ConsistentHash"}}))
+    wait_until(lambda: all(row["algorithm"] == "ConsistentHash" for row in cart(env)), 5, "callers are hashed")
+    assert {next_of(env, "shop/vm"): 6} == call(env, 6)
+    (other,) = [p for p in asked(env, "explain", "shop/vm", "shop/cart:80")["paths"] if p["address"].startswith("[")]
+    assert other["verdict"] == "not seen" and not other["next"] and "no address of this family" in words(other), other
+    document = asked(env, "explain", "10.98.1.2", f"{SERVICE}:80")
+    assert "10.98.1.2 is behind b0: that is none of the interfaces whose packets are served (work0)" in words(document), document
+    apply(env, range(BACKENDS), affinity=True)
+    wait_until(lambda: all(row["affinity_seconds"] for row in cart(env)), 5, "affinity is on")
+    (kept,) = call(env, 1)
+    assert next_of(env, CALLER) == kept
+    assert "this client keeps" in words(asked(env, "explain", CALLER, f"{SERVICE}:80")["paths"][0])
+    process = subprocess.Popen(outside(env, "sleep", "60"))
+    try:
+        wait_until(lambda: str(process.pid) in open(f"{env.cgroup}/cgroup.procs", encoding="ascii").read().split(), 5, "it is there")
+        document = asked(env, "explain", f"pid:{process.pid}", f"{SERVICE}:80")
+        assert document["paths"][0]["verdict"] == "not seen" and "behind one of the interfaces" in words(document), document
+    finally:
+        process.kill()
+        process.wait()
+    apply(env, range(BACKENDS))
+
+
+@test("explain says that a port of a bridge is served where the caller is behind the bridge")
+def behind_bridge(env):
+    with Namespace("late") as late:
+        join(late, "late0", 101)
+        sh("ip", "link", "add", "bridge0", "type", "bridge")
+        try:
+            sh("ip", "address", "del", "10.98.101.1/24", "dev", "late0")
+            sh("ip", "link", "set", "late0", "master", "bridge0")
+            sh("ip", "address", "add", "10.98.101.1/24", "dev", "bridge0")
+            sh("ip", "link", "set", "bridge0", "up")
+            document = asked(env, "explain", "10.98.101.2", f"{SERVICE}:80")
+            assert "behind bridge0, whose port late0 is served (tcx)" in words(document), document
+        finally:
+            sh("ip", "link", "del", "bridge0")
 
 
 @test("ClientIP affinity keeps a caller's backend, by its address")

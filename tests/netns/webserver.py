@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A web server: `webserver.py ADDRESS NAME FOLDER`.  GET / answers NAME, /healthz the status in FOLDER/healthz, / the one in FOLDER/status."""
+"""A web server: `webserver.py ADDRESS NAME FOLDER [PORT]`.  GET / answers NAME, /healthz the status in FOLDER/healthz, / the one in FOLDER/status."""
 
 import http.server
 import os
@@ -21,4 +21,4 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-http.server.ThreadingHTTPServer((sys.argv[1], 8080), Handler).serve_forever()
+http.server.ThreadingHTTPServer((sys.argv[1], int((sys.argv[4:] or ["8080"])[0])), Handler).serve_forever()

@@ -165,6 +165,29 @@ TEST_CASE("the backends to be checked are those that callers of this node may ge
   CHECK(ready().empty());
 }
 
+TEST_CASE("UDP sockets stay with every backend that has not left, though it may get no new callers") {
+  Shop shop(8, 1);
+  for (auto* protocol : {&shop.service.ports[0].protocol, &shop.slice.ports[0].protocol}) {
+    *protocol = model::Protocol::kUdp;
+  }
+  shop.policy.subsets = {{"canary", {{"version", "canary"}}, 0}, {"stable", {{"version", "stable"}}, 100}};
+  const auto against = [&](std::size_t i, AvoidedBy by) {
+    shop.avoided[{Shop::address(i), kPort, model::Protocol::kUdp}][by] = "because";
+  };
+  against(1, AvoidedBy::kCheck);
+  against(2, AvoidedBy::kEjection);
+  against(3, AvoidedBy::kDrain);
+  auto& endpoints = shop.slice.endpoints;
+  endpoints[4].ready = endpoints[5].ready = endpoints[6].ready = false;
+  endpoints[4].terminating = endpoints[5].terminating = true;
+  endpoints[5].serving = false;
+  endpoints[7].zone = "there", endpoints[0].zone = "here";
+  shop.service.prefer_close = true;
+  const auto members = shop.plan("here").members;
+  for (const std::size_t i : {0U, 1U, 2U, 3U, 4U, 7U}) CHECK(has(members, i));
+  CHECK(members.size() == 6);
+}
+
 TEST_CASE("whatever is avoided: the drained never serve, the others only in a panic, and a panic leaves nobody out") {
   for (std::uint32_t seed = 1; seed <= 300; ++seed) {
     INFO("seed " << seed);

@@ -83,7 +83,7 @@ class FakeNode : public control::NodeView, public control::ServiceOperator, publ
     ExplainedPath path;
     path.verdict = "translated";
     path.steps.push_back({"service", "service 1", "svc_frontends"});
-    path.backends.push_back({"10.0.0.1:8080", "cart-1", 1.0, 0, "ready"});
+    path.backends.push_back({"10.0.0.1:8080", "cart-1", 1.0, 0, 0.002, "ready"});
     path.differences.emplace_back("slots: the kernel has 1, the agent means 2");
     out.paths.push_back(path);
     return out;

@@ -180,7 +180,7 @@ TEST_CASE("a backend's behaviour decides what it counts as, and the latest resul
     auto checker = start();
     auto asked = target(server.port(), row.type);
     asked.check.timeout = row.timeout;
-    REQUIRE(checker->add(asked, nullptr));
+    REQUIRE(checker->add(asked));
     const auto state = await_health(*checker, asked, row.health);
     CHECK(state.last->result == row.result);
     CHECK(state.last->words == row.words);
@@ -192,7 +192,7 @@ TEST_CASE("a port that nobody listens on is refused; who comes to listen there i
   auto server = std::make_unique<LocalServer>(nullptr);
   auto checker = start();
   const auto asked = target(server->port(), model::HealthCheckType::kTcp);
-  REQUIRE(checker->add(asked, nullptr));
+  REQUIRE(checker->add(asked));
   await_health(*checker, asked, Health::kHealthy);
   server.reset();
   pollfd waiting{checker->fd(), POLLIN, 0};
@@ -212,7 +212,7 @@ TEST_CASE("no more are asked at a time than allowed, and all have their turn") {
   for (std::uint32_t i = 1; i <= 12; ++i) {
     auto one = target(silent.port(), model::HealthCheckType::kHttp);
     one.check.unhealthy_threshold = i;  // makes it another target
-    REQUIRE(checker->add(one, nullptr));
+    REQUIRE(checker->add(one));
     all.push_back(one);
   }
   std::size_t most = 0;
@@ -231,7 +231,7 @@ TEST_CASE("a target that is taken out in the middle of its check is not heard of
   auto asked = target(silent.port(), model::HealthCheckType::kHttp);
   asked.check.unhealthy_threshold = 1;
   asked.check.timeout = asked.check.interval = 200ms;
-  REQUIRE(checker->add(asked, nullptr));
+  REQUIRE(checker->add(asked));
   await_change(*checker, [&] { return checker->figures().in_flight == 1; });
   checker->remove(asked);
   await_change(*checker, [&] { return checker->figures().in_flight == 0; });
@@ -245,7 +245,7 @@ TEST_CASE("a checker ends at once, with checks in flight") {
   auto asked = target(silent.port(), model::HealthCheckType::kHttp);
   asked.check.interval = 100ms;
   asked.check.timeout = 3'600'000ms;
-  REQUIRE(checker->add(asked, nullptr));
+  REQUIRE(checker->add(asked));
   await_change(*checker, [&] { return checker->figures().in_flight == 1; });
   checker.reset();
   SUCCEED();

@@ -139,7 +139,7 @@ TEST_CASE("a backend that is asked in another way from now on goes on as what it
   auto other = target(1);
   other.check.interval = seconds(5);
   const auto before = target(1);
-  REQUIRE(table.add(other, kStart, &before));
+  REQUIRE(table.add(other, kStart, table.find(before)));
   table.remove(before);
   CHECK(table.find(other)->health == Health::kUnhealthy);
   CHECK(changes(table, other, {kGood, kGood}) == std::vector<int>{1});

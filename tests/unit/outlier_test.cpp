@@ -227,3 +227,93 @@ TEST_CASE("a backend that leaves the service is forgotten") {
   service.all.erase(address(0));
   CHECK(service.look() == health::OutlierVerdict{});
 }
+
+TEST_CASE("A new agent goes on with the ejections of the one before") {
+  Service before(4);
+  before.policy.base_ejection_time = 10s;
+  before.look();
+  before.fail(0, 5);
+  before.look();
+  REQUIRE(before.ejected(0));
+  Service after(4);
+  after.policy = before.policy;
+  after.now = before.now;
+  after.detector.adopt(before.detector.memories());
+  CHECK(after.ejected(0));  // before anything is observed
+  CHECK(after.detector.verdict() == before.detector.verdict());
+  CHECK(after.detector.memories() == before.detector.memories());
+  after.counts.erase(address(0));
+  after.look(9s);
+  CHECK(after.ejected(0));
+  after.look(2s);
+  CHECK(after.on_probation(0));
+  SECTION("its probe fails: the ejection is the second in a row") {
+    after.renew(0);
+    after.look();
+    after.fail(0, 1);
+    after.look();
+    CHECK(after.ejected(0));
+    CHECK(after.detector.memories().at(address(0)).in_row == 2);
+    after.look(19s);
+    CHECK(after.ejected(0));
+    after.look(2s);
+    CHECK(after.on_probation(0));
+  }
+  SECTION("its probe goes well") {
+    after.renew(0);
+    after.look();
+    after.go_well(0, 1);
+    after.look();
+    CHECK(after.detector.verdict() == health::OutlierVerdict{});
+  }
+  SECTION("it has gone") {
+    after.all.erase(address(0));
+    after.look();
+    CHECK(after.detector.memories().empty());
+  }
+  SECTION("the next agent comes while it is on probation: a probe that failed meanwhile speaks against it") {
+    Service third(4);
+    third.policy = before.policy;
+    third.now = after.now;
+    third.detector.adopt(after.detector.memories());
+    CHECK(third.on_probation(0));
+    third.renew(0);
+    third.fail(0, 1);
+    third.look();
+    CHECK(third.detector.memories().at(address(0)).in_row == 2);
+  }
+}
+
+TEST_CASE("What failed before a probation is not held against it by a new agent") {
+  Service before(2);  // of which one may be ejected: its entry in the tables stays where all are used all the same
+  before.policy.max_ejection_percent = 50;
+  before.look();
+  before.fail(0, 5);
+  before.look();
+  before.look(31s);
+  REQUIRE(before.on_probation(0));
+  Service after(2);
+  after.policy = before.policy;
+  after.now = before.now;
+  after.counts = before.counts;
+  after.detector.adopt(before.detector.memories());
+  after.look();
+  CHECK(after.on_probation(0));
+  after.go_well(0, 1);
+  after.look();
+  CHECK(after.detector.verdict() == health::OutlierVerdict{});
+}
+
+TEST_CASE("What an agent leaves of a backend fades as its ejections do") {
+  Service service(4);
+  service.look();
+  service.fail(0, 5);
+  service.look();
+  REQUIRE(service.detector.memories().size() == 1);
+  service.look(31s);  // over: on probation
+  service.go_well(0, 1);
+  service.look();
+  CHECK(service.detector.memories().at(address(0)) == health::OutlierMemory{health::OutlierState::kIn, 1, {}, {}, {}});
+  service.look(11s);
+  CHECK(service.detector.memories().empty());
+}

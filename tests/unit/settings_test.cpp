@@ -84,6 +84,69 @@ TEST_CASE("A wrong settings file is refused with line and key, and nothing of it
   CHECK(settings.config_file.empty());
 }
 
+TEST_CASE("Settings of services, health and edge are taken from a file") {
+  const SettingsFile file(
+      "services:\n  interfaces: ['tap*', vm-1]\n  keep_on_exit: true\nhealth: {checks_in_flight: 512}\nedge:\n"
+      "  interfaces: [eth0, eth1]\n  mode: native\n  forwarding: gue\n  addresses: [192.0.2.1, '2001:db8::1']\n"
+      "  nat_ports: 40000-49999\n  gue_port: 6081\n  flows: 1024\n  keep_on_exit: true\n");
+  Settings settings;
+  const auto read = cortexflow::source::read_file(file.path(), settings);
+  REQUIRE((read ? "" : read.error().to_string()) == "");
+  CHECK(settings.service_interfaces == std::vector<std::string>{"tap*", "vm-1"});
+  CHECK(settings.keep_services_on_exit);
+  CHECK(settings.health_checks_in_flight == 512);
+  const auto& edge = settings.edge;
+  CHECK(edge.interfaces == std::vector<std::string>{"eth0", "eth1"});
+  CHECK((edge.mode == "native" && edge.forwarding == "gue"));
+  REQUIRE(edge.addresses.size() == 2);
+  CHECK(edge.addresses[0].to_string() == "192.0.2.1");
+  CHECK(edge.addresses[1].to_string() == "2001:db8::1");
+  CHECK((edge.nat_port_min == 40000 && edge.nat_port_max == 49999));
+  CHECK((edge.gue_port == 6081 && edge.flows == 1024 && edge.keep_on_exit));
+}
+
+TEST_CASE("A value that won't do is refused with what was expected, and one at the limit is taken") {
+  struct Row {
+    std::string key, good, bad, expected;
+  };
+  const Row row = GENERATE(values<Row>({
+      {"health.checks_in_flight", "1", "0", "a number from 1 to 512"},
+      {"health.checks_in_flight", "512", "513", "a number from 1 to 512"},
+      {"health.checks_in_flight", "256", "many", "a number from 1 to 512"},
+      {"services.interfaces", "tap*,vm-?,[ab]x", "", "interfaces"},
+      {"services.keep_on_exit", "false", "yes", "true or false"},
+      {"edge.interfaces", "eth0", "a-name-of-16-char", "network interfaces"},
+      {"edge.interfaces", "eth0,eth1", "eth0,../eth1", "network interfaces"},
+      {"edge.mode", "auto", "skb", "auto"},
+      {"edge.mode", "generic", "Native", "generic"},
+      {"edge.forwarding", "snat", "dsr", "snat"},
+      {"edge.forwarding", "ipip", "", "ipip"},
+      {"edge.addresses", "192.0.2.1", "192.0.2", "an IPv4 address"},
+      {"edge.addresses", "2001:db8::1", "eth0", "an IPv4 address"},
+      {"edge.addresses", "192.0.2.1,2001:db8::1", "192.0.2.1,192.0.2.2", "an IPv4 address"},
+      {"edge.addresses", "2001:db8::1,192.0.2.1", "2001:db8::1,2001:db8::2", "an IPv4 address"},
+      {"edge.nat_ports", "1024-1279", "1023-65535", "at least 256 ports"},
+      {"edge.nat_ports", "61000-65535", "61000-61254", "at least 256 ports"},
+      {"edge.nat_ports", "61000-61255", "65535-61000", "at least 256 ports"},
+      {"edge.nat_ports", "1024-65535", "61000-65536", "at least 256 ports"},
+      {"edge.nat_ports", "2000-3000", "2000", "at least 256 ports"},
+      {"edge.gue_port", "1", "0", "a port"},
+      {"edge.gue_port", "65535", "65536", "a port"},
+      {"edge.flows", "1024", "1023", "a number from 1024 to 4194304"},
+      {"edge.flows", "4194304", "4194305", "a number from 1024 to 4194304"},
+      {"edge.keep_on_exit", "true", "1", "true or false"},
+  }));
+  CAPTURE(row.key, row.good, row.bad);
+  Settings settings;
+  CHECK(cortexflow::source::apply({row.key, row.good, "--flag"}, settings));
+  const auto refused = cortexflow::source::apply({row.key, row.bad, "--flag"}, settings);
+  REQUIRE_FALSE(refused);
+  const auto said = refused.error().to_string();
+  CHECK(said.find("--flag") != std::string::npos);
+  CHECK(said.find(row.key) != std::string::npos);
+  CHECK(said.find(row.expected) != std::string::npos);
+}
+
 TEST_CASE("A directory in the place of the settings file is refused") {
   Settings settings;
   const auto read = cortexflow::source::read_file("/tmp", settings);
