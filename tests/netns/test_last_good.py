@@ -75,6 +75,7 @@ def broken_slice(env):
 
 @test("likewise to a broken TrafficPolicy", seconds=40)
 def broken_policy(env):
+    env.agent.cfcli("lb", "undrain", "shop/cart", "cart-2")
     write(env, manifests((0, 1, 2), split(50, 50)))
     wait_until(lambda: shares(env) == {"0": 0.25, "1": 0.25, "2": 0.5}, 5, "the split is there")
     crash(env)
