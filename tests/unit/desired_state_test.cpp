@@ -52,7 +52,7 @@ model::Change policy(const std::string& name, std::vector<std::string> services)
 
 model::Change gone(Kind kind, const std::string& name) { return {{kind, {"shop", name}}, std::nullopt}; }
 
-model::SourceUpdate changes(std::vector<model::Change> all) { return {std::move(all), {}, {}, 0}; }
+model::SourceUpdate changes(std::vector<model::Change> all) { return {std::move(all), {}, {}, 0, {}}; }
 
 std::set<ObjectName> names(const std::vector<std::string>& of) {
   std::set<ObjectName> made;
