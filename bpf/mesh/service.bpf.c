@@ -106,7 +106,8 @@ static __always_inline void note_connected(struct bpf_sock_addr *ctx, const stru
 	socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
 	if (!socket) {
 		svc_count(CF_SVC_C_HELPER_FAILED);
-		svc_drop(service, chosen->counted, chosen->pending);
+		if (chosen->counted)
+			svc_drop(service, true, chosen->pending);
 		return;
 	}
 	if (socket->phase == CF_SVC_CHOSEN)
@@ -116,10 +117,13 @@ static __always_inline void note_connected(struct bpf_sock_addr *ctx, const stru
 	socket->backend_address = *backend_address;
 	socket->service = service;
 	socket->backend = backend;
-	socket->counted = 1;
-	socket->pending = chosen->pending;
+	socket->counted = chosen->counted;
+	socket->pending = chosen->counted && chosen->pending;
+	socket->kernels = !chosen->kernels  ? 0
+			  : chosen->pending ? CF_SVC_KERNELS | CF_SVC_KERNELS_PENDING
+					    : CF_SVC_KERNELS;
 	socket->phase = chosen->watched ? CF_SVC_CHOSEN : CF_SVC_UNWATCHED;
-	if (load)
+	if (load && chosen->counted)
 		__sync_fetch_and_add(&load->active, 1);
 }
 
@@ -167,6 +171,19 @@ static __always_inline bool watched(struct bpf_sock_addr *ctx)
 	return ctx->protocol == IPPROTO_TCP && on && *on;
 }
 
+/* A kernel's own: cgroup/sock_release will not run for it. */
+static __always_inline bool is_kernels(struct bpf_sock_addr *ctx)
+{
+	__u64 pointer = (__u64)ctx->sk, address = 0;
+	struct sock *sk;
+
+	/* The verifier follows `pointer` as a socket and forbids arithmetic on it; read back, it is a number. */
+	if (!pointer || bpf_probe_read_kernel(&address, sizeof(address), &pointer))
+		return true;
+	sk = (struct sock *)address;
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock);
+}
+
 static __always_inline int refuse(void)
 {
 	/* Kernel commit b44123b4a3dc (5.18); before, the caller sees EPERM. */
@@ -191,12 +208,16 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	struct cf_backend_load *load;
 	enum choice choice;
 	__u32 service;
-	struct chosen chosen = {.watched = connecting && watched(ctx)};
+	struct chosen chosen = {};
 	__u64 cookie = 0;
 
 	if (!frontend)
 		return UNTOUCHED;
 	service = frontend->service;
+	if (connecting) {
+		chosen.watched = watched(ctx);
+		chosen.kernels = is_kernels(ctx);
+	}
 	if (a->protocol == IPPROTO_UDP)
 		cookie = bpf_get_socket_cookie(ctx);
 	if (!connecting)
