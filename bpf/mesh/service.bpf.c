@@ -110,9 +110,6 @@ static __always_inline void note_connected(struct bpf_sock_addr *ctx, const stru
 			svc_drop(service, true, chosen->pending);
 		return;
 	}
-	if (socket->phase == CF_SVC_CHOSEN)
-		svc_unsent(socket);
-	svc_let_go(socket);
 	socket->service_address = *service_address;
 	socket->backend_address = *backend_address;
 	socket->service = service;
@@ -127,17 +124,36 @@ static __always_inline void note_connected(struct bpf_sock_addr *ctx, const stru
 		__sync_fetch_and_add(&load->active, 1);
 }
 
-/* The socket connects to what is no service: what it was connected to before is over. */
-static __always_inline void forget_connected(struct bpf_sock_addr *ctx)
+/* The socket connects anew: what it was connected to before is over.  True where a refusal would leave it connected. */
+static __always_inline bool let_go_connected(struct bpf_sock_addr *ctx)
 {
 	struct cf_svc_socket *socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, 0) : NULL;
+	bool stays;
 
 	if (!socket)
-		return;
+		return false;
+	stays = socket->counted && ctx->protocol == IPPROTO_UDP;
 	if (socket->phase == CF_SVC_CHOSEN)
 		svc_unsent(socket);
 	svc_let_go(socket);
-	bpf_sk_storage_delete(&svc_sockets, ctx->sk);
+	return stays;
+}
+
+/* connect() is refused, and a UDP socket stays with what it was connected to. */
+static __always_inline void take_back_connected(struct bpf_sock_addr *ctx)
+{
+	struct cf_svc_socket *socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, 0) : NULL;
+
+	if (socket)
+		svc_take(socket, false);
+}
+
+/* The socket connects to what is no service. */
+static __always_inline void forget_connected(struct bpf_sock_addr *ctx)
+{
+	let_go_connected(ctx);
+	if (ctx->sk)
+		bpf_sk_storage_delete(&svc_sockets, ctx->sk);
 }
 
 static __always_inline void note_udp_peer(__u64 cookie, const struct cf_svc_address *service_address,
@@ -210,6 +226,7 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	__u32 service;
 	struct chosen chosen = {};
 	__u64 cookie = 0;
+	bool stays = false;
 
 	if (!frontend)
 		return UNTOUCHED;
@@ -217,6 +234,7 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	if (connecting) {
 		chosen.watched = watched(ctx);
 		chosen.kernels = is_kernels(ctx);
+		stays = let_go_connected(ctx);
 	}
 	if (a->protocol == IPPROTO_UDP)
 		cookie = bpf_get_socket_cookie(ctx);
@@ -228,6 +246,8 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 		choice = choose(ctx, service, connecting, &backend, &chosen);
 		if (choice != CHOICE_MADE && chosen.counted)
 			svc_drop(service, true, chosen.pending);
+		if (choice != CHOICE_MADE && stays)
+			take_back_connected(ctx);
 		switch (choice) {
 		case CHOICE_NONE:
 			return UNTOUCHED;
