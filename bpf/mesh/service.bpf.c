@@ -156,15 +156,34 @@ static __always_inline void forget_connected(struct bpf_sock_addr *ctx)
 		bpf_sk_storage_delete(&svc_sockets, ctx->sk);
 }
 
-static __always_inline void note_udp_peer(__u64 cookie, const struct cf_svc_address *service_address,
-					  const struct cf_svc_address *backend_address, __u32 backend)
+static __always_inline void note_udp_pin(__u64 cookie, const struct cf_svc_address *service_address, __u32 backend)
 {
 	struct cf_svc_peer_key pin = {.cookie = cookie, .peer = *service_address};
-	struct cf_svc_peer_key peer = {.cookie = cookie, .peer = *backend_address};
 
-	if (bpf_map_update_elem(&svc_pins, &pin, &backend, BPF_ANY) ||
-	    bpf_map_update_elem(&svc_peers, &peer, service_address, BPF_ANY))
+	if (bpf_map_update_elem(&svc_pins, &pin, &backend, BPF_ANY))
 		svc_count(CF_SVC_C_HELPER_FAILED);
+}
+
+/* Answers from there seem to come from the service that was asked last: another may have the same backend. */
+static __always_inline void note_udp_peer(__u64 cookie, const struct cf_svc_address *service_address,
+					  const struct cf_svc_address *backend_address)
+{
+	struct cf_svc_peer_key peer = {.cookie = cookie, .peer = *backend_address};
+	struct cf_svc_address *known = bpf_map_lookup_elem(&svc_peers, &peer);
+
+	if (known && same_address(known, service_address))
+		return;
+	if (bpf_map_update_elem(&svc_peers, &peer, service_address, BPF_ANY))
+		svc_count(CF_SVC_C_HELPER_FAILED);
+}
+
+/* The UDP socket asks that address itself, which may be a backend that it had through a service before. */
+static __always_inline void forget_udp_peer(struct bpf_sock_addr *ctx, const struct cf_svc_address *address)
+{
+	struct cf_svc_peer_key peer = {.cookie = bpf_get_socket_cookie(ctx), .peer = *address};
+
+	if (bpf_map_lookup_elem(&svc_peers, &peer))
+		bpf_map_delete_elem(&svc_peers, &peer);
 }
 
 /* The backend that this UDP socket's datagrams to that service went to, if it still is one. */
@@ -270,13 +289,15 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	__builtin_memcpy(a->address, backend.address, sizeof(a->address));
 	a->port = backend.port;
 	svc_count(CF_SVC_C_TRANSLATED);
+	if (cookie)
+		note_udp_peer(cookie, &service_address, a);
 	if (pinned)
 		return TRANSLATED;
 	load = bpf_map_lookup_elem(&svc_load_be, &chosen.number);
 	if (load)
 		__sync_fetch_and_add(&load->chosen, 1);
 	if (cookie)
-		note_udp_peer(cookie, &service_address, a, chosen.number);
+		note_udp_pin(cookie, &service_address, chosen.number);
 	if (connecting)
 		note_connected(ctx, &service_address, a, service, &chosen);
 	return TRANSLATED;
@@ -306,6 +327,8 @@ static __always_inline int at_connect(struct bpf_sock_addr *ctx, bool v6, bool c
 	case UNTOUCHED:
 		if (connecting)
 			forget_connected(ctx);
+		if (a.protocol == IPPROTO_UDP)
+			forget_udp_peer(ctx, &a);
 		break;
 	}
 	return CF_PASS;
