@@ -94,6 +94,25 @@ static __always_inline bool same_address(const struct cf_svc_address *a, const s
 	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && a->port == b->port;
 }
 
+/* What connects of a Multipath TCP connection is its subflow; the application asks the socket above it for its peer. */
+static __always_inline void note_multipath(struct bpf_sock_addr *ctx, const struct cf_svc_address *service_address,
+					   const struct cf_svc_address *backend_address)
+{
+	struct mptcp_sock *above;
+	struct cf_svc_socket *socket;
+
+	/* 5.19; and a kernel may be built without Multipath TCP. */
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skc_to_mptcp_sock) ||
+	    !bpf_core_type_exists(struct mptcp_sock))
+		return;
+	above = ctx->sk ? bpf_skc_to_mptcp_sock(ctx->sk) : NULL;
+	socket = above ? bpf_sk_storage_get(&svc_sockets, above, 0, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
+	if (!socket)
+		return;
+	socket->service_address = *service_address;
+	socket->backend_address = *backend_address;
+}
+
 /* Remembers what the socket connected to, for getpeername, for the counts of connections and for observe/tcp. */
 static __always_inline void note_connected(struct bpf_sock_addr *ctx, const struct cf_svc_address *service_address,
 					   const struct cf_svc_address *backend_address, __u32 service,
@@ -300,6 +319,8 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 		note_udp_pin(cookie, &service_address, chosen.number);
 	if (connecting)
 		note_connected(ctx, &service_address, a, service, &chosen);
+	if (chosen.kernels && a->protocol == IPPROTO_TCP)
+		note_multipath(ctx, &service_address, a);
 	return TRANSLATED;
 }
 

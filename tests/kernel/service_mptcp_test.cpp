@@ -59,6 +59,15 @@ TEST_CASE("service: Multipath TCP connections are live ones until they are close
   CHECK(load.results[CF_SVC_R_RESET] == 0);
 }
 
+TEST_CASE("service: a Multipath TCP socket's peer is the service") {
+  Mesh mesh;
+  std::array<Backend, 1> backends;
+  mesh.set(plan_of(backends));
+  const auto caller = mptcp_connected();
+  REQUIRE(caller);
+  CHECK(peer_of(caller) == "10.96.0.1:80");
+}
+
 TEST_CASE("service: Multipath TCP connections that fail, or that nobody follows, are left in no count") {
   Mesh mesh;
   auto plan = plan_of(std::array<Backend, 0>{});
