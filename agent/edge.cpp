@@ -61,6 +61,7 @@ Result<std::unique_ptr<Edge>> Edge::open(const source::EdgeSettings& settings, c
   options.opening = options.candidates = std::max<std::uint32_t>(1024, settings.flows / 2);
   auto tables = kernel::EdgeTables::open(options);
   if (!tables) return tl::make_unexpected(std::move(tables.error()));
+  if ((*tables)->adopted()) (*tables)->set_keep_on_exit(true);
   std::unique_ptr<Edge> edge(new Edge(settings, std::move(*tables)));
   edge->take_over();
   return edge;

@@ -30,6 +30,8 @@ class Edge {
   [[nodiscard]] static Result<std::unique_ptr<Edge>> open(const source::EdgeSettings& settings,
                                                           const std::string& pin_path);
   void start();
+  // Until then what was found is left where it is, should the agent's start fail.
+  void end_as_configured() { tables_->set_keep_on_exit(settings_.keep_on_exit); }
 
   [[nodiscard]] compile::EdgePlanOptions plan_options() const;
   // Each service's new plans; an empty list takes it out.

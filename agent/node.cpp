@@ -130,6 +130,7 @@ Result<void> Node::open() {
 }
 
 Result<void> Node::run(const sigset_t& signals, const std::function<void()>& reload) {
+  if (services_) services_->end_as_configured();
   const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
   const Fd signal_fd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
   const Fd timer(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));

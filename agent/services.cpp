@@ -57,12 +57,14 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!manifests) return tl::make_unexpected(std::move(manifests.error()));
   auto tables = kernel::ServiceTables::open({cgroup_root, settings.pin_path, settings.keep_services_on_exit});
   if (!tables) return tl::make_unexpected(std::move(tables.error()));
+  if ((*tables)->adopted()) (*tables)->set_keep_on_exit(true);
   auto health = ServiceHealth::open(settings.health_checks_in_flight);
   if (!health) return tl::make_unexpected(std::move(health.error()));
   std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables), std::move(*health),
                                                   {settings.node_name, settings.zone, node_addresses()}, cgroup_root,
                                                   OverrideBook::open(settings.state_dir + "/overrides.json"),
                                                   DenyBook::open(settings.state_dir + "/denylist.json")));
+  services->keep_on_exit_ = settings.keep_services_on_exit;
   services->by_packet_ = !settings.service_interfaces.empty();
   std::vector<Error> errors;
   services->open_edge(settings);
@@ -78,8 +80,9 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
   if (!settings.service_interfaces.empty()) {
-    auto redirect = kernel::Redirect::open(
-        {settings.service_interfaces, settings.pin_path, settings.keep_services_on_exit}, *services->tables_);
+    const bool keep = settings.keep_services_on_exit || services->tables_->adopted();
+    auto redirect =
+        kernel::Redirect::open({settings.service_interfaces, settings.pin_path, keep}, *services->tables_);
     if (!redirect) return tl::make_unexpected(std::move(redirect.error()));
     services->redirect_ = std::move(*redirect);
   }
@@ -87,6 +90,12 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (services->edge_) services->edge_->start();
   malloc_trim(0);  // reading everything at once took more than keeping it: 10 MB with 100,000 endpoints
   return services;
+}
+
+void Services::end_as_configured() {
+  tables_->set_keep_on_exit(keep_on_exit_);
+  if (redirect_) redirect_->set_keep_on_exit(keep_on_exit_);
+  if (edge_) edge_->end_as_configured();
 }
 
 Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,

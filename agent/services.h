@@ -45,6 +45,9 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] static Result<std::unique_ptr<Services>> open(const source::Settings& settings,
                                                               const std::string& cgroup_root);
 
+  // The agent has started: its end takes along what the settings say.  Until then, what open() found is left where it is.
+  void end_as_configured();
+
   // Readable when poll() has something to do.
   [[nodiscard]] std::array<int, 2> fds() const { return {manifests_.fd(), health_.fd()}; }
   [[nodiscard]] std::optional<Clock::time_point> due() const { return manifests_.due(); }
@@ -131,6 +134,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   ServiceHealth health_;
   compile::NodeContext node_;
   std::string cgroup_root_;
+  bool keep_on_exit_ = false;   // services.keep_on_exit
   bool by_packet_ = false;      // callers are known by their address too
   std::unique_ptr<Edge> edge_;  // null: no interface is its
   std::string edge_failure_;    // why there is none though interfaces are

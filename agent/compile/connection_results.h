@@ -13,10 +13,10 @@ namespace cortexflow::compile {
 inline constexpr std::array<const char*, CF_SVC_R_MAX> kResultNames{
     "refused", "unreachable", "timed_out", "unsent", "abandoned", "established", "ended", "reset", "broken"};
 
-// Never established, and not because the caller gave up at once.
+// Never established, and neither because the caller gave up at once nor because it had no way to send (no route in its
+// own network namespace, no local port): those say nothing of the backend.
 [[nodiscard]] inline std::uint64_t failed_connects(const cf_backend_load& load) {
-  return load.results[CF_SVC_R_REFUSED] + load.results[CF_SVC_R_UNREACHABLE] + load.results[CF_SVC_R_TIMED_OUT] +
-         load.results[CF_SVC_R_UNSENT];
+  return load.results[CF_SVC_R_REFUSED] + load.results[CF_SVC_R_UNREACHABLE] + load.results[CF_SVC_R_TIMED_OUT];
 }
 
 // Established, and then ended by a failure.

@@ -10,6 +10,7 @@
 namespace cortexflow::compile {
 namespace {
 
+constexpr std::uint64_t kStepsMax = 10'000'000;
 constexpr int kTries = 3;  // CHOICE_TRIES of bpf/lib/service_choice.h
 
 // Callers one after the other, each as choose() in bpf/lib/service_choice.h serves it.
@@ -135,26 +136,44 @@ bool is_taken(const Lookup& lookup, std::uint32_t number) {
   return found != lookup.backends.end() && found->second.on_probation() && found->second.active != 0;
 }
 
-// A backend on probation that has its connection passes the caller on to the slot whose turn it is, which is any; one
-// that can't take it either, to the slot behind that.
-Chances past_taken(const Lookup& lookup, Chances chances) {
+// How many of the callers each slot gets.  A backend on probation that has its connection passes the caller on to the
+// slot whose turn it is; one that can't take it either, to the slot behind that.  Turns are no lot: each try takes one,
+// so which slots are met depends on how the calls before went.  Followed call by call, as chances of where the cursor
+// stands; what the first calls get in the mean, the others get too.
+Chances shares(const Lookup& lookup, Chances chances, std::uint64_t callers) {
   const auto size = lookup.slots.size();
+  std::vector<bool> taken;
   double moved = 0;
   for (std::size_t i = 0; i < size; ++i) {
-    if (is_taken(lookup, lookup.slots[i])) moved += std::exchange(chances[i], 0);
+    taken.push_back(lookup.connects && is_taken(lookup, lookup.slots[i]));
+    if (taken[i]) moved += std::exchange(chances[i], 0);
   }
-  for (std::size_t i = 0; moved > 0 && i < size; ++i) {
-    const auto to = is_taken(lookup, lookup.slots[i]) ? (i + 1) % size : i;
-    chances[to] += moved / static_cast<double>(size);
+  for (auto& chance : chances) chance *= static_cast<double>(callers);
+  if (moved == 0) return chances;
+  const auto followed = std::min<std::uint64_t>(callers, std::max<std::uint64_t>(16, kStepsMax / size));
+  const double each = static_cast<double>(callers) / static_cast<double>(followed);
+  Chances cursor(size), next(size);
+  cursor[lookup.cursor % size] = 1;
+  for (std::uint64_t call = 0; call < followed; ++call) {
+    std::fill(next.begin(), next.end(), 0);
+    for (std::size_t at = 0; at < size; ++at) {
+      if (cursor[at] == 0) continue;
+      const auto turn = (at + 1) % size;
+      const auto to = taken[turn] ? (turn + 1) % size : turn;
+      next[turn] += cursor[at] * (1 - moved);
+      next[(to + 1) % size] += cursor[at] * moved;
+      chances[to] += cursor[at] * moved * each;
+    }
+    cursor.swap(next);
   }
   return chances;
 }
 
 void by_lot(const Lookup& lookup, const Chances& chances, std::uint64_t callers, Simulation& out) {
   bool astray = false;
-  const auto settled = lookup.connects ? past_taken(lookup, chances) : chances;
+  const auto settled = shares(lookup, chances, callers);
   for (std::size_t i = 0; i < settled.size(); ++i) {
-    const double times = settled[i] * static_cast<double>(callers);
+    const double times = settled[i];
     const auto found = lookup.backends.find(lookup.slots[i]);
     if (times == 0) continue;
     if (found == lookup.backends.end() || !found->second.usable) {

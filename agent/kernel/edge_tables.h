@@ -66,6 +66,8 @@ class EdgeTables {
   [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
   [[nodiscard]] Entries read(std::string_view map) const;
 
+  // Asked when this object goes, so that a start that fails leaves what it found.
+  void set_keep_on_exit(bool keep) { options_.keep_on_exit = keep; }
   // True if open() found tables of an agent before.
   [[nodiscard]] bool adopted() const { return adopted_; }
 

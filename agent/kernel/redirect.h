@@ -45,6 +45,9 @@ class Redirect {
   // Follows the interfaces that came and went.  To be called when fd() is readable; the errors are said once each.
   [[nodiscard]] std::vector<Error> poll();
 
+  // Asked when this object goes, so that a start that fails leaves what it found.
+  void set_keep_on_exit(bool keep) { options_.keep_on_exit = keep; }
+
   // Connections that ended without a word don't count as live for ever.  `now`: CLOCK_MONOTONIC.
   void expire(std::chrono::nanoseconds now);
 

@@ -69,6 +69,8 @@ class ServiceTables {
   // Why no connection is followed by bpf/observe/tcp; empty if they are.
   [[nodiscard]] const std::string& unwatched() const { return unwatched_; }
 
+  // Asked when this object goes, so that a start that fails leaves what it found.
+  void set_keep_on_exit(bool keep) { options_.keep_on_exit = keep; }
   // True if open() found tables of an agent before.
   [[nodiscard]] bool adopted() const { return adopted_; }
 

@@ -15,18 +15,20 @@ namespace {
 
 using Labels = std::vector<prometheus::ClientMetric::Label>;
 
-LabelLimit limit_of(prometheus::Registry& registry, std::size_t services) {
-  return {services,
-          prometheus::BuildGauge()
-              .Name("cortexflow_metric_label_values")
-              .Help("Values in use of a label whose number of values is limited.")
-              .Register(registry)
-              .Add({{"label", "service"}}),
-          prometheus::BuildCounter()
-              .Name("cortexflow_metric_label_overflow_total")
-              .Help("Times that a label's value was recorded as \"other\" because of its limit.")
-              .Register(registry)
-              .Add({{"label", "service"}})};
+prometheus::Gauge& named_gauge(prometheus::Registry& registry) {
+  return prometheus::BuildGauge()
+      .Name("cortexflow_metric_label_values")
+      .Help("Values in use of a label whose number of values is limited.")
+      .Register(registry)
+      .Add({{"label", "service"}});
+}
+
+prometheus::Counter& overflow_counter(prometheus::Registry& registry) {
+  return prometheus::BuildCounter()
+      .Name("cortexflow_metric_label_overflow_total")
+      .Help("Times that a label's value was recorded as \"other\" because of its limit.")
+      .Register(registry)
+      .Add({{"label", "service"}});
 }
 
 void add(ServiceFigures& to, const ServiceFigures& more) {
@@ -61,23 +63,35 @@ prometheus::ClientMetric::Histogram histogram_of(const ServiceFigures& service, 
 
 ServiceMetrics::ServiceMetrics(prometheus::Registry& registry, std::function<std::vector<ServiceFigures>()> figures,
                                std::vector<double> bounds, std::size_t services)
-    : figures_(std::move(figures)), bounds_(std::move(bounds)), services_(limit_of(registry, services)) {}
+    : figures_(std::move(figures)),
+      bounds_(std::move(bounds)),
+      max_(services),
+      values_(named_gauge(registry)),
+      overflow_(overflow_counter(registry)) {}
 
 std::vector<ServiceFigures> ServiceMetrics::limited() const {
   std::vector<ServiceFigures> out;
   ServiceFigures other;
   other.ns = other.name = "other";
   bool any_other = false;
+  auto figures = figures_();
+  const auto name_of = [](const ServiceFigures& service) { return service.ns + "/" + service.name; };
   const std::lock_guard lock(mutex_);
-  for (auto& service : figures_()) {
-    auto key = service.ns + "/" + service.name;
-    if (services_.index(key, [&] { return key; }) != LabelLimit::kOther) {
+  std::set<std::string> there;
+  for (const auto& service : figures) there.insert(name_of(service));
+  std::erase_if(named_, [&](const auto& name) { return !there.contains(name); });  // their places are free again
+  for (auto& service : figures) {
+    const auto name = name_of(service);
+    if (named_.size() < max_) named_.insert(name);
+    if (named_.contains(name)) {
       out.push_back(std::move(service));
       continue;
     }
     any_other = true;
+    overflow_.Increment();
     add(other, service);
   }
+  values_.Set(static_cast<double>(named_.size()));
   if (any_other) out.push_back(std::move(other));
   return out;
 }

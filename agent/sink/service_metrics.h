@@ -2,16 +2,17 @@
 #pragma once
 
 #include <prometheus/collectable.h>
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
-
-#include "agent/sink/label_limit.h"
 
 namespace cortexflow::sink {
 
@@ -32,7 +33,8 @@ struct ServiceFigures {
   bool breaker_open = false;  // ...and it refuses now
 };
 
-// Asks at each scrape.  The first kServices services have labels of their own, all others are added up as "other".
+// Asks at each scrape.  kServices services have labels of their own, as long as they are there; those that come while
+// so many are there are added up as "other".
 class ServiceMetrics : public prometheus::Collectable {
  public:
   static constexpr std::size_t kServices = 1000;
@@ -47,8 +49,11 @@ class ServiceMetrics : public prometheus::Collectable {
 
   std::function<std::vector<ServiceFigures>()> figures_;
   std::vector<double> bounds_;
+  std::size_t max_;
+  prometheus::Gauge& values_;
+  prometheus::Counter& overflow_;
   mutable std::mutex mutex_;
-  mutable LabelLimit services_;
+  mutable std::set<std::string> named_;  // that have labels of their own
 };
 
 }  // namespace cortexflow::sink

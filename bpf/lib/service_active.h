@@ -74,8 +74,7 @@ static __always_inline void svc_unsent(struct cf_svc_socket *socket)
 	socket->phase = CF_SVC_OVER;
 	if (!load)
 		return;
-	__sync_fetch_and_add(&load->results[CF_SVC_R_UNSENT], 1);
-	__sync_fetch_and_add(&load->failures_in_row, 1);
+	__sync_fetch_and_add(&load->results[CF_SVC_R_UNSENT], 1); /* the caller's trouble, not the backend's */
 }
 
 #endif

@@ -101,6 +101,7 @@ TEST_CASE("many stale sockets are read whole, at most as many as are asked for; 
   mesh.remove(plan);
   mesh.set(tcp_plan);
   const auto stream = connected(kService, 80);
+  CAPTURE(errno);
   REQUIRE(stream);
   mesh.remove(tcp_plan);
   const auto stale = found(mesh);

@@ -121,6 +121,19 @@ def bounded(env):
     apply(env, manifests((0, 1, 2), {"outlierDetection": POLICY}), EVEN)
 
 
+@test("a caller that has no route itself gets no backend ejected")
+def no_route(env):
+    apply(env, manifests((0, 1, 2), {"outlierDetection": {**POLICY, "maxEjectionPercent": 100}}), EVEN)
+    before = [b["connections"]["results"]["unsent"] for b in service(env)["backends"]]
+    for _ in range(30):
+        done = subprocess.run(env.client.argv("unshare", "-n", "curl", "-s", "--max-time", "2", f"http://{SERVICE}/"), check=False)
+        assert done.returncode != 0
+    after = service(env)["backends"]
+    assert [b["connections"]["results"]["unsent"] for b in after] == [n + 10 for n in before], after
+    assert call(env, 9) == {"0": 3, "1": 3, "2": 3}
+    assert all(b["state"] != "ejected" for b in service(env)["backends"]), service(env)
+
+
 @test("an agent that takes over after a kill goes on with the ejections: nobody is sent to a backend that was left out", seconds=60)
 def remembered(env):
     apply(env, manifests((0, 1, 2), {"outlierDetection": {**POLICY, "baseEjectionTime": "6s"}}), EVEN)

@@ -4,9 +4,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 
-from agent import wait_until
+from agent import Place, wait_until
 from harness import test
 from netns import sh
 from shop import SERVICE, Calls, apply, call, manifests, service, set_up, shares, split, start, write
@@ -94,6 +95,25 @@ def killed(env):
     assert after["number"] == before["number"]
     numbers = {b["address"]: b["number"] for b in before["backends"]}
     assert all(numbers[b["address"]] == b["number"] for b in after["backends"]), (before, after)
+    assert call(env, 10) == {"0": 5, "1": 5}
+
+
+@test("an agent whose start fails leaves the translation that it found, and nothing where it found none", seconds=30)
+def start_fails(env):
+    env.agent.signal(signal.SIGKILL)
+    env.agent.process.wait(5)
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", env.place.metrics_port))
+        taken.listen()
+        failed = env.place.run("--manifests", env.place.path("manifests"))
+        assert failed.returncode == 1 and "in use" in failed.stderr, failed
+        assert call(env, 10) == {"0": 5, "1": 5}
+        with Place() as other:
+            other.metrics_listen = env.place.metrics_listen
+            failed = other.run("--manifests", env.place.path("manifests"))
+            assert failed.returncode == 1 and not other.pinned(), failed
+    env.agent = start(env)
     assert call(env, 10) == {"0": 5, "1": 5}
 
 

@@ -232,4 +232,8 @@ TEST_CASE("services beyond the limit are added up as other; what one has stays i
       text,
       Contains(R"(cortexflow_service_connect_duration_seconds_bucket{namespace="shop",service="a",le="+Inf"} 6)"));
   CHECK_THAT(text_of(registry), Contains(R"(cortexflow_metric_label_overflow_total{label="service"} 2)"));
+  services.erase(services.begin());  // its place is free again
+  const auto later = text_of(metrics);
+  CHECK_THAT(later, Contains(R"(service="b",result="established"} 11)") && !Contains(R"(service="a")"));
+  CHECK_THAT(later, Contains(R"(namespace="other",service="other",result="established"} 12)"));
 }
