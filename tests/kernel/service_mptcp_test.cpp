@@ -34,7 +34,8 @@ bool comes_to(const Mesh& mesh, Live expected) {
 
 }  // namespace
 
-TEST_CASE("service: Multipath TCP connections are live ones until they are closed, and the circuit breaker holds") {
+TEST_CASE("service: Multipath TCP connections are live ones until they are closed, and the circuit breaker holds",
+          "[mptcp]") {
   Mesh mesh;
   std::array<Backend, 1> backends;
   auto plan = plan_of(backends);
@@ -59,7 +60,7 @@ TEST_CASE("service: Multipath TCP connections are live ones until they are close
   CHECK(load.results[CF_SVC_R_RESET] == 0);
 }
 
-TEST_CASE("service: a Multipath TCP socket's peer is the service") {
+TEST_CASE("service: a Multipath TCP socket's peer is the service", "[mptcp]") {
   Mesh mesh;
   std::array<Backend, 1> backends;
   mesh.set(plan_of(backends));
@@ -68,7 +69,7 @@ TEST_CASE("service: a Multipath TCP socket's peer is the service") {
   CHECK(peer_of(caller) == "10.96.0.1:80");
 }
 
-TEST_CASE("service: Multipath TCP connections that fail, or that nobody follows, are left in no count") {
+TEST_CASE("service: Multipath TCP connections that fail, or that nobody follows, are left in no count", "[mptcp]") {
   Mesh mesh;
   auto plan = plan_of(std::array<Backend, 0>{});
   plan.circuit_breaker.max_connections = 2;
