@@ -12,7 +12,6 @@
 #include "agent/compile/adopt.h"
 #include "agent/compile/shares.h"
 #include "agent/interface_addresses.h"
-#include "agent/kernel/namespaces.h"
 #include "agent/service_rows.h"
 #include "agent/state/overrides.h"
 
@@ -65,24 +64,16 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
                                                   OverrideBook::open(settings.state_dir + "/overrides.json"),
                                                   DenyBook::open(settings.state_dir + "/denylist.json")));
   services->keep_on_exit_ = settings.keep_services_on_exit;
-  services->by_packet_ = !settings.service_interfaces.empty();
+  services->callers_.set_place({cgroup_root, settings.node_name, !settings.service_interfaces.empty()});
   std::vector<Error> errors;
   services->open_edge(settings);
   services->take_over(errors);
   if (const auto first = services->manifests_.poll(Clock::now())) services->update(*first, errors);
-  for (const auto& name : services->overrides_.names()) {  // of services that went while no agent ran
-    services->drop_gone_override(name, *services->desired_.snapshot(), errors);
-  }
-  services->write(services->book_.drop_unclaimed(), errors);
-  if (auto dropped = services->memory_.drop_unclaimed(*services->tables_); !dropped) {
-    errors.push_back(std::move(dropped.error()));
-  }
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
   if (!settings.service_interfaces.empty()) {
     const bool keep = settings.keep_services_on_exit || services->tables_->adopted();
-    auto redirect =
-        kernel::Redirect::open({settings.service_interfaces, settings.pin_path, keep}, *services->tables_);
+    auto redirect = kernel::Redirect::open({settings.service_interfaces, settings.pin_path, keep}, *services->tables_);
     if (!redirect) return tl::make_unexpected(std::move(redirect.error()));
     services->redirect_ = std::move(*redirect);
   }
@@ -116,11 +107,9 @@ void Services::take_over(std::vector<Error>& errors) {
   auto found = compile::adopt(contents);
   write(found.strays, errors);
   book_ = compile::ServiceBook(std::move(found.adopted));
+  book_.hold([this](const auto& service) { return may_lack(service); });
   memory_.read(*tables_);
-  // Callers are written anew from the pods: their cgroups and namespaces may be others by now.
-  for (const auto& [key, value] : tables_->read("svc_callers")) {
-    if (auto erased = tables_->erase("svc_callers", key); !erased) errors.push_back(std::move(erased.error()));
-  }
+  callers_.clear(*tables_, errors);
 }
 
 std::vector<Error> Services::poll() {
@@ -140,12 +129,14 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
   const std::lock_guard lock(mutex_);
   const auto update = desired_.apply(0, changes);
   const auto& snapshot = *update.snapshot;
-  for (const auto& pod : update.touched.pods) update_caller(pod, snapshot, errors);
-  for (const auto& name : update.touched.services) {
-    drop_gone_override(name, snapshot, errors);
+  for (const auto& pod : update.touched.pods) callers_.update(pod, snapshot.pods.find(pod).get(), *tables_, errors);
+  auto touched = update.touched.services;
+  note_unread(changes.unread, touched);
+  for (const auto& name : touched) {
+    drop_gone_override(name, snapshot);
     avoid_drained(name);
   }
-  for (const auto& name : update.touched.services) {
+  for (const auto& name : touched) {
     const auto service = snapshot.services.find(name);
     const auto input = service ? input_of(*service, snapshot) : compile::ServiceInput{};
     ejections_.set_policy(name, input.policy ? input.policy->outlier_detection : std::nullopt);
@@ -154,13 +145,17 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
     }
     avoid(name, compile::AvoidedBy::kEjection, ejections_.ejected(name));
   }
-  plan(update.touched.services, errors);
+  plan(touched, errors);
+  settle(errors);
   if (update.touched.deny_lists) update_deny();
 }
 
 std::vector<Error> Services::judge_backends() {
   std::vector<Error> errors;
   const std::lock_guard lock(mutex_);
+  for (const auto& pod : callers_.due(std::chrono::steady_clock::now())) {
+    callers_.update(pod, desired_.snapshot()->pods.find(pod).get(), *tables_, errors);
+  }
   const auto [changed, to_keep] = ejections_.look(std::chrono::steady_clock::now(), book_, *tables_);
   for (const auto& name : changed) {
     const auto ejected = ejections_.ejected(name);
@@ -275,43 +270,6 @@ bool Services::avoid(const model::ObjectName& service, compile::AvoidedBy by,
   return true;
 }
 
-void Services::update_caller(const model::ObjectName& name, const state::Snapshot& snapshot,
-                             std::vector<Error>& errors) {
-  if (const auto had = caller_keys_.find(name); had != caller_keys_.end()) {
-    for (const auto& key : had->second) {
-      if (auto erased = tables_->erase("svc_callers", key); !erased) errors.push_back(std::move(erased.error()));
-    }
-    caller_keys_.erase(had);
-  }
-  caller_refusals_.erase(name);
-  const auto pod = snapshot.pods.find(name);
-  if (!pod) return;
-  const auto version = pod->labels.find("version");
-  const cf_svc_caller caller{version == pod->labels.end() ? 0 : compile::fnv1a(version->second),
-                             compile::caller_hash(name.ns + "/" + name.name)};
-  const auto note = [&](const Result<std::uint64_t>& id, cf_svc_caller_kind kind) {
-    if (!id) {
-      caller_refusals_[name] = fmt::format("Pod {}/{}: {}", name.ns, name.name, id.error().to_string());
-      return;
-    }
-    const auto key = octets_of(cf_svc_caller_key{*id, static_cast<__u32>(kind), 0});
-    if (auto put = tables_->put("svc_callers", key, octets_of(caller)); !put) {
-      caller_refusals_[name] = fmt::format("Pod {}/{}: {}", name.ns, name.name, put.error().to_string());
-      return;
-    }
-    caller_keys_[name].push_back(key);
-  };
-  const bool here = pod->node.empty() || pod->node == node_.name;
-  for (const auto& address : by_packet_&& here ? pod->addresses : std::vector<model::IpAddress>{}) {
-    note(cf_svc_address_id(address.octets.data()), CF_SVC_CALLER_ADDRESS);
-  }
-  if (!pod->cgroup.empty()) {
-    const bool below = pod->cgroup.starts_with('/');
-    note(kernel::cgroup_id(cgroup_root_ + (below ? "" : "/") + pod->cgroup), CF_SVC_CALLER_CGROUP);
-  }
-  if (!pod->netns.empty()) note(kernel::netns_cookie(pod->netns), CF_SVC_CALLER_NETNS);
-}
-
 void Services::write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors) {
   for (const auto& operation : operations) {
     const auto* map = compile::map_name(operation.map);
@@ -373,7 +331,7 @@ std::vector<std::string> Services::refusals() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> out;
   for (const auto& refusal : desired_.refusals()) out.push_back(refusal.to_string());
-  for (const auto& [pod, words] : caller_refusals_) out.push_back(words);
+  for (const auto& [pod, words] : callers_.refusals()) out.push_back(words);
   out.insert(out.end(), dropped_.begin(), dropped_.end());
   if (edge_) {
     for (auto& words : edge_->refusals()) out.push_back(std::move(words));

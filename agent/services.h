@@ -27,6 +27,7 @@
 #include "agent/ejections.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
+#include "agent/known_callers.h"
 #include "agent/override_book.h"
 #include "agent/service_health.h"
 #include "agent/source/manifest/manifest_source.h"
@@ -45,7 +46,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] static Result<std::unique_ptr<Services>> open(const source::Settings& settings,
                                                               const std::string& cgroup_root);
 
-  // The agent has started: its end takes along what the settings say.  Until then, what open() found is left where it is.
+  // The agent has started: its end takes along what the settings say.  Until then, what open() found is left where it
+  // is.
   void end_as_configured();
 
   // Readable when poll() has something to do.
@@ -104,8 +106,10 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   control::Done keep_denied(model::DenyList list);
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
-  void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
-                          std::vector<Error>& errors);
+  [[nodiscard]] bool may_lack(const model::ObjectName& service) const;
+  void note_unread(const model::Unread& unread, std::set<model::ObjectName>& touched);
+  void settle(std::vector<Error>& errors);
+  void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot);
   void avoid_drained(const model::ObjectName& service);
   using OverrideChange =
       std::function<state::Overridden<model::ServiceOverride>(const model::ObjectName&, const model::ServiceOverride&)>;
@@ -116,7 +120,6 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
              const std::map<compile::BackendPort, std::string>& reasons);
   void keep_avoided(const model::ObjectName& service, std::vector<Error>& errors);
-  void update_caller(const model::ObjectName& pod, const state::Snapshot& snapshot, std::vector<Error>& errors);
   // The backends that these services have in the tables, by number.
   [[nodiscard]] std::map<std::uint32_t, model::ObjectName> backends_of(
       const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
@@ -135,7 +138,6 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   compile::NodeContext node_;
   std::string cgroup_root_;
   bool keep_on_exit_ = false;   // services.keep_on_exit
-  bool by_packet_ = false;      // callers are known by their address too
   std::unique_ptr<Edge> edge_;  // null: no interface is its
   std::string edge_failure_;    // why there is none though interfaces are
 
@@ -143,6 +145,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   OverrideBook overrides_;
   DenyBook deny_book_;
   static constexpr std::size_t kDroppedKept = 100;
+  std::string override_failure_;     // why what has gone of them is still in the file
   std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words
   state::DesiredState desired_{{source::kManifestSource}};
   compile::ServiceBook book_;
@@ -151,8 +154,10 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   AvoidedMemory memory_;  // of what speaks against backends
   ConnectionTotals totals_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
-  std::map<model::ObjectName, std::vector<std::string>> caller_keys_;  // octets in svc_callers, by pod
-  std::map<model::ObjectName, std::string> caller_refusals_;
+  KnownCallers callers_;
+  // What can't be read yet; none: since the start all could be once, so that the sources keep the last good.
+  std::optional<model::Unread> unread_ = model::Unread{};
+  std::string held_words_;  // what stays as it was for that
 
   std::string stale_sockets_failure_;                // why there is none
   std::unique_ptr<StaleSocketSweep> stale_sockets_;  // the last, as its thread looks at all that is above

@@ -53,6 +53,14 @@ void Services::update_deny() {
 
 std::vector<control::FunctionStatus> Services::functions() const {
   std::vector<control::FunctionStatus> out{{"services", "cgroup sock_addr", false, ""}};
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto* words : {&held_words_, &override_failure_}) {
+      if (words->empty()) continue;
+      out.front().degraded = true;
+      out.front().detail += (out.front().detail.empty() ? "" : "; ") + *words;
+    }
+  }
   const auto& unwatched = tables_->unwatched();
   out.push_back({"service connections", unwatched.empty() ? "sock_ops" : "", !unwatched.empty(), unwatched});
   out.push_back(stale_sockets_

@@ -23,17 +23,25 @@ tl::unexpected<control::Refused> refused(int status, Error error) {
 
 }  // namespace
 
-void Services::drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot,
-                                  std::vector<Error>& errors) {
+// A file that can't be written keeps nobody from translating: the setting stays, and it is said.
+void Services::drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot) {
   const auto* set = overrides_.find(service);
-  if (!set) return;
+  if (!set || may_lack(service)) return;
   auto left = *set;
-  for (const auto& said : state::drop_gone(snapshot, service, left)) {
+  const auto gone = state::drop_gone(snapshot, service, left);
+  if (gone.empty()) return;
+  if (auto kept = overrides_.set(service, std::move(left)); !kept) {
+    override_failure_ = fmt::format("what has gone of {}/{} stays among the operator's settings: {}", service.ns,
+                                    service.name, kept.error().to_string());
+    spdlog::error("services: {}", override_failure_);
+    return;
+  }
+  override_failure_.clear();
+  for (const auto& said : gone) {
     spdlog::warn("{}", said);
     dropped_.push_back(said);
     if (dropped_.size() > kDroppedKept) dropped_.pop_front();
   }
-  if (auto kept = overrides_.set(service, std::move(left)); !kept) errors.push_back(std::move(kept.error()));
 }
 
 void Services::avoid_drained(const model::ObjectName& service) {

@@ -37,7 +37,7 @@ Services::UdpMembers Services::udp_members_of(
 bool Services::has_left(const cf_svc_stale_socket& socket) const {
   const std::lock_guard lock(mutex_);
   const auto* entry = book_.find(socket.service);
-  if (!entry) return true;
+  if (!entry) return !book_.is_unclaimed(socket.service);
   compile::Backend backend;
   std::copy(std::begin(socket.backend.address), std::end(socket.backend.address), backend.address.octets.begin());
   backend.port = socket.backend.port;

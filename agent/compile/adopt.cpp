@@ -103,6 +103,7 @@ AdoptedMaps adopt(const std::map<Map, MapContents>& contents) {
     ServiceImage image;
     image.algorithm = static_cast<cf_svc_algorithm>(service->algorithm);
     image.affinity_s = service->affinity_s;
+    image.owner = service->owner;
     image.circuit_breaker = {service->max_connections, service->max_pending,
                              (service->flags & CF_SVC_REFUSE_EPERM) != 0};
     image.protocol = addresses.front().protocol;

@@ -27,6 +27,12 @@ TableImage place_table(const Slots& slots, const std::map<Backend, std::uint32_t
 
 }  // namespace
 
+std::uint16_t owner_of(const model::ObjectName& service) {
+  const auto hash = fnv1a(service.ns + "/" + service.name);
+  const auto folded = static_cast<std::uint16_t>(hash ^ hash >> 16 ^ hash >> 32 ^ hash >> 48);
+  return folded == 0 ? 1 : folded;
+}
+
 Frontend frontend_of(const ServicePlan& plan, std::size_t index) {
   return {plan.frontends[index].first, plan.frontends[index].second, plan.protocol};
 }
@@ -61,6 +67,7 @@ ServiceImage place(const ServicePlan& plan, const std::vector<Frontend>& fronten
   ServiceImage image;
   image.frontends = frontends;
   std::sort(image.frontends.begin(), image.frontends.end());
+  image.owner = owner_of(plan.service);
   image.algorithm = plan.algorithm;
   image.affinity_s = plan.affinity_s;
   image.circuit_breaker = plan.circuit_breaker;

@@ -34,6 +34,7 @@ struct ServiceImage {
   std::uint32_t affinity_s = 0;
   model::CircuitBreaker circuit_breaker{};
   model::Protocol protocol = model::Protocol::kTcp;
+  std::uint16_t owner = 0;  // owner_of() the service; 0: an agent before did not note it
   std::map<Backend, std::uint32_t> backends;
   std::set<Backend> drained;    // of these, in no table: they stay for the connections that they have
   std::set<Backend> probation;  // likewise of these: one connection at a time
@@ -53,6 +54,10 @@ struct Numbers {
 // Frontends in `taken` are left out.
 [[nodiscard]] ServiceImage place(const ServicePlan& plan, const std::vector<Frontend>& frontends,
                                  const ServiceImage* before, Numbers& numbers);
+
+// Tells services apart that want the same address.  16 bits have room in the tables as they are; two services that they
+// don't tell apart are as if nothing had been noted.
+[[nodiscard]] std::uint16_t owner_of(const model::ObjectName& service);
 
 [[nodiscard]] Frontend frontend_of(const ServicePlan& plan, std::size_t index);
 

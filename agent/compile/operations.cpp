@@ -17,6 +17,7 @@ cf_service service_value(const ServiceImage& image) {
   value.flags = static_cast<std::uint8_t>((image.by_version.empty() ? 0 : CF_SVC_BY_VERSION) |
                                           (image.table.slots.empty() ? CF_SVC_REFUSE : 0) |
                                           (image.circuit_breaker.refuse_with_eperm ? CF_SVC_REFUSE_EPERM : 0));
+  value.owner = image.owner;
   value.affinity_s = image.affinity_s;
   value.max_connections = image.circuit_breaker.max_connections;
   value.max_pending = image.circuit_breaker.max_pending;

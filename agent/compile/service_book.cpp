@@ -84,26 +84,50 @@ void ServiceBook::release(const PortKey& key, Changes& changes, std::set<PortKey
   waiting.erase(key);
 }
 
-std::uint32_t ServiceBook::claim_number(const ServicePlan& plan, ServiceImage& adopted, bool& was_adopted) {
-  was_adopted = false;
+// By a frontend, unless it is known to be another service's.
+std::optional<std::uint32_t> ServiceBook::find_unclaimed(const ServicePlan& plan) const {
+  const auto own = owner_of(plan.service);
   for (std::size_t i = 0; i < plan.frontends.size(); ++i) {
     const auto found = unclaimed_frontends_.find(frontend_of(plan, i));
     if (found == unclaimed_frontends_.end()) continue;
-    const auto number = found->second;
-    adopted = std::move(unclaimed_.at(number));
-    unclaimed_.erase(number);
-    std::erase_if(unclaimed_frontends_, [&](const auto& item) { return item.second == number; });
-    was_adopted = true;
-    return number;
+    const auto owner = unclaimed_.at(found->second).owner;
+    if (owner == own || owner == 0) return found->second;
   }
-  return numbers_.service++;
+  return std::nullopt;
+}
+
+bool ServiceBook::is_held(const ServicePlan& plan) const {
+  if (!incomplete_ || entries_.contains(key_of(plan)) || !incomplete_(plan.service)) return false;
+  const auto number = find_unclaimed(plan);
+  if (!number) return false;
+  auto before = unclaimed_.at(*number);
+  before.owner = owner_of(plan.service);
+  std::vector<Frontend> wanted;
+  for (std::size_t i = 0; i < plan.frontends.size(); ++i) wanted.push_back(frontend_of(plan, i));
+  auto numbers = numbers_;  // of no effect
+  return place(plan, wanted, &before, numbers) != before;
+}
+
+void ServiceBook::claim(std::uint32_t number, const PortKey& key, Entry& entry) {
+  entry.number = number;
+  entry.image = std::move(unclaimed_.at(number));
+  entry.placed = true;
+  unclaimed_.erase(number);
+  for (const auto& frontend : entry.image.frontends) {
+    unclaimed_frontends_.erase(frontend);
+    owners_.emplace(frontend, key);
+  }
 }
 
 void ServiceBook::put(const PortKey& key, const ServicePlan& plan, Changes& changes, std::set<PortKey>& waiting) {
   auto found = entries_.find(key);
   if (found == entries_.end()) {
     found = entries_.emplace(key, Entry{}).first;
-    found->second.number = claim_number(plan, found->second.image, found->second.placed);
+    if (const auto number = find_unclaimed(plan)) {
+      claim(*number, key, found->second);
+    } else {
+      found->second.number = numbers_.service++;
+    }
     by_number_[found->second.number] = key;
   }
   Entry& entry = found->second;
@@ -115,7 +139,7 @@ void ServiceBook::put(const PortKey& key, const ServicePlan& plan, Changes& chan
   for (std::size_t i = 0; i < plan.frontends.size(); ++i) {
     const auto frontend = frontend_of(plan, i);
     const auto owner = owners_.find(frontend);
-    if (owner == owners_.end() || owner->second == key) {
+    if (owner == owners_.end() ? !unclaimed_frontends_.contains(frontend) : owner->second == key) {
       wanted.push_back(frontend);
     } else {
       entry.contested.push_back(frontend);
@@ -128,7 +152,6 @@ void ServiceBook::put(const PortKey& key, const ServicePlan& plan, Changes& chan
   entry.refusal = overflow(usage, limits_);
   if (!entry.refusal.empty()) {
     refused_.insert(key);
-    for (const auto& frontend : before.frontends) owners_.emplace(frontend, key);  // an adopted one's
     return;
   }
   refused_.erase(key);
@@ -172,33 +195,47 @@ std::vector<Operation> ServiceBook::update(const std::map<model::ObjectName, std
     for (const auto& key : gone) release(key, changes, waiting);
   }
   for (const auto& [name, plans] : changed) {
-    for (const auto& plan : plans) put(key_of(plan), plan, changes, waiting);
+    held_.erase(name);
+    for (const auto& plan : plans) {
+      if (is_held(plan)) {
+        held_.insert(name);
+      } else {
+        put(key_of(plan), plan, changes, waiting);
+      }
+    }
   }
   // What was given up may be what a refused one lacked.
   if (!changed.empty()) waiting.insert(refused_.begin(), refused_.end());
+  put_waiting(changes, waiting);
+  return finish(changes);
+}
+
+void ServiceBook::put_waiting(Changes& changes, std::set<PortKey>& waiting) {
   while (!waiting.empty()) {
     const auto key = waiting.extract(waiting.begin()).value();
     put(key, ServicePlan(entries_.at(key).plan), changes, waiting);
   }
-  return finish(changes);
 }
 
-std::vector<Operation> ServiceBook::drop_unclaimed() {
-  std::vector<Step> steps;
-  steps.reserve(unclaimed_.size());
-  for (const auto& [number, image] : unclaimed_) steps.push_back({number, &image, nullptr});
-  auto out = operations(steps);
-  // A claimed service has written over these: they are its own now.
-  std::erase_if(out, [&](const Operation& operation) {
-    if (operation.map != Map::kFrontends) return false;
-    cf_svc_address key{};
-    operation.key.copy(reinterpret_cast<char*>(&key), sizeof key);
-    return owners_.count(from_abi(key)) > 0;
-  });
-  for (const auto& [number, image] : unclaimed_) usage_ = exchanged(usage_, usage_of(image), {});
-  unclaimed_.clear();
-  unclaimed_frontends_.clear();
-  return out;
+std::vector<Operation> ServiceBook::drop_unclaimed(const std::set<std::uint16_t>& stay) {
+  Changes changes;
+  std::set<PortKey> waiting(refused_);
+  for (auto at = unclaimed_.begin(); at != unclaimed_.end();) {
+    const auto& [number, image] = *at;
+    if (stay.contains(image.owner)) {
+      ++at;
+      continue;
+    }
+    remember(changes, number, &image);
+    usage_ = exchanged(usage_, usage_of(image), {});
+    for (const auto& frontend : image.frontends) {
+      unclaimed_frontends_.erase(frontend);
+      free_frontend(frontend, waiting);
+    }
+    at = unclaimed_.erase(at);
+  }
+  put_waiting(changes, waiting);
+  return finish(changes);
 }
 
 }  // namespace cortexflow::compile

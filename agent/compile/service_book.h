@@ -3,9 +3,12 @@
 // operations.  No system call; the same changes in the same order give the same operations.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/compile/image.h"
@@ -55,8 +58,18 @@ class ServiceBook {
   // has it, and goes to the other when it is released.
   [[nodiscard]] std::vector<Operation> update(const std::map<model::ObjectName, std::vector<ServicePlan>>& changed);
 
-  // Adopted images that no plan has claimed are taken out: to be called once the configuration has been read whole.
-  [[nodiscard]] std::vector<Operation> drop_unclaimed();
+  // Says of a service that something of it may be missing in its plans, as it can't be read.
+  using Incomplete = std::function<bool(const model::ObjectName&)>;
+  // From now on an adopted image of such a service is left unclaimed, and in the maps, where the plan would change it.
+  void hold(Incomplete incomplete) { incomplete_ = std::move(incomplete); }
+  // Services whose plans were left out for that; to be planned again when more can be read.
+  [[nodiscard]] const std::set<model::ObjectName>& held() const { return held_; }
+  [[nodiscard]] std::size_t unclaimed() const { return unclaimed_.size(); }
+  [[nodiscard]] bool is_unclaimed(std::uint32_t number) const { return unclaimed_.contains(number); }
+
+  // Adopted images that no plan has claimed are taken out, and their frontends go to who else wants them: to be called
+  // once the configuration has been read.  Those stay whose service, by its owner_of(), is in `stay`.
+  [[nodiscard]] std::vector<Operation> drop_unclaimed(const std::set<std::uint16_t>& stay = {});
 
   [[nodiscard]] const std::map<PortKey, Entry>& entries() const { return entries_; }
   // By its number in the maps; null: there is none.
@@ -73,9 +86,12 @@ class ServiceBook {
   void remember(Changes& changes, std::uint32_t number, const ServiceImage* image) const;
   void release(const PortKey& key, Changes& changes, std::set<PortKey>& waiting);
   void put(const PortKey& key, const ServicePlan& plan, Changes& changes, std::set<PortKey>& waiting);
+  void put_waiting(Changes& changes, std::set<PortKey>& waiting);
   void free_frontend(const Frontend& frontend, std::set<PortKey>& waiting);
   void stop_contending(const PortKey& key, Entry& entry);
-  std::uint32_t claim_number(const ServicePlan& plan, ServiceImage& adopted, bool& was_adopted);
+  [[nodiscard]] std::optional<std::uint32_t> find_unclaimed(const ServicePlan& plan) const;
+  [[nodiscard]] bool is_held(const ServicePlan& plan) const;
+  void claim(std::uint32_t number, const PortKey& key, Entry& entry);
   std::vector<Operation> finish(const Changes& changes) const;
 
   std::map<PortKey, Entry> entries_;
@@ -84,6 +100,8 @@ class ServiceBook {
   std::map<Frontend, std::set<PortKey>> contenders_;  // who else wants it
   std::map<std::uint32_t, PortKey> by_number_;
   std::map<std::uint32_t, ServiceImage> unclaimed_;
+  Incomplete incomplete_;
+  std::set<model::ObjectName> held_;
   std::map<Frontend, std::uint32_t> unclaimed_frontends_;
   Numbers numbers_;
   Usage limits_ = kLimits;

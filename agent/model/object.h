@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -56,6 +57,13 @@ struct Refusal {
   [[nodiscard]] std::string to_string() const;
 };
 
+// What nobody knows: objects whose documents can't be used and never could, since the source was opened.
+struct Unread {
+  bool anything = false;  // a directory or a document that does not tell its object: any object may be meant
+  std::set<ObjectKey> objects;
+  [[nodiscard]] bool empty() const { return !anything && objects.empty(); }
+};
+
 // Documents of a kind that the mesh has no use for.
 struct IgnoredKind {
   std::string kind;  // "apps/v1 Deployment"
@@ -70,6 +78,7 @@ struct SourceUpdate {
   std::vector<Refusal> refusals;     // all that stand now
   std::vector<IgnoredKind> ignored;  // all that stand now, by kind
   std::uint64_t refused = 0;         // how many refusals stand; more than `refusals` has when that list is full
+  Unread unread;                     // now
 };
 
 }  // namespace cortexflow::model

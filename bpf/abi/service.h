@@ -77,10 +77,10 @@ enum cf_svc_flags {
 /* One port of a service.  One update changes table and size together. */
 struct cf_service {
 	__u32 table;
-	__u32 size;	/* slots that count; 0 only with CF_SVC_REFUSE */
-	__u8 algorithm; /* enum cf_svc_algorithm */
-	__u8 flags;	/* enum cf_svc_flags */
-	__u16 pad;
+	__u32 size;	       /* slots that count; 0 only with CF_SVC_REFUSE */
+	__u8 algorithm;	       /* enum cf_svc_algorithm */
+	__u8 flags;	       /* enum cf_svc_flags */
+	__u16 owner;	       /* 16 bits of a hash of NAMESPACE/NAME, for the agent that comes after; 0: not noted */
 	__u32 affinity_s;      /* 0: none */
 	__u32 max_connections; /* circuit breaker: more at once are refused; 0: no limit */
 	__u32 max_pending;     /* likewise of TCP connections that are not established yet */

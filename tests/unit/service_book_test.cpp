@@ -297,6 +297,51 @@ TEST_CASE("what an agent before left in the maps is taken over, not written agai
   CHECK(book.usage().backends == 2);
 }
 
+TEST_CASE("a contested address stays with who had it when the agent comes back, and goes on once that one has gone") {
+  ServicePlan first, newer;
+  first.service = name_of(1);
+  newer.service = name_of(0);  // before it by name
+  first.frontends.emplace_back(v4(1, 1), 80);
+  newer.frontends = {{v4(1, 1), 80}, {v4(1, 2), 80}};
+  first.slots = {{v4(2, 1), 80}};
+  newer.slots = {{v4(2, 2), 80}};
+  ServiceBook before;
+  Maps maps;
+  const auto apply = [&](const std::vector<Operation>& operations) {
+    for (const auto& operation : operations) {
+      maps.apply(operation);
+      maps.check_whole();
+    }
+  };
+  apply(before.update({{first.service, {first}}}));
+  apply(before.update({{newer.service, {newer}}}));
+  const auto reached = [&] {
+    cf_svc_address key = to_abi({v4(1, 1), 80, model::Protocol::kTcp});
+    return maps.find<cf_svc_frontend>(Map::kFrontends, key)->service;
+  };
+  const auto number = reached();
+  std::map<Map, MapContents> contents;
+  for (const auto& [map, entries] : maps.maps) contents[map].assign(entries.begin(), entries.end());
+  ServiceBook book(adopt(contents).adopted);
+  const PortKey newer_key{newer.service, "", model::Protocol::kTcp, true};
+  SECTION("both are there: nothing changes") {
+    CHECK(book.update({{first.service, {first}}, {newer.service, {newer}}}).empty());
+    CHECK(book.drop_unclaimed().empty());
+    CHECK(reached() == number);
+    CHECK(book.entries().at(newer_key).contested.size() == 1);
+    apply(book.update({{first.service, {}}}));
+  }
+  SECTION("it went while no agent ran") {
+    apply(book.update({{newer.service, {newer}}}));
+    apply(book.drop_unclaimed());
+  }
+  CHECK(reached() == book.entries().at(newer_key).number);
+  CHECK(reached() != number);
+  CHECK(book.entries().at(newer_key).contested.empty());
+  CHECK(maps.size(Map::kBackends) == 1);
+  CHECK(book.usage().backends == 1);
+}
+
 TEST_CASE("a drained backend keeps its number and its count, through an agent's death too, and gets no slot") {
   ServicePlan plan;
   plan.service = name_of(0);

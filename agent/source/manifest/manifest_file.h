@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -36,6 +37,8 @@ class ManifestFile {
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const Objects& objects() const { return objects_; }
   [[nodiscard]] const std::vector<model::Refusal>& refusals() const { return refusals_; }
+  // Beside refusals(); none: the document doesn't tell.
+  [[nodiscard]] const std::vector<std::optional<model::ObjectKey>>& refused_keys() const { return refused_keys_; }
   [[nodiscard]] const std::vector<ReadDocument::Ignored>& ignored() const { return ignored_; }
 
  private:

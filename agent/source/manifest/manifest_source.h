@@ -63,6 +63,7 @@ class ManifestSource {
   [[nodiscard]] std::vector<const ManifestFile*> holders(const model::ObjectKey& key) const;
   [[nodiscard]] std::optional<model::Object> counts(const model::ObjectKey& key) const;
   [[nodiscard]] model::SourceUpdate update(const Before& before);
+  [[nodiscard]] model::Unread unread() const;
   void list_refusals(model::SourceUpdate& update) const;
 
   DirectoryWatch watch_;

@@ -48,7 +48,23 @@ model::SourceUpdate ManifestSource::update(const Before& before) {
     made.changes.push_back({key, std::move(now)});
   }
   list_refusals(made);
+  made.unread = unread();
   return made;
+}
+
+model::Unread ManifestSource::unread() const {
+  model::Unread out;
+  out.anything = !missing_.empty();
+  for (const ManifestFile* file : noted_) {
+    for (const auto& key : file->refused_keys()) {
+      if (!key) {
+        out.anything = true;
+      } else if (holders(*key).empty()) {
+        out.objects.insert(*key);
+      }
+    }
+  }
+  return out;
 }
 
 void ManifestSource::list_refusals(model::SourceUpdate& update) const {
