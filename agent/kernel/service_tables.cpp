@@ -105,13 +105,11 @@ Result<void> ServiceTables::attach(bpf_program* program) {
   }
   std::error_code ignored;
   std::filesystem::remove(path, ignored);  // its cgroup has gone
-  bpf_link* link = bpf_program__attach_cgroup(program, cgroup_.get());
+  Fd link(
+      bpf_link_create(bpf_program__fd(program), cgroup_.get(), bpf_program__expected_attach_type(program), nullptr));
   if (!link) return fail_errno(fmt::format("cannot attach {}", bpf_program__name(program)), errno);
-  const int error = bpf_link__pin(link, path.c_str());
-  links_.emplace_back(fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 0));
-  bpf_link__disconnect(link);
-  bpf_link__destroy(link);
-  if (error != 0) return fail_errno(fmt::format("cannot pin {}", path), -error);
+  if (bpf_obj_pin(link.get(), path.c_str()) != 0) return fail_errno(fmt::format("cannot pin {}", path), errno);
+  links_.push_back(std::move(link));
   return {};
 }
 

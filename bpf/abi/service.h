@@ -277,13 +277,21 @@ enum cf_svc_phase {
 	CF_SVC_OVER, /* its result is counted */
 };
 
+/* A kernel's own socket (Multipath TCP's subflows, NFS) is never released as applications' are: observe/tcp takes it
+ * into the counts when its SYN is sent, and out of them when TCP ends; where that does not run, nobody counts it. */
+enum cf_svc_kernels {
+	CF_SVC_KERNELS = 1,
+	CF_SVC_KERNELS_PENDING = 2, /* the service has a max_pending */
+};
+
 /* What a translated socket was connected to, and what it was given. */
 struct cf_svc_socket {
 	struct cf_svc_address service_address;
 	struct cf_svc_address backend_address;
 	__u32 service;
 	__u32 backend;
-	__u32 counted;	/* in active, until the socket is released */
+	__u16 counted;	/* in active, until the socket is released */
+	__u16 kernels;	/* enum cf_svc_kernels */
 	__u16 phase;	/* enum cf_svc_phase */
 	__u16 pending;	/* counted in pending */
 	__u64 since_ns; /* CLOCK_MONOTONIC, when the SYN was sent */

@@ -19,6 +19,24 @@ static __always_inline void svc_drop(__u32 service, bool active, bool pending)
 	bpf_spin_unlock(&load->lock);
 }
 
+/* The socket is connected, or connects, to its backend. */
+static __always_inline void svc_take(struct cf_svc_socket *socket, bool pending)
+{
+	struct cf_service_load *load = bpf_map_lookup_elem(&svc_load, &socket->service);
+	struct cf_backend_load *of_backend = bpf_map_lookup_elem(&svc_load_be, &socket->backend);
+
+	socket->counted = 1;
+	socket->pending = pending;
+	if (of_backend)
+		__sync_fetch_and_add(&of_backend->active, 1);
+	if (!load)
+		return;
+	bpf_spin_lock(&load->lock);
+	load->active++;
+	load->pending += pending;
+	bpf_spin_unlock(&load->lock);
+}
+
 /* It is established, or will not be any more. */
 static __always_inline void svc_not_pending(struct cf_svc_socket *socket)
 {

@@ -100,9 +100,11 @@ static __always_inline bool is_taken(__u32 backend)
 struct chosen {
 	__u32 number;
 	bool watched; /* given by the caller: observe/tcp follows the connection */
+	bool kernels; /* given by the caller: a kernel's own socket, which the limits hold for, and which is not counted
+			 yet */
 	bool counted; /* as active */
-	bool pending;
-	bool eperm; /* how the service's circuit breaker refuses */
+	bool pending; /* the same, or to be */
+	bool eperm;   /* how the service's circuit breaker refuses */
 };
 
 enum choice {
@@ -164,7 +166,7 @@ static __always_inline enum choice choose(void *ctx, __u32 service, bool connect
 			} else if (limits_pending && load->pending >= s.max_pending) {
 				load->refused_pending++;
 				refusal = CHOICE_BREAKER_PENDING;
-			} else {
+			} else if (!chosen->kernels) {
 				load->active++;
 				load->pending += limits_pending;
 			}
@@ -175,7 +177,7 @@ static __always_inline enum choice choose(void *ctx, __u32 service, bool connect
 		if (refusal != CHOICE_NONE)
 			return refusal;
 		if (connecting && !chosen->counted) {
-			chosen->counted = true;
+			chosen->counted = !chosen->kernels;
 			chosen->pending = limits_pending;
 		}
 		if (subset) {

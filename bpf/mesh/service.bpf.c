@@ -94,6 +94,25 @@ static __always_inline bool same_address(const struct cf_svc_address *a, const s
 	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && a->port == b->port;
 }
 
+/* What connects of a Multipath TCP connection is its subflow; the application asks the socket above it for its peer. */
+static __always_inline void note_multipath(struct bpf_sock_addr *ctx, const struct cf_svc_address *service_address,
+					   const struct cf_svc_address *backend_address)
+{
+	struct mptcp_sock *above;
+	struct cf_svc_socket *socket;
+
+	/* 5.19; and a kernel may be built without Multipath TCP. */
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skc_to_mptcp_sock) ||
+	    !bpf_core_type_exists(struct mptcp_sock))
+		return;
+	above = ctx->sk ? bpf_skc_to_mptcp_sock(ctx->sk) : NULL;
+	socket = above ? bpf_sk_storage_get(&svc_sockets, above, 0, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
+	if (!socket)
+		return;
+	socket->service_address = *service_address;
+	socket->backend_address = *backend_address;
+}
+
 /* Remembers what the socket connected to, for getpeername, for the counts of connections and for observe/tcp. */
 static __always_inline void note_connected(struct bpf_sock_addr *ctx, const struct cf_svc_address *service_address,
 					   const struct cf_svc_address *backend_address, __u32 service,
@@ -106,45 +125,84 @@ static __always_inline void note_connected(struct bpf_sock_addr *ctx, const stru
 	socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
 	if (!socket) {
 		svc_count(CF_SVC_C_HELPER_FAILED);
-		svc_drop(service, chosen->counted, chosen->pending);
+		if (chosen->counted)
+			svc_drop(service, true, chosen->pending);
 		return;
 	}
-	if (socket->phase == CF_SVC_CHOSEN)
-		svc_unsent(socket);
-	svc_let_go(socket);
 	socket->service_address = *service_address;
 	socket->backend_address = *backend_address;
 	socket->service = service;
 	socket->backend = backend;
-	socket->counted = 1;
-	socket->pending = chosen->pending;
+	socket->counted = chosen->counted;
+	socket->pending = chosen->counted && chosen->pending;
+	socket->kernels = !chosen->kernels  ? 0
+			  : chosen->pending ? CF_SVC_KERNELS | CF_SVC_KERNELS_PENDING
+					    : CF_SVC_KERNELS;
 	socket->phase = chosen->watched ? CF_SVC_CHOSEN : CF_SVC_UNWATCHED;
-	if (load)
+	if (load && chosen->counted)
 		__sync_fetch_and_add(&load->active, 1);
 }
 
-/* The socket connects to what is no service: what it was connected to before is over. */
-static __always_inline void forget_connected(struct bpf_sock_addr *ctx)
+/* The socket connects anew: what it was connected to before is over.  True where a refusal would leave it connected. */
+static __always_inline bool let_go_connected(struct bpf_sock_addr *ctx)
 {
 	struct cf_svc_socket *socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, 0) : NULL;
+	bool stays;
 
 	if (!socket)
-		return;
+		return false;
+	stays = socket->counted && ctx->protocol == IPPROTO_UDP;
 	if (socket->phase == CF_SVC_CHOSEN)
 		svc_unsent(socket);
 	svc_let_go(socket);
-	bpf_sk_storage_delete(&svc_sockets, ctx->sk);
+	return stays;
 }
 
-static __always_inline void note_udp_peer(__u64 cookie, const struct cf_svc_address *service_address,
-					  const struct cf_svc_address *backend_address, __u32 backend)
+/* connect() is refused, and a UDP socket stays with what it was connected to. */
+static __always_inline void take_back_connected(struct bpf_sock_addr *ctx)
+{
+	struct cf_svc_socket *socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, 0) : NULL;
+
+	if (socket)
+		svc_take(socket, false);
+}
+
+/* The socket connects to what is no service. */
+static __always_inline void forget_connected(struct bpf_sock_addr *ctx)
+{
+	let_go_connected(ctx);
+	if (ctx->sk)
+		bpf_sk_storage_delete(&svc_sockets, ctx->sk);
+}
+
+static __always_inline void note_udp_pin(__u64 cookie, const struct cf_svc_address *service_address, __u32 backend)
 {
 	struct cf_svc_peer_key pin = {.cookie = cookie, .peer = *service_address};
-	struct cf_svc_peer_key peer = {.cookie = cookie, .peer = *backend_address};
 
-	if (bpf_map_update_elem(&svc_pins, &pin, &backend, BPF_ANY) ||
-	    bpf_map_update_elem(&svc_peers, &peer, service_address, BPF_ANY))
+	if (bpf_map_update_elem(&svc_pins, &pin, &backend, BPF_ANY))
 		svc_count(CF_SVC_C_HELPER_FAILED);
+}
+
+/* Answers from there seem to come from the service that was asked last: another may have the same backend. */
+static __always_inline void note_udp_peer(__u64 cookie, const struct cf_svc_address *service_address,
+					  const struct cf_svc_address *backend_address)
+{
+	struct cf_svc_peer_key peer = {.cookie = cookie, .peer = *backend_address};
+	struct cf_svc_address *known = bpf_map_lookup_elem(&svc_peers, &peer);
+
+	if (known && same_address(known, service_address))
+		return;
+	if (bpf_map_update_elem(&svc_peers, &peer, service_address, BPF_ANY))
+		svc_count(CF_SVC_C_HELPER_FAILED);
+}
+
+/* The UDP socket asks that address itself, which may be a backend that it had through a service before. */
+static __always_inline void forget_udp_peer(struct bpf_sock_addr *ctx, const struct cf_svc_address *address)
+{
+	struct cf_svc_peer_key peer = {.cookie = bpf_get_socket_cookie(ctx), .peer = *address};
+
+	if (bpf_map_lookup_elem(&svc_peers, &peer))
+		bpf_map_delete_elem(&svc_peers, &peer);
 }
 
 /* The backend that this UDP socket's datagrams to that service went to, if it still is one. */
@@ -165,6 +223,19 @@ static __always_inline bool watched(struct bpf_sock_addr *ctx)
 	__u32 *on = bpf_map_lookup_elem(&svc_watched, &zero);
 
 	return ctx->protocol == IPPROTO_TCP && on && *on;
+}
+
+/* A kernel's own: cgroup/sock_release will not run for it. */
+static __always_inline bool is_kernels(struct bpf_sock_addr *ctx)
+{
+	__u64 pointer = (__u64)ctx->sk, address = 0;
+	struct sock *sk;
+
+	/* The verifier follows `pointer` as a socket and forbids arithmetic on it; read back, it is a number. */
+	if (!pointer || bpf_probe_read_kernel(&address, sizeof(address), &pointer))
+		return true;
+	sk = (struct sock *)address;
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock);
 }
 
 static __always_inline int refuse(void)
@@ -191,12 +262,18 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	struct cf_backend_load *load;
 	enum choice choice;
 	__u32 service;
-	struct chosen chosen = {.watched = connecting && watched(ctx)};
+	struct chosen chosen = {};
 	__u64 cookie = 0;
+	bool stays = false;
 
 	if (!frontend)
 		return UNTOUCHED;
 	service = frontend->service;
+	if (connecting) {
+		chosen.watched = watched(ctx);
+		chosen.kernels = is_kernels(ctx);
+		stays = let_go_connected(ctx);
+	}
 	if (a->protocol == IPPROTO_UDP)
 		cookie = bpf_get_socket_cookie(ctx);
 	if (!connecting)
@@ -207,6 +284,8 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 		choice = choose(ctx, service, connecting, &backend, &chosen);
 		if (choice != CHOICE_MADE && chosen.counted)
 			svc_drop(service, true, chosen.pending);
+		if (choice != CHOICE_MADE && stays)
+			take_back_connected(ctx);
 		switch (choice) {
 		case CHOICE_NONE:
 			return UNTOUCHED;
@@ -229,15 +308,19 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	__builtin_memcpy(a->address, backend.address, sizeof(a->address));
 	a->port = backend.port;
 	svc_count(CF_SVC_C_TRANSLATED);
+	if (cookie)
+		note_udp_peer(cookie, &service_address, a);
 	if (pinned)
 		return TRANSLATED;
 	load = bpf_map_lookup_elem(&svc_load_be, &chosen.number);
 	if (load)
 		__sync_fetch_and_add(&load->chosen, 1);
 	if (cookie)
-		note_udp_peer(cookie, &service_address, a, chosen.number);
+		note_udp_pin(cookie, &service_address, chosen.number);
 	if (connecting)
 		note_connected(ctx, &service_address, a, service, &chosen);
+	if (chosen.kernels && a->protocol == IPPROTO_TCP)
+		note_multipath(ctx, &service_address, a);
 	return TRANSLATED;
 }
 
@@ -265,6 +348,8 @@ static __always_inline int at_connect(struct bpf_sock_addr *ctx, bool v6, bool c
 	case UNTOUCHED:
 		if (connecting)
 			forget_connected(ctx);
+		if (a.protocol == IPPROTO_UDP)
+			forget_udp_peer(ctx, &a);
 		break;
 	}
 	return CF_PASS;

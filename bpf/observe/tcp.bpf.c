@@ -4,7 +4,8 @@
  * A few calls in a connection's life, none a packet; sockets that were not translated are left at the first look.
  * On the same cgroup as mesh/service, whose tables it shares.
  *
- * A Multipath TCP connection's subflows are sockets of their own and are not followed.
+ * Of a Multipath TCP connection, the first subflow is what connects to the service.  It is a kernel's own socket, as
+ * those of NFS are: no program runs when it is released, so it is counted as live from here, while TCP has it.
  */
 #include "bpf/lib/service_active.h"
 #include "bpf/lib/service_latency.h"
@@ -44,7 +45,8 @@ static __always_inline void begin(struct bpf_sock_ops *ops, struct cf_svc_socket
 		return;
 	socket->phase = CF_SVC_CONNECTING;
 	socket->since_ns = bpf_ktime_get_ns();
-	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	if (!bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG) && socket->kernels)
+		svc_take(socket, socket->kernels & CF_SVC_KERNELS_PENDING);
 }
 
 static __always_inline void established(struct cf_svc_socket *socket)
@@ -126,16 +128,21 @@ static __always_inline void over(struct bpf_sock_ops *ops, struct cf_svc_socket 
 static __always_inline void change(struct bpf_sock_ops *ops, struct cf_svc_socket *socket)
 {
 	__u32 next = ops->args[1];
+	bool closes = next == TCP_FIN_WAIT1 || next == TCP_LAST_ACK;
 
 	if (socket->phase == CF_SVC_CONNECTING && next == TCP_CLOSE)
 		failed(ops, socket);
-	if (socket->phase != CF_SVC_CONNECTED)
-		return;
-	/* The caller has closed: what the other side still says concerns nobody. */
-	if (!socket->counted && (next == TCP_FIN_WAIT1 || next == TCP_LAST_ACK || next == TCP_CLOSE))
-		over(ops, socket, 0);
-	else if (next == TCP_CLOSE)
-		over(ops, socket, error_of(ops));
+	if (closes && socket->kernels)
+		svc_let_go(socket);
+	if (socket->phase == CF_SVC_CONNECTED) {
+		/* The caller has closed: what the other side still says concerns nobody. */
+		if (!socket->counted && (closes || next == TCP_CLOSE))
+			over(ops, socket, 0);
+		else if (next == TCP_CLOSE)
+			over(ops, socket, error_of(ops));
+	}
+	if (next == TCP_CLOSE && socket->kernels)
+		svc_let_go(socket);
 }
 
 SEC("sockops")
