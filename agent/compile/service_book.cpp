@@ -103,6 +103,7 @@ bool ServiceBook::is_held(const ServicePlan& plan) const {
   auto before = unclaimed_.at(*number);
   before.owner = owner_of(plan.service);
   std::vector<Frontend> wanted;
+  wanted.reserve(plan.frontends.size());
   for (std::size_t i = 0; i < plan.frontends.size(); ++i) wanted.push_back(frontend_of(plan, i));
   auto numbers = numbers_;  // of no effect
   return place(plan, wanted, &before, numbers) != before;
