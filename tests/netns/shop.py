@@ -114,15 +114,16 @@ def call(env, times):
 class Calls(threading.Thread):
     """Goes on calling until it is stopped; `failed` has what went wrong."""
 
-    def __init__(self, env):
+    def __init__(self, env, some_calls=lambda env: call(env, 20)):
         super().__init__(daemon=True)
-        self.env, self.failed, self.reached, self.on = env, [], collections.Counter(), True
+        self.env, self.some_calls = env, some_calls
+        self.failed, self.reached, self.on = [], collections.Counter(), True
         self.start()
 
     def run(self):
         while self.on:
             try:
-                self.reached.update(call(self.env, 20))
+                self.reached.update(self.some_calls(self.env))
             except (RuntimeError, subprocess.TimeoutExpired) as error:
                 self.failed.append(str(error))
 
