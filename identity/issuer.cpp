@@ -34,7 +34,6 @@ Issuer::Issuer(Authorities& authorities, Ledger& ledger, IssuerPolicy policy, st
 void Issuer::set_mapping(Mapping mapping) {
   const std::lock_guard lock(mutex_);
   mapping_ = std::make_shared<const Mapping>(std::move(mapping));
-  ++generation_;
 }
 
 std::vector<WorkloadRule> Issuer::identities_of(const Caller& caller) const {
@@ -86,14 +85,6 @@ Answer<Grant> Issuer::issue(const Caller& caller, std::string_view csr, std::opt
   return sign({id, std::move(asked->dns_names), asked->public_key.get(), wanted});
 }
 
-Answer<Grant> Issuer::issue_to(const WorkloadRule& workload, EVP_PKEY* public_key) {
-  std::vector<std::string> names;
-  for (const auto& name : workload.dns_names) {
-    if (!name.starts_with("*.")) names.push_back(name);
-  }
-  return sign({workload.id, std::move(names), public_key, policy_.lifetime});
-}
-
 Answer<Grant> Issuer::sign(const Subject& subject) {
   const std::shared_lock one_authority(rotation_);
   const auto now = clock_();
@@ -125,7 +116,6 @@ Answer<Entry> Issuer::revoke(const Caller& caller, const std::string& serial, in
   if (!revoked) return refuse(ledger_.find(serial) ? 500 : 404, "ledger", std::move(revoked.error()));
   lists_.outdate(revoked->issuer);
   ++revoked_;
-  ++generation_;
   return std::move(*revoked);
 }
 
@@ -167,7 +157,6 @@ Answer<void> Issuer::rotate(const Caller& caller, const std::function<Result<voi
   }
   const std::unique_lock nobody_signs(rotation_);
   if (auto done = step(); !done) return refuse(409, "rotation", std::move(done.error()));
-  ++generation_;
   return {};
 }
 
@@ -183,7 +172,6 @@ Result<void> Issuer::retire() {
   const std::unique_lock nobody_signs(rotation_);
   const auto retired = authorities_.retire([this](const std::string& id) { return ledger_.last_end(id); }, clock_());
   if (!retired) return tl::make_unexpected(retired.error());
-  if (*retired) ++generation_;
   return {};
 }
 

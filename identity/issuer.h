@@ -60,8 +60,6 @@ class Issuer {
 
   [[nodiscard]] Answer<Grant> issue(const Caller& caller, std::string_view csr,
                                     std::optional<std::chrono::seconds> lifetime);
-  // To whom the mapping says is this workload; for a key that was made here.
-  [[nodiscard]] Answer<Grant> issue_to(const WorkloadRule& workload, EVP_PKEY* public_key);
   // The operator any, a workload its own.
   [[nodiscard]] Answer<Entry> revoke(const Caller& caller, const std::string& serial, int reason);
   // The operator all, a workload its own.
@@ -79,8 +77,6 @@ class Issuer {
   [[nodiscard]] const IssuerPolicy& policy() const { return policy_; }
   [[nodiscard]] Time now() const { return clock_(); }
   [[nodiscard]] IssuerFigures figures() const;
-  // Grows with each revocation, rotation and change of the mapping: what was handed out may have to be handed out anew.
-  [[nodiscard]] std::uint64_t generation() const { return generation_; }
 
  private:
   [[nodiscard]] Answer<Grant> sign(const Subject& subject);
@@ -96,7 +92,7 @@ class Issuer {
   mutable std::mutex mutex_;            // mapping_, refused_
   std::shared_ptr<const Mapping> mapping_ = std::make_shared<const Mapping>();
   mutable std::map<std::string, std::uint64_t> refused_;
-  std::atomic<std::uint64_t> issued_ = 0, revoked_ = 0, generation_ = 1;
+  std::atomic<std::uint64_t> issued_ = 0, revoked_ = 0;
 };
 
 }  // namespace cortexflow::identity

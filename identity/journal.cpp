@@ -137,6 +137,15 @@ Result<void> Journal::sync(std::uint64_t position) {
   return {};
 }
 
+Result<void> Journal::sync() {
+  std::uint64_t position = 0;
+  {
+    const std::lock_guard lock(write_mutex_);
+    position = written_;
+  }
+  return sync(position);
+}
+
 Result<void> Journal::rewrite(const std::vector<std::string>& records) {
   std::string text;
   for (const auto& record : records) text += line_of(record);

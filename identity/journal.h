@@ -31,6 +31,8 @@ class Journal {
   // What was written up to `position` is on disk when it returns.  Those that wait at the same time share one sync.
   // A disk that failed to sync has lost an unknown part: nothing is taken any more.
   [[nodiscard]] Result<void> sync(std::uint64_t position);
+  // The same of all that was written so far.
+  [[nodiscard]] Result<void> sync();
   // Replaces everything by these.  Not at the same time as write().
   [[nodiscard]] Result<void> rewrite(const std::vector<std::string>& records);
 

@@ -51,8 +51,6 @@ const std::vector<std::string>& key_type_texts() {
   return kTexts;
 }
 
-std::string_view key_type_text(KeyType type) { return key_type_texts()[static_cast<std::size_t>(type)]; }
-
 Result<KeyType> parse_key_type(std::string_view text) {
   for (std::size_t i = 0; i < key_type_texts().size(); ++i) {
     if (key_type_texts()[i] == text) return static_cast<KeyType>(i);
@@ -117,14 +115,6 @@ Result<Key> read_private_key(std::string_view pem, const Secret& passphrase) {
 Result<Secret> private_key_pem(EVP_PKEY* key) {
   const Bio memory = wiped_memory();
   if (PEM_write_bio_PKCS8PrivateKey(memory.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1) {
-    return fail_openssl("cannot write the key");
-  }
-  return secret_of(memory.get());
-}
-
-Result<Secret> private_key_der(EVP_PKEY* key) {
-  const Bio memory = wiped_memory();
-  if (i2d_PKCS8PrivateKey_bio(memory.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1) {
     return fail_openssl("cannot write the key");
   }
   return secret_of(memory.get());

@@ -60,8 +60,12 @@ Result<Entry> Ledger::revoke(const std::string& serial, int reason, Time now) {
     return tl::make_unexpected(
         Error{fmt::format("no certificate {} was issued here, or it has ended", serial), "see cfcli cert list"});
   }
-  if (found->second.revoked) return found->second;
   auto entry = found->second;
+  if (entry.revoked) {  // perhaps by somebody who still waits for the disk
+    lock.unlock();
+    if (auto synced = journal_->sync(); !synced) return tl::make_unexpected(std::move(synced.error()));
+    return entry;
+  }
   entry.revoked = now;
   entry.reason = reason;
   entry.list = lists_[entry.issuer].number + 1;
