@@ -165,6 +165,7 @@ Result<Settings> read_document(const Value& document) {
       {"trust_domain", text(settings.trust_domain, "a name")},
       {"state_dir", text(settings.state_dir, "a path")},
       {"control_socket", text(settings.control_socket, "a path")},
+      {"workload_api_socket", text(settings.workload_api_socket, "a path")},
       {"metrics_listen",
        {"ADDRESS:PORT",
         [&](const Value& node) {
@@ -194,6 +195,9 @@ Result<Settings> read_document(const Value& document) {
   }
   if (settings.authority.certificate.empty() != settings.authority.key.empty()) {
     return fail("identity.yaml: authority.certificate and authority.key: give both, or none for an own root");
+  }
+  if (settings.workload_api_socket == settings.control_socket) {
+    return fail("identity.yaml: workload_api_socket: expected another path than control_socket");
   }
   certificates.lifetime_max = std::max(certificates.lifetime_max, certificates.lifetime);
   if (const auto* workloads = document.find("workloads")) {

@@ -19,6 +19,7 @@ struct Settings {
   std::string trust_domain;
   std::string state_dir = "/var/lib/cortexflow/identity";
   std::string control_socket = "/run/cortexflow/identity.sock";
+  std::string workload_api_socket = "/run/cortexflow/workload.sock";
   std::string metrics_listen = "127.0.0.1:9465";
   std::string log_level = "info";
   struct {
