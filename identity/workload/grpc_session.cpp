@@ -77,6 +77,17 @@ struct GrpcSession::Callbacks {
     return 0;
   }
 
+  // Who has more to say after the whole answer is told that nobody listens.
+  static int on_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type != NGHTTP2_HEADERS || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
+    const auto id = frame->hd.stream_id;
+    const auto* stream = static_cast<GrpcSession*>(user)->find(id);
+    if (stream != nullptr && !stream->complete) {
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+    }
+    return 0;
+  }
+
   static int on_close(nghttp2_session* /*session*/, std::int32_t id, std::uint32_t /*error*/, void* user) {
     auto& self = *static_cast<GrpcSession*>(user);
     if (self.streams_.erase(id) != 0) self.events_.push_back({What::kClosed, id, {}});
@@ -127,6 +138,7 @@ GrpcSession::GrpcSession() {
   nghttp2_session_callbacks_set_on_header_callback(callbacks, Callbacks::on_header);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Callbacks::on_data);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Callbacks::on_frame);
+  nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, Callbacks::on_sent);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Callbacks::on_close);
   const int made = nghttp2_session_server_new3(&session, callbacks, this, nullptr, wiping_memory());
   nghttp2_session_callbacks_del(callbacks);
@@ -209,8 +221,6 @@ void GrpcSession::refuse(std::int32_t id, Stream& stream, grpc::Status status, s
   const std::array fields{grpc::header(":status", "200"), grpc::header("content-type", "application/grpc"),
                           grpc::header("grpc-status", stream.status), grpc::header("grpc-message", stream.why)};
   nghttp2_submit_response(session_.get(), id, fields.data(), fields.size(), nullptr);
-  // Who has more to say is told that nobody listens.
-  if (!stream.complete) nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
 }
 
 void GrpcSession::go_away() {
