@@ -86,14 +86,14 @@ Answer<Grant> Issuer::issue(const Caller& caller, std::string_view csr, std::opt
                                std::chrono::seconds(kLifetimeMin).count(), policy_.lifetime_max.count()),
                    "`certificates.lifetime_max` in identity.yaml is the limit"});
   }
-  return sign({id, std::move(asked->dns_names), asked->public_key.get(), wanted});
+  return sign({id, std::move(asked->dns_names), asked->public_key.get(), wanted, policy_.crl_url});
 }
 
 Answer<Grant> Issuer::issue(const WorkloadRule& rule, EVP_PKEY& public_key) {
   std::vector<std::string> names;
   std::copy_if(rule.dns_names.begin(), rule.dns_names.end(), std::back_inserter(names),
                [](const std::string& name) { return !name.starts_with('*'); });
-  return sign({rule.id, std::move(names), &public_key, policy_.lifetime});
+  return sign({rule.id, std::move(names), &public_key, policy_.lifetime, policy_.crl_url});
 }
 
 Answer<Grant> Issuer::sign(const Subject& subject) {

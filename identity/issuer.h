@@ -41,6 +41,7 @@ struct IssuerPolicy {
   std::string trust_domain;
   std::chrono::seconds lifetime{std::chrono::hours(24)};  // where none is asked for
   std::chrono::seconds lifetime_max{std::chrono::hours(24)};
+  std::string crl_url = {};  // that certificates name, with the issuer's key id and .crl behind it; empty: none
 };
 
 // Since the start.
@@ -75,6 +76,10 @@ class Issuer {
   [[nodiscard]] Verdict verify(std::string_view chain_pem) const;
   // Of one issuer by its key id, or of the active one.
   [[nodiscard]] Answer<Lists> lists(const std::optional<std::string>& issuer);
+  // Of that issuer as it was made latest; nothing where it was not asked for yet.
+  [[nodiscard]] std::optional<ListFigures> list_figures(const std::string& issuer) const {
+    return lists_.figures(issuer);
+  }
   [[nodiscard]] Answer<void> prepare(const Caller& caller);
   [[nodiscard]] Answer<void> activate(const Caller& caller);
   // Now and then: previous roots of which nothing stands go.

@@ -28,6 +28,29 @@ void add_workload_api(sink::Families& families, const WorkloadFigures& figures) 
       .add(figures.failed);
 }
 
+// Of the authorities whose list was asked for.
+void add_lists(sink::Families& families, const Issuer& issuer, const AuthoritySet& set, const ListServer* server) {
+  const auto each = [&](const std::function<void(const std::string& role, const ListFigures& list)>& add) {
+    for (const auto& one : set.held) {
+      if (const auto list = issuer.list_figures(one.authority->id())) add(one.role, *list);
+    }
+  };
+  families.gauge("cortexflow_certificate_list_number", "Number of an authority's latest revocation list, by role.");
+  each([&](const auto& role, const auto& list) { families.add(list.number, {{"role", role}}); });
+  families.gauge("cortexflow_certificate_list_age_seconds", "How long ago it was made.");
+  each([&](const auto& role, const auto& list) {
+    families.add(std::chrono::duration<double>(issuer.now() - list.made).count(), {{"role", role}});
+  });
+  families.gauge("cortexflow_certificate_list_bytes", "How long it is.");
+  each([&](const auto& role, const auto& list) { families.add(std::uint64_t{list.octets}, {{"role", role}}); });
+  if (server == nullptr) return;
+  const auto figures = server->figures();
+  families.counter("cortexflow_certificate_list_requests_total", "Requests to the distribution point, by result.")
+      .add(figures.served, {{"result", "served"}})
+      .add(figures.unknown, {{"result", "not_found"}})
+      .add(figures.refused, {{"result", "busy"}});
+}
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> Metrics::Collect() const {
@@ -58,6 +81,7 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   }
   if (workloads.first_end) families.add(days_until(*workloads.first_end, issuer_.now()), {{"certificate", "workload"}});
   add_workload_api(families, workloads);
+  add_lists(families, issuer_, *set, lists_);
   return families.take();
 }
 

@@ -17,18 +17,6 @@ constexpr std::uint32_t kHeadersMax = 8192;
 
 }  // namespace
 
-struct GrpcSession::Stream {
-  std::string method, path, content_type, from_workload, body;
-  bool complete = false;  // all of the request is here
-  bool answered = false;  // its response has begun
-  bool ended = false;
-  Secret own;
-  std::shared_ptr<const std::string> shared;
-  std::size_t sent = 0;  // octets of both
-  bool sending = false;
-  std::string status, why;  // once ended
-};
-
 // What libnghttp2 calls, with the session as its user data.
 struct GrpcSession::Callbacks {
   static int on_begin(nghttp2_session* /*session*/, const nghttp2_frame* frame, void* user) {

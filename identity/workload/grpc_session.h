@@ -54,7 +54,17 @@ class GrpcSession {
 
  private:
   struct Callbacks;
-  struct Stream;
+  struct Stream {
+    std::string method, path, content_type, from_workload, body;
+    bool complete = false;  // all of the request is here
+    bool answered = false;  // its response has begun
+    bool ended = false;
+    std::string status, why;  // once ended
+    bool sending = false;     // these, of which `sent` octets are gone:
+    Secret own;
+    std::shared_ptr<const std::string> shared;
+    std::size_t sent = 0;
+  };
 
   [[nodiscard]] Stream* find(std::int32_t stream);
   void called(std::int32_t id, Stream& stream);
