@@ -97,14 +97,15 @@ bool ListServer::process_and_close_socket(socket_t socket) {
 void ListServer::serve(const std::string& name, httplib::Response& response) {
   const bool delta = name.ends_with(kDeltaSuffix);
   const auto issuer = name.substr(0, name.size() - (delta ? kDeltaSuffix : kSuffix).size());
-  auto lists = issuer_.authorities()->find(issuer) == nullptr ? std::nullopt : std::optional(issuer_.lists(issuer));
+  const auto lists =
+      issuer_.authorities()->find(issuer) == nullptr ? std::nullopt : std::optional(issuer_.lists(issuer));
   if (!lists || !*lists) {
     response.status = lists ? 503 : 404;
     ++unknown_;
     return;
   }
   ++served_;
-  response.set_content(std::move(delta ? (*lists)->delta : (*lists)->complete), "application/pkix-crl");
+  response.set_content(delta ? (*lists)->delta : (*lists)->complete, "application/pkix-crl");
 }
 
 }  // namespace cortexflow::identity
