@@ -11,6 +11,7 @@
 #include "agent/compile/differences.h"
 #include "agent/compile/shares.h"
 #include "agent/compile/simulate.h"
+#include "agent/model/address_port.h"
 #include "agent/service_rows.h"
 
 namespace cortexflow {
@@ -65,7 +66,7 @@ const compile::Entry* entry_of(const compile::ServiceBook& book, const compile::
 std::string backend_address(const cf_backend& backend) {
   model::IpAddress address;
   std::copy(std::begin(backend.address), std::end(backend.address), address.octets.begin());
-  return address_text(address, backend.port);
+  return model::address_port_text(address, backend.port);
 }
 
 std::string pod_at(const state::Snapshot& snapshot, const model::ObjectName& service, const cf_backend& backend) {
@@ -112,7 +113,7 @@ class PathWriter {
 
   ExplainedPath path(const compile::Frontend& frontend, CallerWay::By by) const {
     ExplainedPath out;
-    out.address = address_text(frontend.address, frontend.port);
+    out.address = model::address_port_text(frontend.address, frontend.port);
     out.protocol = frontend.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
     const auto found = compile::look_up(finder(context_.tables), compile::to_abi(frontend), caller_, monotonic_now());
     compile::PortKey key;
@@ -206,8 +207,9 @@ class PathWriter {
       if (++said > kLeftOutSaid) continue;
       const auto& [by, why] = *reasons.begin();
       say(out, "left out",
-          fmt::format("{} is {}{}{}{}", address_text(backend.address, backend.port), compile::avoided_name(by),
-                      why.empty() ? "" : ": ", why, used ? "; used all the same, as too few others are well" : ""),
+          fmt::format("{} is {}{}{}{}", model::address_port_text(backend.address, backend.port),
+                      compile::avoided_name(by), why.empty() ? "" : ": ", why,
+                      used ? "; used all the same, as too few others are well" : ""),
           "");
     }
     if (said > kLeftOutSaid) say(out, "left out", fmt::format("and {} more", said - kLeftOutSaid), "");
@@ -382,7 +384,7 @@ std::vector<control::SimulatedPort> simulate_service(const ExplainContext& conte
       const auto found = compile::look_up(find, compile::to_abi(frontend), caller, monotonic_now());
       const auto result = compile::simulate(found, caller, from != nullptr, callers);
       control::SimulatedPort port;
-      port.address = address_text(frontend.address, frontend.port);
+      port.address = model::address_port_text(frontend.address, frontend.port);
       port.protocol = frontend.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
       port.port_name = key.port_name;
       port.algorithm = algorithm_name(found.service.algorithm);

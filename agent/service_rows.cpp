@@ -5,6 +5,7 @@
 
 #include "agent/compile/backend_facts.h"
 #include "agent/compile/connection_results.h"
+#include "agent/model/address_port.h"
 
 namespace cortexflow {
 namespace {
@@ -33,7 +34,7 @@ void add_backends(control::ServiceRow& row, const compile::PortKey& key, const c
   std::map<std::string, double> subset_shares;
   for (auto& fact : compile::backend_facts(input, entry.plan)) {
     control::BackendRow backend;
-    backend.address = address_text(fact.backend.address, fact.backend.port);
+    backend.address = model::address_port_text(fact.backend.address, fact.backend.port);
     const auto number = entry.image.backends.find(fact.backend);
     if (number != entry.image.backends.end()) {
       backend.number = number->second;
@@ -63,11 +64,6 @@ void add_backends(control::ServiceRow& row, const compile::PortKey& key, const c
 
 }  // namespace
 
-std::string address_text(const model::IpAddress& address, std::uint16_t port) {
-  return address.is_v4() ? fmt::format("{}:{}", address.to_string(), port)
-                         : fmt::format("[{}]:{}", address.to_string(), port);
-}
-
 const char* algorithm_name(std::uint8_t algorithm) {
   switch (static_cast<cf_svc_algorithm>(algorithm)) {
     case CF_SVC_ROUND_ROBIN:
@@ -92,7 +88,8 @@ control::ServiceRow service_row(const compile::PortKey& key, const compile::Entr
   row.name = key.service.name;
   row.port_name = key.port_name;
   row.protocol = key.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
-  for (const auto& [address, port] : entry.plan.frontends) row.addresses.push_back(address_text(address, port));
+  for (const auto& [address, port] : entry.plan.frontends)
+    row.addresses.push_back(model::address_port_text(address, port));
   row.number = entry.number;
   row.algorithm = algorithm_name(entry.plan.algorithm);
   row.affinity_s = entry.plan.affinity_s;
@@ -106,7 +103,8 @@ control::ServiceRow service_row(const compile::PortKey& key, const compile::Entr
   for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
   if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);
   for (const auto& frontend : entry.contested) {
-    row.problems.push_back(fmt::format("{} is another service's", address_text(frontend.address, frontend.port)));
+    row.problems.push_back(
+        fmt::format("{} is another service's", model::address_port_text(frontend.address, frontend.port)));
   }
   if (entry.plan.panic) {
     row.problems.push_back(

@@ -9,7 +9,6 @@
 
 namespace cortexflow {
 
-[[nodiscard]] std::string address_text(const model::IpAddress& address, std::uint16_t port);
 [[nodiscard]] const char* algorithm_name(std::uint8_t algorithm);  // enum cf_svc_algorithm
 
 [[nodiscard]] control::ServiceRow service_row(const compile::PortKey& key, const compile::Entry& entry,

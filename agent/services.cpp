@@ -12,6 +12,7 @@
 #include "agent/compile/adopt.h"
 #include "agent/compile/shares.h"
 #include "agent/interface_addresses.h"
+#include "agent/model/address_port.h"
 #include "agent/service_rows.h"
 #include "agent/state/overrides.h"
 
@@ -77,6 +78,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
     if (!redirect) return tl::make_unexpected(std::move(redirect.error()));
     services->redirect_ = std::move(*redirect);
   }
+  if (auto writes = services->start_override_writer(); !writes) return tl::make_unexpected(std::move(writes.error()));
   services->open_stale_sockets();
   if (services->edge_) services->edge_->start();
   malloc_trim(0);  // reading everything at once took more than keeping it: 10 MB with 100,000 endpoints
@@ -165,8 +167,8 @@ std::vector<Error> Services::judge_backends() {
         const auto had = known->second.find(backend);
         if (had != known->second.end() && had->second.contains(compile::AvoidedBy::kEjection)) continue;
       }
-      spdlog::info("service {}/{}: {} is ejected: {}", name.ns, name.name, address_text(backend.address, backend.port),
-                   reason);
+      spdlog::info("service {}/{}: {} is ejected: {}", name.ns, name.name,
+                   model::address_port_text(backend.address, backend.port), reason);
     }
     avoid(name, compile::AvoidedBy::kEjection, ejected);
   }

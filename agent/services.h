@@ -5,6 +5,7 @@
 
 #include <array>
 #include <chrono>
+#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <map>
@@ -13,6 +14,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "agent/avoided_memory.h"
@@ -40,6 +42,7 @@ namespace cortexflow {
 
 class Services : public control::ServiceOperator, public control::DenyOperator {
  public:
+  ~Services() override;
   using Clock = source::ManifestSource::Time::clock;
 
   // Loads the programs over what an agent before left, and reads the manifests once; attached when all of it stands.
@@ -103,13 +106,15 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   void open_edge(const source::Settings& settings);
   void poll_edge(std::vector<Error>& errors);
   void update_deny();
-  control::Done keep_denied(model::DenyList list);
+  control::Done keep_denied(model::DenyList list);  // under writes_mutex_
   void take_over(std::vector<Error>& errors);
   void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
   [[nodiscard]] bool may_lack(const model::ObjectName& service) const;
   void note_unread(const model::Unread& unread, std::set<model::ObjectName>& touched);
   void settle(std::vector<Error>& errors);
   void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot);
+  [[nodiscard]] Result<void> start_override_writer();
+  void write_dropped_overrides();
   void avoid_drained(const model::ObjectName& service);
   using OverrideChange =
       std::function<state::Overridden<model::ServiceOverride>(const model::ObjectName&, const model::ServiceOverride&)>;
@@ -141,11 +146,18 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   std::unique_ptr<Edge> edge_;  // null: no interface is its
   std::string edge_failure_;    // why there is none though interfaces are
 
+  // Of whoever changes an operator's file, over the write; taken before mutex_, which nobody holds while the disk
+  // works.
+  std::mutex writes_mutex_;
   mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
   OverrideBook overrides_;
-  DenyBook deny_book_;
+  DenyBook deny_book_;  // changed under both
   static constexpr std::size_t kDroppedKept = 100;
-  std::string override_failure_;     // why what has gone of them is still in the file
+  std::string override_failure_;      // why what has gone of them is still in the file
+  bool overrides_unwritten_ = false;  // something was dropped that the file still has
+  bool ending_ = false;
+  std::condition_variable overrides_dropped_;
+  std::thread override_writer_;      // of what was dropped
   std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words
   state::DesiredState desired_{{source::kManifestSource}};
   compile::ServiceBook book_;
