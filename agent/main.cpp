@@ -85,12 +85,14 @@ Result<source::Settings> read_settings(const Flags& flags) {
     if (auto done = source::apply({key, value, name}, settings); !done)
       return tl::make_unexpected(std::move(done.error()));
   }
-  if (!settings.service_interfaces.empty() && settings.manifests.empty()) {
-    return tl::make_unexpected(Error{"services.interfaces is set, and there are no services", "set manifests too"});
-  }
-  if (!settings.edge.interfaces.empty() && settings.manifests.empty()) {
+  if (!settings.service_interfaces.empty() && !settings.follows_services()) {
     return tl::make_unexpected(
-        Error{"edge.interfaces: there are no services for the edge without manifests", "set manifests too"});
+        Error{"services.interfaces is set, and there are no services", "set manifests or kubeconfig too"});
+  }
+  if (!settings.edge.interfaces.empty() && !settings.follows_services()) {
+    return tl::make_unexpected(
+        Error{"edge.interfaces: there are no services for the edge without manifests or a kubeconfig",
+              "set manifests or kubeconfig too"});
   }
   if (settings.node_name.empty()) {
     char name[256] = "";

@@ -121,7 +121,7 @@ Result<void> Node::open() {
                                         [this](std::span<const std::byte> record) { on_record(record); });
   if (!tracer) return tl::make_unexpected(std::move(tracer.error()));
   tracer_ = std::move(*tracer);
-  if (!settings_.manifests.empty()) {
+  if (settings_.follows_services()) {
     auto services = Services::open(settings_, cgroup_root_);
     if (!services) return tl::make_unexpected(std::move(services.error()));
     services_ = std::move(*services);
@@ -382,7 +382,7 @@ namespace {
 
 tl::unexpected<control::Refused> no_services() {
   return tl::make_unexpected(
-      control::Refused{404, {"this agent follows no services", "start it with --manifests DIR"}});
+      control::Refused{404, {"this agent follows no services", "start it with --manifests DIR or --kubeconfig FILE"}});
 }
 
 }  // namespace

@@ -53,14 +53,14 @@ compile::ServiceInput input_of(const model::Service& service, const state::Snaps
 }  // namespace
 
 Result<std::unique_ptr<Services>> Services::open(const source::Settings& settings, const std::string& cgroup_root) {
-  auto manifests = source::ManifestSource::open(settings.manifests);
-  if (!manifests) return tl::make_unexpected(std::move(manifests.error()));
+  auto sources = Sources::open(settings);
+  if (!sources) return tl::make_unexpected(std::move(sources.error()));
   auto tables = kernel::ServiceTables::open({cgroup_root, settings.pin_path, settings.keep_services_on_exit});
   if (!tables) return tl::make_unexpected(std::move(tables.error()));
   if ((*tables)->adopted()) (*tables)->set_keep_on_exit(true);
   auto health = ServiceHealth::open(settings.health_checks_in_flight);
   if (!health) return tl::make_unexpected(std::move(health.error()));
-  std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables), std::move(*health),
+  std::unique_ptr<Services> services(new Services(std::move(*sources), std::move(*tables), std::move(*health),
                                                   {settings.node_name, settings.zone, node_addresses()}, cgroup_root,
                                                   OverrideBook::open(settings.state_dir + "/overrides.json"),
                                                   DenyBook::open(settings.state_dir + "/denylist.json")));
@@ -69,7 +69,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   std::vector<Error> errors;
   services->open_edge(settings);
   services->take_over(errors);
-  if (const auto first = services->manifests_.poll(Clock::now())) services->update(*first, errors);
+  for (const auto& first : services->sources_.poll(Clock::now())) services->update(first, errors);
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
   if (!settings.service_interfaces.empty()) {
@@ -91,10 +91,9 @@ void Services::end_as_configured() {
   if (edge_) edge_->end_as_configured();
 }
 
-Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,
-                   ServiceHealth health, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides,
-                   DenyBook deny_book)
-    : manifests_(std::move(manifests)),
+Services::Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
+                   compile::NodeContext node, std::string cgroup_root, OverrideBook overrides, DenyBook deny_book)
+    : sources_(std::move(sources)),
       tables_(std::move(tables)),
       health_(std::move(health)),
       node_(std::move(node)),
@@ -114,9 +113,15 @@ void Services::take_over(std::vector<Error>& errors) {
   callers_.clear(*tables_, errors);
 }
 
+std::vector<int> Services::fds() const {
+  auto out = sources_.fds();
+  out.push_back(health_.fd());
+  return out;
+}
+
 std::vector<Error> Services::poll() {
   std::vector<Error> errors;
-  if (const auto changes = manifests_.poll(Clock::now())) update(*changes, errors);
+  for (const auto& changes : sources_.poll(Clock::now())) update(changes, errors);
   poll_edge(errors);
   const std::lock_guard lock(mutex_);
   auto changed = health_.take_changed();
@@ -127,13 +132,13 @@ std::vector<Error> Services::poll() {
   return errors;
 }
 
-void Services::update(const model::SourceUpdate& changes, std::vector<Error>& errors) {
+void Services::update(const Sources::Update& changes, std::vector<Error>& errors) {
   const std::lock_guard lock(mutex_);
-  const auto update = desired_.apply(0, changes);
+  const auto update = desired_.apply(changes.source, changes.update);
   const auto& snapshot = *update.snapshot;
   for (const auto& pod : update.touched.pods) callers_.update(pod, snapshot.pods.find(pod).get(), *tables_, errors);
   auto touched = update.touched.services;
-  note_unread(changes.unread, touched);
+  note_unread(changes.update.unread, touched);
   for (const auto& name : touched) {
     drop_gone_override(name, snapshot);
     avoid_drained(name);
