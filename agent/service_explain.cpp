@@ -119,7 +119,7 @@ class PathWriter {
     compile::PortKey key;
     const auto* entry = entry_of(context_.book, frontend, key);
     out.verdict = by == CallerWay::By::kNobody ? "not seen" : verdict_text(found.verdict);
-    const auto service = entry ? fmt::format("{}/{} {}", key.service.ns, key.service.name, key.port_name) : "";
+    const auto service = entry ? fmt::format("{}/{} {}", key.service.ns, key.service.name, entry->plan.port_name) : "";
     if (found.number == 0) {
       say(out, "service", "no service has this address and port: the call goes there directly", "svc_frontends");
     } else {
@@ -303,7 +303,7 @@ Result<Target> find_target(const ExplainContext& context, const std::string& tex
     if (key.service != name) continue;
     for (std::size_t i = 0; i < entry.plan.frontends.size(); ++i) {
       const auto frontend = compile::frontend_of(entry.plan, i);
-      if (numeric ? frontend.port == number : key.port_name == port) target.frontends.push_back(frontend);
+      if (numeric ? frontend.port == number : entry.plan.port_name == port) target.frontends.push_back(frontend);
     }
   }
   if (!target.frontends.empty()) return target;
@@ -386,7 +386,7 @@ std::vector<control::SimulatedPort> simulate_service(const ExplainContext& conte
       control::SimulatedPort port;
       port.address = model::address_port_text(frontend.address, frontend.port);
       port.protocol = frontend.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
-      port.port_name = key.port_name;
+      port.port_name = entry.plan.port_name;
       port.algorithm = algorithm_name(found.service.algorithm);
       if (by == CallerWay::By::kNobody) {
         port.verdict = "not seen";

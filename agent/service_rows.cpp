@@ -86,7 +86,7 @@ control::ServiceRow service_row(const compile::PortKey& key, const compile::Entr
   control::ServiceRow row;
   row.ns = key.service.ns;
   row.name = key.service.name;
-  row.port_name = key.port_name;
+  row.port_name = entry.plan.port_name;
   row.protocol = key.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
   for (const auto& [address, port] : entry.plan.frontends)
     row.addresses.push_back(model::address_port_text(address, port));

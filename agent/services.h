@@ -125,9 +125,6 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
              const std::map<compile::BackendPort, std::string>& reasons);
   void keep_avoided(const model::ObjectName& service, std::vector<Error>& errors);
-  // The backends that these services have in the tables, by number.
-  [[nodiscard]] std::map<std::uint32_t, model::ObjectName> backends_of(
-      const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
   void write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors);
   void open_stale_sockets();
   // Backends of these services' UDP ports that have not left, each with the number of its service port.
