@@ -15,4 +15,8 @@ namespace cortexflow {
                                               const compile::ServiceInput& input, const kernel::ServiceTables& tables,
                                               const ServiceHealth& health);
 
+// Of a service port that is held as the agent before left it; it says all that the tables say.
+[[nodiscard]] control::ServiceRow held_row(std::uint32_t number, const compile::ServiceImage& image,
+                                           const kernel::ServiceTables& tables);
+
 }  // namespace cortexflow

@@ -294,6 +294,7 @@ std::vector<control::ServiceRow> Services::rows() const {
       for (auto& problem : edge_->problems(key.service)) out.back().problems.push_back(std::move(problem));
     }
   }
+  add_held_rows(out);
   return out;
 }
 

@@ -112,6 +112,9 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] bool may_lack(const model::ObjectName& service) const;
   void note_unread(const model::Unread& unread, std::set<model::ObjectName>& touched);
   void settle(std::vector<Error>& errors);
+  [[nodiscard]] std::map<std::uint16_t, model::ObjectName> names_by_owner() const;
+  [[nodiscard]] std::string why_held(const model::ObjectName* name) const;
+  void add_held_rows(std::vector<control::ServiceRow>& rows) const;
   void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot);
   [[nodiscard]] Result<void> start_override_writer();
   void write_dropped_overrides();
@@ -167,6 +170,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   // What can't be read yet; none: since the start all could be once, so that the sources keep the last good.
   std::optional<model::Unread> unread_ = model::Unread{};
   std::string held_words_;  // what stays as it was for that
+  const std::chrono::system_clock::time_point taken_over_ = std::chrono::system_clock::now();
 
   std::string stale_sockets_failure_;                // why there is none
   std::unique_ptr<StaleSocketSweep> stale_sockets_;  // the last, as its thread looks at all that is above

@@ -14,13 +14,13 @@ namespace cortexflow {
 // A thread, where the system gives one: at the limits of tasks or of memory it is an error and no exception.
 template <typename Function>
 Result<std::thread> start_thread(Function&& function) {
-  int why = ENOMEM;
+  int why = 0;
   try {
     return std::thread(std::forward<Function>(function));
   } catch (const std::system_error& error) {
     why = error.code().value();
   } catch (const std::bad_alloc&) {
-    // As above.
+    why = ENOMEM;
   }
   return fail_errno("cannot start a thread", why,
                     "a limit of tasks or of memory is reached: look at TasksMax and LimitAS of the unit, pids.max of "

@@ -70,6 +70,8 @@ class ServiceBook {
   // Services whose plans were left out for that; to be planned again when more can be read.
   [[nodiscard]] const std::set<model::ObjectName>& held() const { return held_; }
   [[nodiscard]] std::size_t unclaimed() const { return unclaimed_.size(); }
+  // By number: what an agent before left and no plan has claimed.
+  [[nodiscard]] const std::map<std::uint32_t, ServiceImage>& unclaimed_images() const { return unclaimed_; }
   [[nodiscard]] bool is_unclaimed(std::uint32_t number) const { return unclaimed_.contains(number); }
 
   // Adopted images that no plan has claimed are taken out, and their frontends go to who else wants them: to be called

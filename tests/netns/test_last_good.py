@@ -37,6 +37,11 @@ def held(env):
     assert found["degraded"] and "stay as the agent before left them" in found["detail"], found
     assert "stay as the agent before left them" in env.agent.cfcli("status").stdout
     assert "stay as the agent before left them" in env.agent.log()
+    row = service(env)
+    assert row["held_since"] and "held as the agent before left it" in row["problems"][0], row
+    assert {b["state"] for b in row["backends"] if b["share"]} == {"held"}, row
+    listed = env.agent.cfcli("service", "list").stdout
+    assert f"since {row['held_since']}" in listed, listed
 
 
 def unused(env):
