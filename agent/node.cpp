@@ -14,6 +14,7 @@
 #include "agent/edge_figures.h"
 #include "agent/flow/lookup_builder.h"
 #include "agent/kernel/host.h"
+#include "agent/kubernetes_status.h"
 
 namespace cortexflow {
 namespace {
@@ -320,6 +321,7 @@ control::Status Node::status() const {
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
   if (services_) {
+    if (const auto* kubernetes = services_->kubernetes()) out.functions.push_back(kubernetes_function(*kubernetes));
     for (auto& function : services_->functions()) out.functions.push_back(std::move(function));
     if (services_->redirect()) out.functions.push_back(redirect_status(*services_->redirect()));
   }
@@ -368,6 +370,11 @@ std::vector<control::WorkloadRow> Node::workloads() const {
 
 std::vector<control::ServiceRow> Node::services() const {
   return services_ ? services_->rows() : std::vector<control::ServiceRow>{};
+}
+
+std::optional<sink::KubernetesFigures> Node::kubernetes_figures() const {
+  const auto* kubernetes = services_ ? services_->kubernetes() : nullptr;
+  return kubernetes ? std::optional(cortexflow::kubernetes_figures(*kubernetes)) : std::nullopt;
 }
 
 std::vector<sink::ServiceFigures> Node::service_figures() const {

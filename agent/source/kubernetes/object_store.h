@@ -12,6 +12,7 @@
 
 #include "agent/model/object.h"
 #include "agent/source/kubernetes/object_cache.h"
+#include "agent/source/kubernetes/resource.h"
 
 namespace cortexflow::source {
 
