@@ -65,7 +65,16 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
                                                   OverrideBook::open(settings.state_dir + "/overrides.json"),
                                                   DenyBook::open(settings.state_dir + "/denylist.json")));
   services->keep_on_exit_ = settings.keep_services_on_exit;
-  services->callers_.set_place({cgroup_root, settings.node_name, !settings.service_interfaces.empty()});
+  if (!settings.kubeconfig.empty()) {
+    auto pod_cgroups = flow::PodCgroups::open(cgroup_root);
+    if (!pod_cgroups) return tl::make_unexpected(std::move(pod_cgroups.error()));
+    services->pod_cgroups_ = std::move(*pod_cgroups);
+    (void)services->pod_cgroups_->poll();  // what is there now is known before the first pod is
+  }
+  auto* pod_cgroups = services->pod_cgroups_ ? &*services->pod_cgroups_ : nullptr;
+  services->callers_.set_place(
+      {cgroup_root, settings.node_name, !settings.service_interfaces.empty(),
+       [pod_cgroups](const std::string& uid) { return pod_cgroups ? pod_cgroups->id_of(uid) : std::nullopt; }});
   std::vector<Error> errors;
   services->open_edge(settings);
   services->take_over(errors);
@@ -116,7 +125,16 @@ void Services::take_over(std::vector<Error>& errors) {
 std::vector<int> Services::fds() const {
   auto out = sources_.fds();
   out.push_back(health_.fd());
+  if (pod_cgroups_) out.push_back(pod_cgroups_->fd());
   return out;
+}
+
+void Services::note_pod_cgroups(std::vector<Error>& errors) {
+  if (!pod_cgroups_) return;
+  for (const auto& uid : pod_cgroups_->poll()) {
+    const auto* pod = pods_.find(uid);
+    if (pod) callers_.update(*pod, desired_.snapshot()->pods.find(*pod).get(), *tables_, errors);
+  }
 }
 
 std::vector<Error> Services::poll() {
@@ -124,6 +142,7 @@ std::vector<Error> Services::poll() {
   for (const auto& changes : sources_.poll(Clock::now())) update(changes, errors);
   poll_edge(errors);
   const std::lock_guard lock(mutex_);
+  note_pod_cgroups(errors);
   auto changed = health_.take_changed();
   std::erase_if(changed, [&](const auto& service) {
     return !avoid(service, compile::AvoidedBy::kCheck, health_.reasons(service));
@@ -136,7 +155,11 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
   const std::lock_guard lock(mutex_);
   const auto update = desired_.apply(changes.source, changes.update);
   const auto& snapshot = *update.snapshot;
-  for (const auto& pod : update.touched.pods) callers_.update(pod, snapshot.pods.find(pod).get(), *tables_, errors);
+  for (const auto& pod : update.touched.pods) {
+    const auto known = snapshot.pods.find(pod);
+    pods_.update(pod, known.get());
+    callers_.update(pod, known.get(), *tables_, errors);
+  }
   auto touched = update.touched.services;
   note_unread(changes.update.unread, touched);
   for (const auto& name : touched) {

@@ -26,10 +26,12 @@
 #include "agent/deny_book.h"
 #include "agent/edge.h"
 #include "agent/ejections.h"
+#include "agent/flow/pod_cgroups.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/known_callers.h"
 #include "agent/override_book.h"
+#include "agent/pod_directory.h"
 #include "agent/service_health.h"
 #include "agent/source/settings.h"
 #include "agent/sources.h"
@@ -97,6 +99,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] const StaleSocketSweep* stale_sockets() const { return stale_sockets_.get(); }
   [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
+  // The event loop's thread alone.
+  void name_pod(model::Workload& workload) const { pods_.name(workload); }
   [[nodiscard]] const source::KubernetesSource* kubernetes() const { return sources_.kubernetes(); }  // null: none
 
  private:
@@ -108,6 +112,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   void update_deny();
   control::Done keep_denied(model::DenyList list);  // under writes_mutex_
   void take_over(std::vector<Error>& errors);
+  void note_pod_cgroups(std::vector<Error>& errors);
   void update(const Sources::Update& changes, std::vector<Error>& errors);
   [[nodiscard]] bool may_lack(const model::ObjectName& service) const;
   void note_unread(const model::Unread& unread, std::set<model::ObjectName>& touched);
@@ -138,7 +143,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
 
   Sources sources_;
   std::unique_ptr<kernel::ServiceTables> tables_;
-  std::unique_ptr<kernel::Redirect> redirect_;  // over tables_
+  std::unique_ptr<kernel::Redirect> redirect_;   // over tables_
+  std::optional<flow::PodCgroups> pod_cgroups_;  // where there is an API server, whose pods have them
   ServiceHealth health_;
   compile::NodeContext node_;
   std::string cgroup_root_;
@@ -167,6 +173,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   ConnectionTotals totals_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   KnownCallers callers_;
+  PodDirectory pods_;
   // What can't be read yet; none: since the start all could be once, so that the sources keep the last good.
   std::optional<model::Unread> unread_ = model::Unread{};
   std::string held_words_;  // what stays as it was for that
