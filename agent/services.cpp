@@ -11,7 +11,6 @@
 #include "agent/base/octets.h"
 #include "agent/compile/adopt.h"
 #include "agent/compile/shares.h"
-#include "agent/interface_addresses.h"
 #include "agent/service_rows.h"
 #include "agent/state/overrides.h"
 
@@ -21,15 +20,6 @@ namespace {
 constexpr std::array kMaps{compile::Map::kFrontends,   compile::Map::kServices, compile::Map::kServiceLoads,
                            compile::Map::kSubsets,     compile::Map::kSlots,    compile::Map::kBackends,
                            compile::Map::kBackendLoads};
-
-// Where node ports answer.
-std::vector<model::IpAddress> node_addresses() {
-  std::vector<model::IpAddress> out;
-  for (const auto& one : interface_addresses()) {
-    if (std::find(out.begin(), out.end(), one.address) == out.end()) out.push_back(one.address);
-  }
-  return out;
-}
 
 // Everything that the service's meaning depends on, from the snapshot, which has to outlive it; but the operator's
 // part.
@@ -59,8 +49,11 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if ((*tables)->adopted()) (*tables)->set_keep_on_exit(true);
   auto health = ServiceHealth::open(settings.health_checks_in_flight);
   if (!health) return tl::make_unexpected(std::move(health.error()));
+  auto addresses = NodeAddresses::open();
+  if (!addresses) return tl::make_unexpected(std::move(addresses.error()));
+  const compile::NodeContext node{settings.node_name, settings.zone, addresses->distinct()};
   std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables), std::move(*health),
-                                                  {settings.node_name, settings.zone, node_addresses()}, cgroup_root,
+                                                  std::move(*addresses), node, cgroup_root,
                                                   OverrideBook::open(settings.state_dir + "/overrides.json"),
                                                   DenyBook::open(settings.state_dir + "/denylist.json")));
   services->keep_on_exit_ = settings.keep_services_on_exit;
@@ -90,13 +83,14 @@ void Services::end_as_configured() {
 }
 
 Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,
-                   ServiceHealth health, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides,
-                   DenyBook deny_book)
+                   ServiceHealth health, NodeAddresses addresses, compile::NodeContext node, std::string cgroup_root,
+                   OverrideBook overrides, DenyBook deny_book)
     : manifests_(std::move(manifests)),
       tables_(std::move(tables)),
       health_(std::move(health)),
-      node_(std::move(node)),
+      addresses_(std::move(addresses)),
       cgroup_root_(std::move(cgroup_root)),
+      node_(std::move(node)),
       overrides_(std::move(overrides)),
       deny_book_(std::move(deny_book)) {}
 
@@ -116,6 +110,7 @@ std::vector<Error> Services::poll() {
   std::vector<Error> errors;
   if (const auto changes = manifests_.poll(Clock::now())) update(*changes, errors);
   poll_edge(errors);
+  poll_addresses(errors);
   const std::lock_guard lock(mutex_);
   auto changed = health_.take_changed();
   std::erase_if(changed, [&](const auto& service) {

@@ -28,6 +28,7 @@
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/known_callers.h"
+#include "agent/node_addresses.h"
 #include "agent/override_book.h"
 #include "agent/service_health.h"
 #include "agent/source/manifest/manifest_source.h"
@@ -51,7 +52,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   void end_as_configured();
 
   // Readable when poll() has something to do.
-  [[nodiscard]] std::array<int, 2> fds() const { return {manifests_.fd(), health_.fd()}; }
+  [[nodiscard]] std::array<int, 3> fds() const { return {manifests_.fd(), health_.fd(), addresses_.fd()}; }
   [[nodiscard]] std::optional<Clock::time_point> due() const { return manifests_.due(); }
   // Writes what has changed.  Errors are those of the kernel's maps, said once each.
   [[nodiscard]] std::vector<Error> poll();
@@ -98,10 +99,12 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
 
  private:
   Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-           compile::NodeContext node, std::string cgroup_root, OverrideBook overrides, DenyBook deny_book);
+           NodeAddresses addresses, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides,
+           DenyBook deny_book);
 
   void open_edge(const source::Settings& settings);
   void poll_edge(std::vector<Error>& errors);
+  void poll_addresses(std::vector<Error>& errors);
   void update_deny();
   control::Done keep_denied(model::DenyList list);
   void take_over(std::vector<Error>& errors);
@@ -135,13 +138,14 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   std::unique_ptr<kernel::ServiceTables> tables_;
   std::unique_ptr<kernel::Redirect> redirect_;  // over tables_
   ServiceHealth health_;
-  compile::NodeContext node_;
+  NodeAddresses addresses_;  // the event loop's
   std::string cgroup_root_;
   bool keep_on_exit_ = false;   // services.keep_on_exit
   std::unique_ptr<Edge> edge_;  // null: no interface is its
   std::string edge_failure_;    // why there is none though interfaces are
 
   mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
+  compile::NodeContext node_;
   OverrideBook overrides_;
   DenyBook deny_book_;
   static constexpr std::size_t kDroppedKept = 100;

@@ -23,7 +23,7 @@ control::DenyRow row_of(const model::DenyEntry& entry, const std::string& origin
 // A kernel that refuses its program does without the edge alone.
 void Services::open_edge(const source::Settings& settings) {
   if (settings.edge.interfaces.empty()) return;
-  auto edge = Edge::open(settings.edge, settings.pin_path);
+  auto edge = Edge::open(settings.edge, addresses_.all(), settings.pin_path);
   if (edge) {
     edge_ = std::move(*edge);
     update_deny();
