@@ -122,7 +122,6 @@ void Edge::set_addresses(const std::vector<InterfaceAddress>& all) {
 
 void Edge::start() {
   const std::lock_guard lock(mutex_);
-  write(book_.drop_unclaimed());
   write_deny();
   write_settings();
   started_ = true;
@@ -138,6 +137,27 @@ void Edge::update(const Plans& changed) {
   write(book_.update(changed));
   write_settings();
   for (const auto& [name, plans] : changed) note_move(name);
+}
+
+void Edge::hold(compile::ServiceBook::Incomplete incomplete) {
+  const std::lock_guard lock(mutex_);
+  book_.hold(std::move(incomplete));
+}
+
+std::set<model::ObjectName> Edge::held() const {
+  const std::lock_guard lock(mutex_);
+  return book_.held();
+}
+
+std::size_t Edge::unclaimed() const {
+  const std::lock_guard lock(mutex_);
+  return book_.unclaimed();
+}
+
+void Edge::drop_unclaimed(const std::set<std::uint16_t>& stay) {
+  const std::lock_guard lock(mutex_);
+  write(book_.drop_unclaimed(stay));
+  write_settings();
 }
 
 // A later move begins the time anew.
@@ -214,9 +234,11 @@ void Edge::finish_moves() {
   for (const auto& [key, entry] : book_.entries()) {
     for (const auto& [backend, number] : entry.numbers) owner[book_.id_of(number)] = key.service;
   }
+  std::set<std::uint32_t> living;  // those too that are held, which no service has claimed
+  for (const auto& [number, id] : book_.ids()) living.insert(id);
   std::set<model::ObjectName> pinned;
-  for (const auto id : tables_->drop_pins([&](std::uint32_t one) { return !owner.contains(one); })) {
-    pinned.insert(owner.at(id));
+  for (const auto id : tables_->drop_pins([&](std::uint32_t one) { return !living.contains(one); })) {
+    if (const auto found = owner.find(id); found != owner.end()) pinned.insert(found->second);
   }
   std::erase_if(settled_, [&](const auto& service) {
     if (pinned.contains(service) || moving_.contains(service)) return false;

@@ -40,6 +40,11 @@ class Edge {
   void update(const Plans& changed);
   // This node's, as they are now.  What it sends from stays the same as long as it is there.
   void set_addresses(const std::vector<InterfaceAddress>& all);
+  // As EdgeBook's, for what an agent before left of services that can't be read.
+  void hold(compile::ServiceBook::Incomplete incomplete);
+  [[nodiscard]] std::set<model::ObjectName> held() const;
+  [[nodiscard]] std::size_t unclaimed() const;
+  void drop_unclaimed(const std::set<std::uint16_t>& stay);
   // All that stand; those that expire go by themselves.
   void deny(std::vector<model::DenyEntry> entries);
   // What falls due: expiry, the end of moves, interfaces that have come back.

@@ -52,10 +52,10 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   auto addresses = NodeAddresses::open();
   if (!addresses) return tl::make_unexpected(std::move(addresses.error()));
   const compile::NodeContext node{settings.node_name, settings.zone, addresses->distinct()};
-  std::unique_ptr<Services> services(new Services(std::move(*manifests), std::move(*tables), std::move(*health),
-                                                  std::move(*addresses), node, cgroup_root,
-                                                  OverrideBook::open(settings.state_dir + "/overrides.json"),
-                                                  DenyBook::open(settings.state_dir + "/denylist.json")));
+  std::unique_ptr<Services> services(new Services(
+      std::move(*manifests), std::move(*tables), std::move(*health), std::move(*addresses), node, cgroup_root,
+      OverrideBook::open(settings.state_dir + "/overrides.json"), DenyBook::open(settings.state_dir + "/denylist.json"),
+      DenyMemory(settings.state_dir + "/denylists-last-good.json")));
   services->keep_on_exit_ = settings.keep_services_on_exit;
   services->callers_.set_place({cgroup_root, settings.node_name, !settings.service_interfaces.empty()});
   std::vector<Error> errors;
@@ -84,7 +84,7 @@ void Services::end_as_configured() {
 
 Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,
                    ServiceHealth health, NodeAddresses addresses, compile::NodeContext node, std::string cgroup_root,
-                   OverrideBook overrides, DenyBook deny_book)
+                   OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory)
     : manifests_(std::move(manifests)),
       tables_(std::move(tables)),
       health_(std::move(health)),
@@ -92,7 +92,8 @@ Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::Ser
       cgroup_root_(std::move(cgroup_root)),
       node_(std::move(node)),
       overrides_(std::move(overrides)),
-      deny_book_(std::move(deny_book)) {}
+      deny_book_(std::move(deny_book)),
+      deny_memory_(std::move(deny_memory)) {}
 
 void Services::take_over(std::vector<Error>& errors) {
   if (!tables_->adopted()) return;
@@ -142,7 +143,7 @@ void Services::update(const model::SourceUpdate& changes, std::vector<Error>& er
   }
   plan(touched, errors);
   settle(errors);
-  if (update.touched.deny_lists) update_deny();
+  settle_deny(update.touched.deny_lists);
 }
 
 std::vector<Error> Services::judge_backends() {

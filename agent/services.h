@@ -23,6 +23,7 @@
 #include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
 #include "agent/deny_book.h"
+#include "agent/deny_memory.h"
 #include "agent/edge.h"
 #include "agent/ejections.h"
 #include "agent/kernel/redirect.h"
@@ -100,11 +101,13 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
  private:
   Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
            NodeAddresses addresses, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides,
-           DenyBook deny_book);
+           DenyBook deny_book, DenyMemory deny_memory);
 
   void open_edge(const source::Settings& settings);
   void poll_edge(std::vector<Error>& errors);
   void poll_addresses(std::vector<Error>& errors);
+  void recall_deny();
+  void settle_deny(bool changed);
   void update_deny();
   control::Done keep_denied(model::DenyList list);
   void take_over(std::vector<Error>& errors);
@@ -148,6 +151,11 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   compile::NodeContext node_;
   OverrideBook overrides_;
   DenyBook deny_book_;
+  DenyMemory deny_memory_;
+  bool deny_recalled_ = false;
+  DenyMemory::Lists held_deny_;  // in force though they can't be read
+  std::string held_deny_words_;  // likewise, in words
+  std::string deny_failure_;     // why none would be so at the next start
   static constexpr std::size_t kDroppedKept = 100;
   std::string override_failure_;     // why what has gone of them is still in the file
   std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words

@@ -70,9 +70,9 @@ enum cf_edge_frontend_flags {
 struct cf_edge_frontend {
 	__u32 service;
 	__u32 table;
-	__u8 mode;  /* enum cf_edge_mode */
-	__u8 flags; /* enum cf_edge_frontend_flags */
-	__u16 pad;
+	__u8 mode;   /* enum cf_edge_mode */
+	__u8 flags;  /* enum cf_edge_frontend_flags */
+	__u16 owner; /* the agent's note of the service's name; 0: none */
 };
 CF_EDGE_STATIC_ASSERT(sizeof(struct cf_edge_frontend) == 12, "cf_edge_frontend");
 
