@@ -61,7 +61,8 @@ Result<std::unique_ptr<Edge>> Edge::open(const source::EdgeSettings& settings,
                                          const std::vector<InterfaceAddress>& addresses, const std::string& pin_path) {
   kernel::EdgeTablesOptions options{pin_path, settings.keep_on_exit};
   options.translations = options.pins = 2 * settings.flows;
-  options.opening = options.candidates = std::max<std::uint32_t>(1024, settings.flows / 2);
+  options.opening = std::max<std::uint32_t>(1024, settings.flows);  // closed flows are there too
+  options.candidates = std::max<std::uint32_t>(1024, settings.flows / 2);
   auto tables = kernel::EdgeTables::open(options);
   if (!tables) return tl::make_unexpected(std::move(tables.error()));
   if ((*tables)->adopted()) (*tables)->set_keep_on_exit(true);
