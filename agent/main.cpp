@@ -85,12 +85,14 @@ Result<source::Settings> read_settings(const Flags& flags) {
     if (auto done = source::apply({key, value, name}, settings); !done)
       return tl::make_unexpected(std::move(done.error()));
   }
-  if (!settings.service_interfaces.empty() && settings.manifests.empty()) {
-    return tl::make_unexpected(Error{"services.interfaces is set, and there are no services", "set manifests too"});
-  }
-  if (!settings.edge.interfaces.empty() && settings.manifests.empty()) {
+  if (!settings.service_interfaces.empty() && !settings.follows_services()) {
     return tl::make_unexpected(
-        Error{"edge.interfaces: there are no services for the edge without manifests", "set manifests too"});
+        Error{"services.interfaces is set, and there are no services", "set manifests or kubeconfig too"});
+  }
+  if (!settings.edge.interfaces.empty() && !settings.follows_services()) {
+    return tl::make_unexpected(
+        Error{"edge.interfaces: there are no services for the edge without manifests or a kubeconfig",
+              "set manifests or kubeconfig too"});
   }
   if (settings.node_name.empty()) {
     char name[256] = "";
@@ -155,10 +157,18 @@ int dry_run(const source::Settings& settings) {
   fmt::print("would name processes by kprobes, or by cgroup connect and sendmsg hooks where kprobes are refused\n");
   fmt::print("would watch DNS ports {}, time limit {} ms\n", fmt::join(settings.dns_ports, ", "),
              settings.dns_timeout.count());
-  if (!settings.manifests.empty()) {
+  if (settings.follows_services()) {
     if (auto ok = kernel::ServiceTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
-    fmt::print("takes the service programs; would attach them to {} and follow the manifests in {}\n", *root,
-               fmt::join(settings.manifests, ", "));
+    fmt::print("takes the service programs; would attach them to {}\n", *root);
+    if (!settings.manifests.empty()) {
+      fmt::print("would follow the manifests in {}\n", fmt::join(settings.manifests, ", "));
+    }
+    if (!settings.kubeconfig.empty()) {
+      const auto access = source::read_api_access(settings.kubeconfig);
+      if (!access) return complain(access.error(), kExitFailure);
+      const auto& servers = settings.kubernetes_servers.empty() ? access->servers : settings.kubernetes_servers;
+      fmt::print("would follow the API server {}\n", fmt::join(servers, ", "));
+    }
     if (!settings.service_interfaces.empty()) {
       if (auto ok = kernel::Redirect::try_load(); !ok) return complain(ok.error(), kExitFailure);
       fmt::print("takes the redirect programs; would attach them to the interfaces {}\n",
@@ -194,13 +204,14 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
   const sink::AgentMetrics agent_metrics([&node] { return node.figures(); }, CORTEXFLOW_VERSION, CORTEXFLOW_REVISION);
   const sink::ServiceMetrics service_metrics(
       registry, [&node] { return node.service_figures(); }, connect_latency_bounds());
+  const sink::KubernetesMetrics kubernetes_metrics([&node] { return node.kubernetes_figures(); });
 
   const auto colon = settings.metrics_listen.rfind(':');
   std::string address = settings.metrics_listen.substr(0, colon);
   if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
-  sink::MetricsServer metrics(address,
-                              static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
-                              {&registry, &agent_metrics, &service_metrics}, [&node] { return !node.draining(); });
+  sink::MetricsServer metrics(
+      address, static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
+      {&registry, &agent_metrics, &service_metrics, &kubernetes_metrics}, [&node] { return !node.draining(); });
   if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
   control::Server control(node, node, settings.control_socket, "cortexflow", &node);
   if (auto ok = control.start(); !ok) return complain(ok.error(), kExitFailure);

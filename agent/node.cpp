@@ -14,6 +14,7 @@
 #include "agent/edge_figures.h"
 #include "agent/flow/lookup_builder.h"
 #include "agent/kernel/host.h"
+#include "agent/kubernetes_status.h"
 
 namespace cortexflow {
 namespace {
@@ -121,7 +122,7 @@ Result<void> Node::open() {
                                         [this](std::span<const std::byte> record) { on_record(record); });
   if (!tracer) return tl::make_unexpected(std::move(tracer.error()));
   tracer_ = std::move(*tracer);
-  if (!settings_.manifests.empty()) {
+  if (settings_.follows_services()) {
     auto services = Services::open(settings_, cgroup_root_);
     if (!services) return tl::make_unexpected(std::move(services.error()));
     services_ = std::move(*services);
@@ -320,6 +321,7 @@ control::Status Node::status() const {
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
   if (services_) {
+    if (const auto* kubernetes = services_->kubernetes()) out.functions.push_back(kubernetes_function(*kubernetes));
     for (auto& function : services_->functions()) out.functions.push_back(std::move(function));
     if (services_->redirect()) out.functions.push_back(redirect_status(*services_->redirect()));
   }
@@ -370,6 +372,11 @@ std::vector<control::ServiceRow> Node::services() const {
   return services_ ? services_->rows() : std::vector<control::ServiceRow>{};
 }
 
+std::optional<sink::KubernetesFigures> Node::kubernetes_figures() const {
+  const auto* kubernetes = services_ ? services_->kubernetes() : nullptr;
+  return kubernetes ? std::optional(cortexflow::kubernetes_figures(*kubernetes)) : std::nullopt;
+}
+
 std::vector<sink::ServiceFigures> Node::service_figures() const {
   return services_ ? services_->figures() : std::vector<sink::ServiceFigures>{};
 }
@@ -382,7 +389,7 @@ namespace {
 
 tl::unexpected<control::Refused> no_services() {
   return tl::make_unexpected(
-      control::Refused{404, {"this agent follows no services", "start it with --manifests DIR"}});
+      control::Refused{404, {"this agent follows no services", "start it with --manifests DIR or --kubeconfig FILE"}});
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "agent/services.h"
 #include "agent/sink/agent_metrics.h"
 #include "agent/sink/dns_metrics.h"
+#include "agent/sink/kubernetes_metrics.h"
 #include "agent/source/settings.h"
 
 namespace cortexflow {
@@ -39,6 +40,7 @@ class Node : public control::NodeView, public control::ServiceOperator, public c
 
   [[nodiscard]] sink::AgentFigures figures() const;
   [[nodiscard]] std::vector<sink::ServiceFigures> service_figures() const;
+  [[nodiscard]] std::optional<sink::KubernetesFigures> kubernetes_figures() const;  // none: no API server is followed
 
   [[nodiscard]] control::Status status() const override;
   [[nodiscard]] std::vector<control::BpfProgram> bpf_programs() const override;

@@ -42,8 +42,8 @@ compile::ServiceInput input_of(const model::Service& service, const state::Snaps
 }  // namespace
 
 Result<std::unique_ptr<Services>> Services::open(const source::Settings& settings, const std::string& cgroup_root) {
-  auto manifests = source::ManifestSource::open(settings.manifests);
-  if (!manifests) return tl::make_unexpected(std::move(manifests.error()));
+  auto sources = Sources::open(settings);
+  if (!sources) return tl::make_unexpected(std::move(sources.error()));
   auto tables = kernel::ServiceTables::open({cgroup_root, settings.pin_path, settings.keep_services_on_exit});
   if (!tables) return tl::make_unexpected(std::move(tables.error()));
   if ((*tables)->adopted()) (*tables)->set_keep_on_exit(true);
@@ -53,7 +53,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!addresses) return tl::make_unexpected(std::move(addresses.error()));
   const compile::NodeContext node{settings.node_name, settings.zone, addresses->distinct()};
   std::unique_ptr<Services> services(new Services(
-      std::move(*manifests), std::move(*tables), std::move(*health), std::move(*addresses), node, cgroup_root,
+      std::move(*sources), std::move(*tables), std::move(*health), std::move(*addresses), node, cgroup_root,
       OverrideBook::open(settings.state_dir + "/overrides.json"), DenyBook::open(settings.state_dir + "/denylist.json"),
       DenyMemory(settings.state_dir + "/denylists-last-good.json")));
   services->keep_on_exit_ = settings.keep_services_on_exit;
@@ -61,7 +61,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   std::vector<Error> errors;
   services->open_edge(settings);
   services->take_over(errors);
-  if (const auto first = services->manifests_.poll(Clock::now())) services->update(*first, errors);
+  for (const auto& first : services->sources_.poll(Clock::now())) services->update(first, errors);
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
   if (!settings.service_interfaces.empty()) {
@@ -82,10 +82,10 @@ void Services::end_as_configured() {
   if (edge_) edge_->end_as_configured();
 }
 
-Services::Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables,
-                   ServiceHealth health, NodeAddresses addresses, compile::NodeContext node, std::string cgroup_root,
-                   OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory)
-    : manifests_(std::move(manifests)),
+Services::Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
+                   NodeAddresses addresses, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides,
+                   DenyBook deny_book, DenyMemory deny_memory)
+    : sources_(std::move(sources)),
       tables_(std::move(tables)),
       health_(std::move(health)),
       addresses_(std::move(addresses)),
@@ -107,9 +107,16 @@ void Services::take_over(std::vector<Error>& errors) {
   callers_.clear(*tables_, errors);
 }
 
+std::vector<int> Services::fds() const {
+  auto out = sources_.fds();
+  out.push_back(health_.fd());
+  out.push_back(addresses_.fd());
+  return out;
+}
+
 std::vector<Error> Services::poll() {
   std::vector<Error> errors;
-  if (const auto changes = manifests_.poll(Clock::now())) update(*changes, errors);
+  for (const auto& changes : sources_.poll(Clock::now())) update(changes, errors);
   poll_edge(errors);
   poll_addresses(errors);
   const std::lock_guard lock(mutex_);
@@ -121,13 +128,13 @@ std::vector<Error> Services::poll() {
   return errors;
 }
 
-void Services::update(const model::SourceUpdate& changes, std::vector<Error>& errors) {
+void Services::update(const Sources::Update& changes, std::vector<Error>& errors) {
   const std::lock_guard lock(mutex_);
-  const auto update = desired_.apply(0, changes);
+  const auto update = desired_.apply(changes.source, changes.update);
   const auto& snapshot = *update.snapshot;
   for (const auto& pod : update.touched.pods) callers_.update(pod, snapshot.pods.find(pod).get(), *tables_, errors);
   auto touched = update.touched.services;
-  note_unread(changes.unread, touched);
+  note_unread(changes.update.unread, touched);
   for (const auto& name : touched) {
     drop_gone_override(name, snapshot);
     avoid_drained(name);

@@ -3,7 +3,6 @@
 // The event loop's thread polls it; what it shows may be read from any.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -32,8 +31,8 @@
 #include "agent/node_addresses.h"
 #include "agent/override_book.h"
 #include "agent/service_health.h"
-#include "agent/source/manifest/manifest_source.h"
 #include "agent/source/settings.h"
+#include "agent/sources.h"
 #include "agent/stale_socket_sweep.h"
 #include "agent/state/desired_state.h"
 #include "agent/state/overrides.h"
@@ -42,7 +41,7 @@ namespace cortexflow {
 
 class Services : public control::ServiceOperator, public control::DenyOperator {
  public:
-  using Clock = source::ManifestSource::Time::clock;
+  using Clock = Sources::Time::clock;
 
   // Loads the programs over what an agent before left, and reads the manifests once; attached when all of it stands.
   [[nodiscard]] static Result<std::unique_ptr<Services>> open(const source::Settings& settings,
@@ -53,8 +52,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   void end_as_configured();
 
   // Readable when poll() has something to do.
-  [[nodiscard]] std::array<int, 3> fds() const { return {manifests_.fd(), health_.fd(), addresses_.fd()}; }
-  [[nodiscard]] std::optional<Clock::time_point> due() const { return manifests_.due(); }
+  [[nodiscard]] std::vector<int> fds() const;
+  [[nodiscard]] std::optional<Clock::time_point> due() const { return sources_.due(); }
   // Writes what has changed.  Errors are those of the kernel's maps, said once each.
   [[nodiscard]] std::vector<Error> poll();
   // Judges backends by how real connections to them went (policies with outlierDetection).  Errors as poll().
@@ -97,9 +96,10 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] const StaleSocketSweep* stale_sockets() const { return stale_sockets_.get(); }
   [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
+  [[nodiscard]] const source::KubernetesSource* kubernetes() const { return sources_.kubernetes(); }  // null: none
 
  private:
-  Services(source::ManifestSource manifests, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
+  Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
            NodeAddresses addresses, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides,
            DenyBook deny_book, DenyMemory deny_memory);
 
@@ -111,7 +111,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   void update_deny();
   control::Done keep_denied(model::DenyList list);
   void take_over(std::vector<Error>& errors);
-  void update(const model::SourceUpdate& changes, std::vector<Error>& errors);
+  void update(const Sources::Update& changes, std::vector<Error>& errors);
   [[nodiscard]] bool may_lack(const model::ObjectName& service) const;
   void note_unread(const model::Unread& unread, std::set<model::ObjectName>& touched);
   void settle(std::vector<Error>& errors);
@@ -137,7 +137,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
       const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
   [[nodiscard]] bool has_left(const cf_svc_stale_socket& socket) const;
 
-  source::ManifestSource manifests_;
+  Sources sources_;
   std::unique_ptr<kernel::ServiceTables> tables_;
   std::unique_ptr<kernel::Redirect> redirect_;  // over tables_
   ServiceHealth health_;
@@ -159,7 +159,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   static constexpr std::size_t kDroppedKept = 100;
   std::string override_failure_;     // why what has gone of them is still in the file
   std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words
-  state::DesiredState desired_{{source::kManifestSource}};
+  state::DesiredState desired_{Sources::names()};
   compile::ServiceBook book_;
   std::map<model::ObjectName, compile::AvoidedBackends> avoided_;
   Ejections ejections_;

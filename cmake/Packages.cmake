@@ -15,6 +15,8 @@ pkg_check_modules(LIBYAML IMPORTED_TARGET yaml-0.1)
 require_found("libyaml" "libyaml-dev" "${LIBYAML_FOUND}")
 pkg_check_modules(LIBNGHTTP2 IMPORTED_TARGET libnghttp2)
 require_found("libnghttp2" "libnghttp2-dev" "${LIBNGHTTP2_FOUND}")
+pkg_check_modules(LIBCURL IMPORTED_TARGET libcurl>=7.85)
+require_found("libcurl 7.85 or newer" "libcurl4-openssl-dev" "${LIBCURL_FOUND}")
 
 find_package(fmt QUIET)
 require_found("fmt" "libfmt-dev" "${fmt_FOUND}")

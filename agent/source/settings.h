@@ -32,7 +32,9 @@ struct Settings {
   std::string metrics_listen = "0.0.0.0:9464";
   std::string pin_path = "/sys/fs/bpf/cortexflow";
   std::string state_dir = "/var/lib/cortexflow";  // what operators set, kept over restarts
-  std::vector<std::string> manifests;             // directories; empty: no services
+  std::vector<std::string> manifests;             // directories
+  std::string kubeconfig;                         // a file, or "in-cluster"; empty: no API server
+  std::vector<std::string> kubernetes_servers;    // in place of the kubeconfig's
   std::string zone;                               // topology.kubernetes.io/zone of this node; empty: none
   bool keep_services_on_exit = false;             // the kernel goes on translating when the agent ends
   std::vector<std::string> service_interfaces;    // served by their packets; names, with wildcards
@@ -45,6 +47,8 @@ struct Settings {
   std::vector<std::uint16_t> dns_ports{53};
   std::chrono::milliseconds dns_timeout{5000};
   std::size_t dns_metric_names = 0;
+
+  [[nodiscard]] bool follows_services() const { return !manifests.empty() || !kubeconfig.empty(); }
 };
 
 // Values as a user writes them; flags and environment hold the same texts.

@@ -116,10 +116,8 @@ static __always_inline void note_multipath(struct bpf_sock_addr *ctx, const stru
 /* Remembers what the socket connected to, for getpeername, for the counts of connections and for observe/tcp. */
 static __always_inline void note_connected(struct bpf_sock_addr *ctx, const struct cf_svc_address *service_address,
 					   const struct cf_svc_address *backend_address, __u32 service,
-					   const struct chosen *chosen)
+					   const struct chosen *chosen, struct cf_backend_load *load)
 {
-	__u32 backend = chosen->number;
-	struct cf_backend_load *load = bpf_map_lookup_elem(&svc_load_be, &backend);
 	struct cf_svc_socket *socket;
 
 	socket = ctx->sk ? bpf_sk_storage_get(&svc_sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
@@ -132,7 +130,7 @@ static __always_inline void note_connected(struct bpf_sock_addr *ctx, const stru
 	socket->service_address = *service_address;
 	socket->backend_address = *backend_address;
 	socket->service = service;
-	socket->backend = backend;
+	socket->backend = chosen->number;
 	socket->counted = chosen->counted;
 	socket->pending = chosen->counted && chosen->pending;
 	socket->kernels = !chosen->kernels  ? 0
@@ -229,8 +227,11 @@ static __always_inline bool watched(struct bpf_sock_addr *ctx)
 static __always_inline bool is_kernels(struct bpf_sock_addr *ctx)
 {
 	__u64 pointer = (__u64)ctx->sk, address = 0;
+	struct tcp_sock *tcp = ctx->protocol == IPPROTO_TCP && ctx->sk ? bpf_skc_to_tcp_sock(ctx->sk) : NULL;
 	struct sock *sk;
 
+	if (tcp)
+		return tcp->inet_conn.icsk_inet.sk.sk_kern_sock;
 	/* The verifier follows `pointer` as a socket and forbids arithmetic on it; read back, it is a number. */
 	if (!pointer || bpf_probe_read_kernel(&address, sizeof(address), &pointer))
 		return true;
@@ -318,7 +319,7 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 	if (cookie)
 		note_udp_pin(cookie, &service_address, chosen.number);
 	if (connecting)
-		note_connected(ctx, &service_address, a, service, &chosen);
+		note_connected(ctx, &service_address, a, service, &chosen, load);
 	if (chosen.kernels && a->protocol == IPPROTO_TCP)
 		note_multipath(ctx, &service_address, a);
 	return TRANSLATED;

@@ -87,13 +87,16 @@ void read_value(const Value& root, bool in_list, ReadDocument& made) {
 }  // namespace
 
 ReadDocument read_document(std::string_view text) {
-  ReadDocument made;
   auto tree = read_yaml({text, 1});
-  if (!tree) {
-    made.refused.push_back({std::move(tree.error()), "", std::nullopt});
-  } else if (tree->type != Value::Type::kNull) {
-    read_value(*tree, false, made);
-  }
+  if (tree) return read_tree(*tree);
+  ReadDocument made;
+  made.refused.push_back({std::move(tree.error()), "", std::nullopt});
+  return made;
+}
+
+ReadDocument read_tree(const Value& root) {
+  ReadDocument made;
+  if (root.type != Value::Type::kNull) read_value(root, false, made);
   return made;
 }
 

@@ -35,4 +35,7 @@ struct ReadDocument {
 
 [[nodiscard]] ReadDocument read_document(std::string_view text);
 
+// The same of a document's tree.
+[[nodiscard]] ReadDocument read_tree(const Value& root);
+
 }  // namespace cortexflow::source

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace cortexflow::source {
+
+// Nothing for what is no JSON, or nested deeper than kJsonDepthMax.
+inline constexpr std::size_t kJsonDepthMax = 64;
+[[nodiscard]] std::optional<nlohmann::json> parse_json(std::string_view text);
+
+// For a URL's query (RFC 3986): all but unreserved characters by number.
+[[nodiscard]] std::string escaped(std::string_view text);
+
+}  // namespace cortexflow::source

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/source/kubernetes/resource.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
+
+namespace cortexflow::source {
+namespace {
+
+using nlohmann::json;
+
+ResourceVersion core(const std::string& plural, const std::string& kind) { return {"/api/v1/" + plural, "v1", kind}; }
+
+ResourceVersion in_group(const std::string& version, const std::string& plural, const std::string& kind) {
+  return {"/apis/" + version + "/" + plural, version, kind};
+}
+
+// Annotations that a reader looks at begin so; others may have a megabyte.
+constexpr std::array<std::string_view, 2> kAnnotations{"cortexflow.io/", "service.kubernetes.io/"};
+
+bool is_read(const std::string& annotation) {
+  return std::any_of(kAnnotations.begin(), kAnnotations.end(),
+                     [&](auto prefix) { return annotation.starts_with(prefix); });
+}
+
+template <typename Keep>
+void keep_only(json& object, const Keep& keep) {
+  if (!object.is_object()) return;
+  for (auto at = object.begin(); at != object.end();) at = keep(at.key()) ? std::next(at) : object.erase(at);
+}
+
+void keep_keys(json& holder, const char* part, const std::set<std::string_view>& keys) {
+  if (holder.contains(part)) keep_only(holder[part], [&](const std::string& key) { return keys.contains(key); });
+}
+
+// discovery.k8s.io/v1beta1: the place was in `topology`.
+void endpoint_to_v1(json& endpoint) {
+  if (!endpoint.is_object() || !endpoint.contains("topology")) return;
+  const auto topology = endpoint["topology"];
+  endpoint.erase("topology");
+  if (!topology.is_object()) return;
+  if (const auto zone = topology.find("topology.kubernetes.io/zone"); zone != topology.end()) endpoint["zone"] = *zone;
+  const auto host = topology.find("kubernetes.io/hostname");
+  if (host != topology.end() && !endpoint.contains("nodeName")) endpoint["nodeName"] = *host;
+}
+
+json endpoint_of(const json& address, bool ready) {
+  json endpoint = {{"addresses", json::array({address.value("ip", json())})},
+                   {"conditions", {{"ready", ready}, {"serving", ready}}}};
+  for (const char* key : {"nodeName", "targetRef"}) {
+    if (address.contains(key)) endpoint[key] = address[key];
+  }
+  return endpoint;
+}
+
+bool is_v6(const json& address) {
+  const auto ip = address.value("ip", json());
+  return ip.is_string() && ip.get_ref<const std::string&>().find(':') != std::string::npos;
+}
+
+json slice_of(const json& endpoints, const json& subset, bool v6, std::size_t number) {
+  json slice = {{"apiVersion", "discovery.k8s.io/v1"},
+                {"kind", "EndpointSlice"},
+                {"addressType", v6 ? "IPv6" : "IPv4"},
+                {"ports", subset.value("ports", json::array())},
+                {"endpoints", json::array()}};
+  const auto& metadata = endpoints["metadata"];
+  const std::string name = metadata.value("name", "");
+  slice["metadata"] = {{"name", name + "-" + std::to_string(number)},
+                       {"namespace", metadata.value("namespace", json())},
+                       {"labels", {{"kubernetes.io/service-name", name}}}};
+  for (const char* list : {"addresses", "notReadyAddresses"}) {
+    const auto addresses = subset.value(list, json::array());
+    if (!addresses.is_array()) continue;
+    for (const auto& address : addresses) {
+      if (!address.is_object() || is_v6(address) != v6) continue;
+      slice["endpoints"].push_back(endpoint_of(address, std::string_view(list) == "addresses"));
+    }
+  }
+  return slice;
+}
+
+json slices_of(const json& endpoints) {
+  json list = {{"apiVersion", "v1"}, {"kind", "List"}, {"items", json::array()}};
+  if (!endpoints.contains("metadata") || !endpoints["metadata"].is_object()) return list;
+  const auto subsets = endpoints.value("subsets", json());
+  if (!subsets.is_array()) return list;
+  std::size_t number = 0;
+  for (const auto& subset : subsets) {
+    if (!subset.is_object()) continue;
+    for (const bool v6 : {false, true}) {
+      auto slice = slice_of(endpoints, subset, v6, number++);
+      if (!slice["endpoints"].empty()) list["items"].push_back(std::move(slice));
+    }
+  }
+  return list;
+}
+
+}  // namespace
+
+const std::vector<Resource>& resources() {
+  using model::Kind;
+  static const std::vector<Resource> kResources{
+      {Kind::kNamespace, {core("namespaces", "Namespace")}},
+      {Kind::kPod, {core("pods", "Pod")}},
+      {Kind::kEndpointSlice,
+       {in_group("discovery.k8s.io/v1", "endpointslices", "EndpointSlice"),
+        in_group("discovery.k8s.io/v1beta1", "endpointslices", "EndpointSlice"), core("endpoints", "Endpoints")}},
+      {Kind::kService, {core("services", "Service")}},
+      {Kind::kTrafficPolicy, {in_group("cortexflow.io/v1alpha1", "trafficpolicies", "TrafficPolicy")}, true},
+      {Kind::kDenyList, {in_group("cortexflow.io/v1alpha1", "denylists", "DenyList")}, true},
+  };
+  return kResources;
+}
+
+void normalize(json& object, const Resource& resource, const ResourceVersion& version) {
+  object["kind"] = version.kind;
+  object["apiVersion"] = version.api_version;
+  if (object.contains("metadata") && object["metadata"].is_object()) {
+    auto& metadata = object["metadata"];
+    keep_only(metadata, [](const std::string& key) {
+      return key == "name" || key == "namespace" || key == "labels" || key == "annotations" || key == "uid";
+    });
+    if (metadata.contains("annotations")) keep_only(metadata["annotations"], is_read);
+  }
+  if (resource.kind == model::Kind::kPod) {
+    keep_keys(object, "spec", {"nodeName", "serviceAccountName", "hostNetwork"});
+    keep_keys(object, "status", {"podIP", "podIPs", "phase"});
+  }
+  if (resource.kind != model::Kind::kEndpointSlice) return;
+  if (version.kind == "Endpoints") {
+    object = slices_of(object);
+  } else if (version.api_version == "discovery.k8s.io/v1beta1") {
+    object["apiVersion"] = "discovery.k8s.io/v1";
+    if (object.contains("endpoints") && object["endpoints"].is_array()) {
+      for (auto& endpoint : object["endpoints"]) endpoint_to_v1(endpoint);
+    }
+  }
+}
+
+}  // namespace cortexflow::source
