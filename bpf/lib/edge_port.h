@@ -73,11 +73,10 @@ static __noinline bool edge_take_port(const struct cf_edge_settings *settings, s
 	__u32 first = settings->nat_port_min, range = settings->nat_port_max - first + 1, tick = reply->tick;
 	__s32 oldest_age = -1;
 	__u16 oldest = 0, closed = 0;
+	struct cf_edge_nat *held;
+	struct cf_edge_flow other;
 
 	for (int i = 0; i < CF_EDGE_PORT_TRIES; i++) {
-		struct cf_edge_nat *held;
-		struct cf_edge_flow other;
-
 		key->dest_port = first + (__u32)((__u64)hash * range >> 32);
 		hash = hash * 0x9e3779b1U + 0x7f4a7c15U;
 		held = bpf_map_lookup_elem(&edge_nat, key);
@@ -104,8 +103,18 @@ static __noinline bool edge_take_port(const struct cf_edge_settings *settings, s
 			break;
 	}
 	key->dest_port = closed ?: oldest;
-	if (!key->dest_port || bpf_map_delete_elem(&edge_opening, key)) /* another CPU was first */
+	if (!key->dest_port)
 		return false;
+	held = bpf_map_lookup_elem(&edge_opening, key);
+	if (!held)
+		return false;
+	/* Else its client, should he begin anew, would come to the backend by a port that is another's. */
+	edge_other_way(held, key->protocol, &other);
+	if (bpf_map_delete_elem(&edge_opening, key)) /* another CPU was first */
+		return false;
+	held = bpf_map_lookup_elem(&edge_opening, &other);
+	if (held && held->source_port == key->dest_port)
+		bpf_map_delete_elem(&edge_opening, &other);
 	edge_count(closed ? CF_EDGE_C_PORT_REUSED : CF_EDGE_C_PORT_TAKEN);
 	return !bpf_map_update_elem(&edge_opening, key, reply, BPF_NOEXIST);
 }

@@ -236,6 +236,7 @@ TEST_CASE("a closed flow's port goes to one whose SYN the backend takes in TIME-
   REQUIRE(begin(2, 103));
   CHECK(edge.count(CF_EDGE_C_PORT_REUSED) == 1);
   CHECK(edge.count(CF_EDGE_C_PORT_TAKEN) == 0);
+  CHECK_FALSE(begin(1, 9000));  // who had it before has it no more
   edge.run(tcp_frame(client(2), kFront, {kRst, 104}));
   CHECK_FALSE(begin(3, 9000));  // a client's word, which anybody can send, gives nothing away
   CHECK(edge.entries("edge_nat") == 2);
