@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/avoided_memory.h"
 
+#include <fmt/format.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -17,8 +18,8 @@ using Time = std::chrono::steady_clock::time_point;  // CLOCK_MONOTONIC
 
 std::uint64_t owner_of(const model::ObjectName& service) { return compile::fnv1a(service.ns + "/" + service.name); }
 
-std::uint64_t owner_of(const model::ObjectName& service, const std::string& port) {
-  return compile::fnv1a(service.ns + "/" + service.name + "/" + port);
+std::uint64_t owner_of(const model::ObjectName& service, std::uint16_t port) {
+  return compile::fnv1a(fmt::format("{}/{}/{}", service.ns, service.name, port));
 }
 
 cf_svc_avoided_key key_of(std::uint64_t owner, const model::IpAddress& address, std::uint16_t port,
@@ -65,7 +66,7 @@ void AvoidedMemory::read(const kernel::ServiceTables& tables) {
 AvoidedMemory::Ejected AvoidedMemory::take_ejected(const model::Service& service) {
   Ejected out;
   for (const auto& port : service.ports) {
-    const auto left = left_of_.extract(owner_of(service.name, port.name));
+    const auto left = left_of_.extract(owner_of(service.name, port.port));
     for (const auto& octets : left ? left.mapped() : std::vector<std::string>{}) {
       const auto key = value_of<cf_svc_avoided_key>(octets);
       const auto value = value_of<cf_svc_avoided>(left_.at(octets));
@@ -77,7 +78,7 @@ AvoidedMemory::Ejected AvoidedMemory::take_ejected(const model::Service& service
       base.failed = value->failed;
       base.ended = value->ended;
       base.broken = value->broken;
-      out[{service.name, port.name, model::Protocol::kTcp, address.is_v4()}][{address, key->port}] = {
+      out[{service.name, port.port, model::Protocol::kTcp, address.is_v4()}][{address, key->port}] = {
           static_cast<health::OutlierState>(value->state), value->in_row, when_of(*value), reason_of(*value), base};
     }
   }
@@ -114,7 +115,7 @@ Result<void> AvoidedMemory::keep(const model::ObjectName& service, const Ejected
       value.failed = memory.base.failed;
       value.ended = memory.base.ended;
       value.broken = memory.base.broken;
-      wanted[octets_of(key_of(owner_of(service, port.port_name), backend.address, backend.port, port.protocol,
+      wanted[octets_of(key_of(owner_of(service, port.port), backend.address, backend.port, port.protocol,
                               CF_SVC_AVOIDED_BY_EJECTION))] = octets_of(value);
     }
   }

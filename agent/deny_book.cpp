@@ -24,10 +24,8 @@ DenyBook DenyBook::open(std::string path) {
   return book;
 }
 
-Result<void> DenyBook::set(model::DenyList list) {
-  if (auto written = replace_file(path_, source::deny_list_text(list)); !written) return written;
-  list_ = std::move(list);
-  return {};
+Result<void> DenyBook::write(const model::DenyList& list) const {
+  return replace_file(path_, source::deny_list_text(list));
 }
 
 }  // namespace cortexflow

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "agent/base/result.h"
 #include "agent/model/deny_list.h"
@@ -15,8 +16,11 @@ class DenyBook {
   [[nodiscard]] static DenyBook open(std::string path);
 
   [[nodiscard]] const model::DenyList& list() const { return list_; }
-  // On disk when it returns; as it was before where that fails.
-  [[nodiscard]] Result<void> set(model::DenyList list);
+  // In memory alone.
+  void set(model::DenyList list) { list_ = std::move(list); }
+  // On disk when it returns; the file is as it was before where that fails.  One call at a time; any thread may use the
+  // rest meanwhile.
+  [[nodiscard]] Result<void> write(const model::DenyList& list) const;
 
  private:
   explicit DenyBook(std::string path) : path_(std::move(path)) {}

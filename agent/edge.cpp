@@ -164,7 +164,7 @@ void Edge::drop_unclaimed(const std::set<std::uint16_t>& stay) {
 // A later move begins the time anew.
 void Edge::note_move(const model::ObjectName& service) {
   moving_.erase(service);
-  for (auto at = book_.entries().lower_bound(compile::PortKey{service, "", {}, false});
+  for (auto at = book_.entries().lower_bound(compile::first_port(service));
        at != book_.entries().end() && at->first.service == service; ++at) {
     const auto states = compile::states_of(at->second.slots);
     if (states.moved > 0) moving_.try_emplace(service, Clock::now());

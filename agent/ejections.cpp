@@ -34,9 +34,23 @@ std::set<model::BackendAddress> all_of(const compile::Entry& entry) {
 void Ejections::set_policy(const model::ObjectName& service, const std::optional<model::OutlierDetection>& policy) {
   if (policy) {
     services_[service].policy = *policy;
-  } else {
-    services_.erase(service);
+  } else if (const auto found = services_.find(service); found != services_.end()) {
+    for (const auto& [key, detector] : found->second.ports) retire(service, detector);
+    services_.erase(found);
   }
+}
+
+void Ejections::forget(const model::ObjectName& service) {
+  services_.erase(service);
+  retired_.erase(service);
+}
+
+void Ejections::retire(const model::ObjectName& service, const health::OutlierDetector& detector) {
+  const auto& figures = detector.figures();
+  if (figures.ejections == 0 && figures.spared == 0) return;
+  auto& sum = retired_[service];
+  sum.ejections += figures.ejections;
+  sum.spared += figures.spared;
 }
 
 void Ejections::adopt(const compile::PortKey& port, const health::OutlierDetector::Memories& memories) {
@@ -60,8 +74,8 @@ Ejections::Changes Ejections::look(Time now, const compile::ServiceBook& book, c
   for (auto& [name, service] : services_) {
     std::set<compile::PortKey> there;
     const auto& entries = book.entries();
-    for (auto it = entries.lower_bound(compile::PortKey{name, "", model::Protocol{}, false});
-         it != entries.end() && it->first.service == name; ++it) {
+    for (auto it = entries.lower_bound(compile::first_port(name)); it != entries.end() && it->first.service == name;
+         ++it) {
       if (it->first.protocol != model::Protocol::kTcp) continue;
       there.insert(it->first);
       auto& detector = service.ports[it->first];
@@ -72,7 +86,11 @@ Ejections::Changes Ejections::look(Time now, const compile::ServiceBook& book, c
       }
       if (detector.memories() != memories) changed.memories.insert(name);
     }
-    std::erase_if(service.ports, [&](const auto& port) { return !there.contains(port.first); });
+    std::erase_if(service.ports, [&, &of = name](const auto& port) {
+      if (there.contains(port.first)) return false;
+      retire(of, port.second);
+      return true;
+    });
   }
   return changed;
 }
@@ -100,7 +118,8 @@ std::set<compile::BackendPort> Ejections::probation(const model::ObjectName& ser
 }
 
 health::OutlierFigures Ejections::figures(const model::ObjectName& service) const {
-  health::OutlierFigures out;
+  const auto retired = retired_.find(service);
+  auto out = retired == retired_.end() ? health::OutlierFigures{} : retired->second;
   const auto found = services_.find(service);
   if (found == services_.end()) return out;
   for (const auto& [key, detector] : found->second.ports) {

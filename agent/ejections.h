@@ -20,6 +20,8 @@ class Ejections {
 
   // No policy: the service's backends are not judged any more.
   void set_policy(const model::ObjectName& service, const std::optional<model::OutlierDetection>& policy);
+  // The service has gone.
+  void forget(const model::ObjectName& service);
   // As an agent before left that port of a service that has a policy.
   void adopt(const compile::PortKey& port, const health::OutlierDetector::Memories& memories);
   struct Changes {
@@ -40,7 +42,10 @@ class Ejections {
     model::OutlierDetection policy;
     std::map<compile::PortKey, health::OutlierDetector> ports;
   };
+  void retire(const model::ObjectName& service, const health::OutlierDetector& detector);
+
   std::map<model::ObjectName, Service> services_;
+  std::map<model::ObjectName, health::OutlierFigures> retired_;  // of ports that have gone, of services that have not
 };
 
 }  // namespace cortexflow

@@ -35,17 +35,26 @@ std::vector<model::ObjectName> OverrideBook::names() const {
   return out;
 }
 
-Result<void> OverrideBook::set(const model::ObjectName& service, model::ServiceOverride now) {
-  auto next = overrides_;
+model::ServiceOverrides OverrideBook::with(const model::ObjectName& service, const model::ServiceOverride& now) const {
+  auto out = overrides_;
   if (now.empty()) {
-    next.erase(service);
+    out.erase(service);
   } else {
-    next[service] = std::move(now);
+    out[service] = now;
   }
-  if (next == overrides_) return {};
-  if (auto written = replace_file(path_, source::overrides_text(next)); !written) return written;
-  overrides_ = std::move(next);
-  return {};
+  return out;
+}
+
+void OverrideBook::set(const model::ObjectName& service, model::ServiceOverride now) {
+  if (now.empty()) {
+    overrides_.erase(service);
+  } else {
+    overrides_[service] = std::move(now);
+  }
+}
+
+Result<void> OverrideBook::write(const model::ServiceOverrides& overrides) const {
+  return replace_file(path_, source::overrides_text(overrides));
 }
 
 }  // namespace cortexflow

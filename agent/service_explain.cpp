@@ -11,6 +11,7 @@
 #include "agent/compile/differences.h"
 #include "agent/compile/shares.h"
 #include "agent/compile/simulate.h"
+#include "agent/model/address_port.h"
 #include "agent/service_rows.h"
 
 namespace cortexflow {
@@ -65,7 +66,7 @@ const compile::Entry* entry_of(const compile::ServiceBook& book, const compile::
 std::string backend_address(const cf_backend& backend) {
   model::IpAddress address;
   std::copy(std::begin(backend.address), std::end(backend.address), address.octets.begin());
-  return address_text(address, backend.port);
+  return model::address_port_text(address, backend.port);
 }
 
 std::string pod_at(const state::Snapshot& snapshot, const model::ObjectName& service, const cf_backend& backend) {
@@ -112,13 +113,13 @@ class PathWriter {
 
   ExplainedPath path(const compile::Frontend& frontend, CallerWay::By by) const {
     ExplainedPath out;
-    out.address = address_text(frontend.address, frontend.port);
+    out.address = model::address_port_text(frontend.address, frontend.port);
     out.protocol = frontend.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
     const auto found = compile::look_up(finder(context_.tables), compile::to_abi(frontend), caller_, monotonic_now());
     compile::PortKey key;
     const auto* entry = entry_of(context_.book, frontend, key);
     out.verdict = by == CallerWay::By::kNobody ? "not seen" : verdict_text(found.verdict);
-    const auto service = entry ? fmt::format("{}/{} {}", key.service.ns, key.service.name, key.port_name) : "";
+    const auto service = entry ? fmt::format("{}/{} {}", key.service.ns, key.service.name, entry->plan.port_name) : "";
     if (found.number == 0) {
       say(out, "service", "no service has this address and port: the call goes there directly", "svc_frontends");
     } else {
@@ -206,8 +207,9 @@ class PathWriter {
       if (++said > kLeftOutSaid) continue;
       const auto& [by, why] = *reasons.begin();
       say(out, "left out",
-          fmt::format("{} is {}{}{}{}", address_text(backend.address, backend.port), compile::avoided_name(by),
-                      why.empty() ? "" : ": ", why, used ? "; used all the same, as too few others are well" : ""),
+          fmt::format("{} is {}{}{}{}", model::address_port_text(backend.address, backend.port),
+                      compile::avoided_name(by), why.empty() ? "" : ": ", why,
+                      used ? "; used all the same, as too few others are well" : ""),
           "");
     }
     if (said > kLeftOutSaid) say(out, "left out", fmt::format("and {} more", said - kLeftOutSaid), "");
@@ -301,7 +303,7 @@ Result<Target> find_target(const ExplainContext& context, const std::string& tex
     if (key.service != name) continue;
     for (std::size_t i = 0; i < entry.plan.frontends.size(); ++i) {
       const auto frontend = compile::frontend_of(entry.plan, i);
-      if (numeric ? frontend.port == number : key.port_name == port) target.frontends.push_back(frontend);
+      if (numeric ? frontend.port == number : entry.plan.port_name == port) target.frontends.push_back(frontend);
     }
   }
   if (!target.frontends.empty()) return target;
@@ -382,9 +384,9 @@ std::vector<control::SimulatedPort> simulate_service(const ExplainContext& conte
       const auto found = compile::look_up(find, compile::to_abi(frontend), caller, monotonic_now());
       const auto result = compile::simulate(found, caller, from != nullptr, callers);
       control::SimulatedPort port;
-      port.address = address_text(frontend.address, frontend.port);
+      port.address = model::address_port_text(frontend.address, frontend.port);
       port.protocol = frontend.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
-      port.port_name = key.port_name;
+      port.port_name = entry.plan.port_name;
       port.algorithm = algorithm_name(found.service.algorithm);
       if (by == CallerWay::By::kNobody) {
         port.verdict = "not seen";

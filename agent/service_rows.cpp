@@ -5,6 +5,7 @@
 
 #include "agent/compile/backend_facts.h"
 #include "agent/compile/connection_results.h"
+#include "agent/model/address_port.h"
 
 namespace cortexflow {
 namespace {
@@ -24,27 +25,45 @@ control::ConnectionRow connections_of(const cf_backend_load& load) {
   return row;
 }
 
+using SlotCounts = std::map<std::uint32_t, std::size_t>;  // by backend
+
+SlotCounts counted(const std::vector<std::uint32_t>& slots) {
+  SlotCounts out;
+  for (const auto number : slots) ++out[number];
+  return out;
+}
+
+// What the kernel's tables say.
+void add_live(control::BackendRow& row, std::uint32_t number, const SlotCounts& in_slots, std::size_t slots,
+              const kernel::ServiceTables& tables) {
+  row.number = number;
+  const auto load = tables.value<cf_backend_load>("svc_load_be", number);
+  row.active = load.active;
+  row.chosen = load.chosen;
+  row.connections = connections_of(load);
+  const auto found = in_slots.find(number);
+  if (found != in_slots.end()) row.share = static_cast<double>(found->second) / static_cast<double>(slots);
+}
+
+void add_live(control::ServiceRow& row, std::uint32_t number, const kernel::ServiceTables& tables) {
+  row.number = number;
+  const auto load = tables.value<cf_service_load>("svc_load", number);
+  row.active = load.active;
+  row.pending = load.pending;
+  row.refused = load.refused + load.refused_pending;
+}
+
 void add_backends(control::ServiceRow& row, const compile::PortKey& key, const compile::Entry& entry,
                   const compile::ServiceInput& input, const kernel::ServiceTables& tables,
                   const ServiceHealth& health) {
   const auto& slots = entry.image.table.slots;
-  std::map<std::uint32_t, std::size_t> in_slots;
-  for (const auto number : slots) ++in_slots[number];
+  const auto in_slots = counted(slots);
   std::map<std::string, double> subset_shares;
   for (auto& fact : compile::backend_facts(input, entry.plan)) {
     control::BackendRow backend;
-    backend.address = address_text(fact.backend.address, fact.backend.port);
+    backend.address = model::address_port_text(fact.backend.address, fact.backend.port);
     const auto number = entry.image.backends.find(fact.backend);
-    if (number != entry.image.backends.end()) {
-      backend.number = number->second;
-      const auto load = tables.value<cf_backend_load>("svc_load_be", number->second);
-      backend.active = load.active;
-      backend.chosen = load.chosen;
-      backend.connections = connections_of(load);
-      if (!slots.empty()) {
-        backend.share = static_cast<double>(in_slots[number->second]) / static_cast<double>(slots.size());
-      }
-    }
+    if (number != entry.image.backends.end()) add_live(backend, number->second, in_slots, slots.size(), tables);
     subset_shares[fact.subset] += backend.share;
     backend.pod = std::move(fact.pod);
     backend.subset = std::move(fact.subset);
@@ -62,11 +81,6 @@ void add_backends(control::ServiceRow& row, const compile::PortKey& key, const c
 }
 
 }  // namespace
-
-std::string address_text(const model::IpAddress& address, std::uint16_t port) {
-  return address.is_v4() ? fmt::format("{}:{}", address.to_string(), port)
-                         : fmt::format("[{}]:{}", address.to_string(), port);
-}
 
 const char* algorithm_name(std::uint8_t algorithm) {
   switch (static_cast<cf_svc_algorithm>(algorithm)) {
@@ -90,23 +104,21 @@ control::ServiceRow service_row(const compile::PortKey& key, const compile::Entr
   control::ServiceRow row;
   row.ns = key.service.ns;
   row.name = key.service.name;
-  row.port_name = key.port_name;
+  row.port_name = entry.plan.port_name;
   row.protocol = key.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
-  for (const auto& [address, port] : entry.plan.frontends) row.addresses.push_back(address_text(address, port));
-  row.number = entry.number;
+  for (const auto& [address, port] : entry.plan.frontends)
+    row.addresses.push_back(model::address_port_text(address, port));
+  add_live(row, entry.number, tables);
   row.algorithm = algorithm_name(entry.plan.algorithm);
   row.affinity_s = entry.plan.affinity_s;
   row.max_connections = entry.plan.circuit_breaker.max_connections;
   row.max_pending = entry.plan.circuit_breaker.max_pending;
-  const auto load = tables.value<cf_service_load>("svc_load", entry.number);
-  row.active = load.active;
-  row.pending = load.pending;
-  row.refused = load.refused + load.refused_pending;
   if (input.service) add_backends(row, key, entry, input, tables, health);
   for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
   if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);
   for (const auto& frontend : entry.contested) {
-    row.problems.push_back(fmt::format("{} is another service's", address_text(frontend.address, frontend.port)));
+    row.problems.push_back(
+        fmt::format("{} is another service's", model::address_port_text(frontend.address, frontend.port)));
   }
   if (entry.plan.panic) {
     row.problems.push_back(
@@ -114,6 +126,28 @@ control::ServiceRow service_row(const compile::PortKey& key, const compile::Entr
                     entry.plan.left, entry.plan.ready));
   }
   if (entry.image.table.slots.empty()) row.problems.emplace_back("no backend is ready: connecting is refused");
+  return row;
+}
+
+control::ServiceRow held_row(std::uint32_t number, const compile::ServiceImage& image,
+                             const kernel::ServiceTables& tables) {
+  control::ServiceRow row;
+  row.protocol = image.protocol == model::Protocol::kUdp ? "UDP" : "TCP";
+  for (const auto& frontend : image.frontends)
+    row.addresses.push_back(model::address_port_text(frontend.address, frontend.port));
+  add_live(row, number, tables);
+  row.algorithm = algorithm_name(image.algorithm);
+  row.affinity_s = image.affinity_s;
+  row.max_connections = image.circuit_breaker.max_connections;
+  row.max_pending = image.circuit_breaker.max_pending;
+  const auto in_slots = counted(image.table.slots);
+  for (const auto& [address, backend_number] : image.backends) {
+    control::BackendRow backend;
+    backend.address = model::address_port_text(address.address, address.port);
+    add_live(backend, backend_number, in_slots, image.table.slots.size(), tables);
+    backend.state = image.drained.contains(address) ? "drained" : "held";
+    row.backends.push_back(std::move(backend));
+  }
   return row;
 }
 

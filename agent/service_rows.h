@@ -9,11 +9,14 @@
 
 namespace cortexflow {
 
-[[nodiscard]] std::string address_text(const model::IpAddress& address, std::uint16_t port);
 [[nodiscard]] const char* algorithm_name(std::uint8_t algorithm);  // enum cf_svc_algorithm
 
 [[nodiscard]] control::ServiceRow service_row(const compile::PortKey& key, const compile::Entry& entry,
                                               const compile::ServiceInput& input, const kernel::ServiceTables& tables,
                                               const ServiceHealth& health);
+
+// Of a service port that is held as the agent before left it; it says all that the tables say.
+[[nodiscard]] control::ServiceRow held_row(std::uint32_t number, const compile::ServiceImage& image,
+                                           const kernel::ServiceTables& tables);
 
 }  // namespace cortexflow

@@ -11,6 +11,7 @@
 #include "agent/base/octets.h"
 #include "agent/compile/adopt.h"
 #include "agent/compile/shares.h"
+#include "agent/model/address_port.h"
 #include "agent/service_rows.h"
 #include "agent/state/overrides.h"
 
@@ -62,6 +63,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   services->open_edge(settings);
   services->take_over(errors);
   for (const auto& first : services->sources_.poll(Clock::now())) services->update(first, errors);
+  services->keep_deny();
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
   if (!settings.service_interfaces.empty()) {
@@ -70,6 +72,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
     if (!redirect) return tl::make_unexpected(std::move(redirect.error()));
     services->redirect_ = std::move(*redirect);
   }
+  if (auto writes = services->start_override_writer(); !writes) return tl::make_unexpected(std::move(writes.error()));
   services->open_stale_sockets();
   if (services->edge_) services->edge_->start();
   malloc_trim(0);  // reading everything at once took more than keeping it: 10 MB with 100,000 endpoints
@@ -89,11 +92,11 @@ Services::Services(Sources sources, std::unique_ptr<kernel::ServiceTables> table
       tables_(std::move(tables)),
       health_(std::move(health)),
       addresses_(std::move(addresses)),
+      deny_memory_(std::move(deny_memory)),
       cgroup_root_(std::move(cgroup_root)),
       node_(std::move(node)),
       overrides_(std::move(overrides)),
-      deny_book_(std::move(deny_book)),
-      deny_memory_(std::move(deny_memory)) {}
+      deny_book_(std::move(deny_book)) {}
 
 void Services::take_over(std::vector<Error>& errors) {
   if (!tables_->adopted()) return;
@@ -117,6 +120,7 @@ std::vector<int> Services::fds() const {
 std::vector<Error> Services::poll() {
   std::vector<Error> errors;
   for (const auto& changes : sources_.poll(Clock::now())) update(changes, errors);
+  keep_deny();
   poll_edge(errors);
   poll_addresses(errors);
   const std::lock_guard lock(mutex_);
@@ -168,13 +172,14 @@ std::vector<Error> Services::judge_backends() {
         const auto had = known->second.find(backend);
         if (had != known->second.end() && had->second.contains(compile::AvoidedBy::kEjection)) continue;
       }
-      spdlog::info("service {}/{}: {} is ejected: {}", name.ns, name.name, address_text(backend.address, backend.port),
-                   reason);
+      spdlog::info("service {}/{}: {} is ejected: {}", name.ns, name.name,
+                   model::address_port_text(backend.address, backend.port), reason);
     }
     avoid(name, compile::AvoidedBy::kEjection, ejected);
   }
   if (!changed.empty()) plan(changed, errors);
   for (const auto& name : to_keep) keep_avoided(name, errors);
+  totals_.sweep(*tables_);
   return errors;
 }
 
@@ -213,35 +218,21 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     if (edge_) outside = compile::plan_edge(input, node_, edge_->plan_options());
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
   }
-  const auto before = backends_of(plans);
+  const auto placed = ConnectionTotals::placed(book_, services);
   const auto members_before = udp_members_of(plans);
   const auto operations = book_.update(plans);
-  const auto after = backends_of(plans);
-  for (const auto& [number, service] : before) {
-    if (!after.contains(number)) totals_.retire(service, number, *tables_);
-  }
-  for (const auto& [name, wanted] : plans) {
-    if (wanted.empty()) totals_.forget(name);
-  }
+  totals_.retire(placed, ConnectionTotals::placed(book_, services), book_, *tables_);
   write(operations, errors);
+  for (const auto& name : services) {
+    if (snapshot.services.find(name)) continue;
+    totals_.forget(name, *tables_);
+    ejections_.forget(name);
+  }
   const auto members = udp_members_of(plans);
   if (stale_sockets_ && !std::includes(members.begin(), members.end(), members_before.begin(), members_before.end())) {
     stale_sockets_->request();
   }
   if (edge_) edge_->update(edge_plans);
-}
-
-std::map<std::uint32_t, model::ObjectName> Services::backends_of(
-    const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const {
-  std::map<std::uint32_t, model::ObjectName> out;
-  const auto& entries = book_.entries();
-  for (const auto& [name, plans] : services) {
-    for (auto it = entries.lower_bound(compile::PortKey{name, "", model::Protocol{}, false});
-         it != entries.end() && it->first.service == name; ++it) {
-      for (const auto& [backend, number] : it->second.image.backends) out[number] = name;
-    }
-  }
-  return out;
 }
 
 std::vector<sink::ServiceFigures> Services::figures() const {
@@ -275,6 +266,10 @@ bool Services::avoid(const model::ObjectName& service, compile::AvoidedBy by,
 
 void Services::write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors) {
   for (const auto& operation : operations) {
+    if (operation.erase && operation.map == compile::Map::kBackendLoads) {
+      const auto backend = value_of<std::uint32_t>(operation.key);
+      if (backend && totals_.lingers(*backend)) continue;
+    }
     const auto* map = compile::map_name(operation.map);
     auto done =
         operation.erase ? tables_->erase(map, operation.key) : tables_->put(map, operation.key, operation.value);
@@ -299,6 +294,7 @@ std::vector<control::ServiceRow> Services::rows() const {
       for (auto& problem : edge_->problems(key.service)) out.back().problems.push_back(std::move(problem));
     }
   }
+  add_held_rows(out);
   return out;
 }
 
@@ -311,7 +307,8 @@ std::vector<Services::Use> Services::usage() const {
           {map_name(Map::kServices), used.services, limit.services},
           {map_name(Map::kSubsets), used.subsets, limit.subsets},
           {map_name(Map::kSlots), used.slots, limit.slots},
-          {map_name(Map::kBackends), used.backends, limit.backends}};
+          {map_name(Map::kBackends), used.backends, limit.backends},
+          {map_name(Map::kBackendLoads), used.backends + totals_.lingering(), limit.backends}};
 }
 
 Services::Backends Services::backends() const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <map>
@@ -12,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "agent/avoided_memory.h"
@@ -41,6 +43,7 @@ namespace cortexflow {
 
 class Services : public control::ServiceOperator, public control::DenyOperator {
  public:
+  ~Services() override;
   using Clock = Sources::Time::clock;
 
   // Loads the programs over what an agent before left, and reads the manifests once; attached when all of it stands.
@@ -108,14 +111,20 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   void poll_addresses(std::vector<Error>& errors);
   void recall_deny();
   void settle_deny(bool changed);
+  void keep_deny();
   void update_deny();
-  control::Done keep_denied(model::DenyList list);
+  control::Done keep_denied(model::DenyList list);  // under writes_mutex_
   void take_over(std::vector<Error>& errors);
   void update(const Sources::Update& changes, std::vector<Error>& errors);
   [[nodiscard]] bool may_lack(const model::ObjectName& service) const;
   void note_unread(const model::Unread& unread, std::set<model::ObjectName>& touched);
   void settle(std::vector<Error>& errors);
+  [[nodiscard]] std::map<std::uint16_t, model::ObjectName> names_by_owner() const;
+  [[nodiscard]] std::string why_held(const model::ObjectName* name) const;
+  void add_held_rows(std::vector<control::ServiceRow>& rows) const;
   void drop_gone_override(const model::ObjectName& service, const state::Snapshot& snapshot);
+  [[nodiscard]] Result<void> start_override_writer();
+  void write_dropped_overrides();
   void avoid_drained(const model::ObjectName& service);
   using OverrideChange =
       std::function<state::Overridden<model::ServiceOverride>(const model::ObjectName&, const model::ServiceOverride&)>;
@@ -126,9 +135,6 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   bool avoid(const model::ObjectName& service, compile::AvoidedBy by,
              const std::map<compile::BackendPort, std::string>& reasons);
   void keep_avoided(const model::ObjectName& service, std::vector<Error>& errors);
-  // The backends that these services have in the tables, by number.
-  [[nodiscard]] std::map<std::uint32_t, model::ObjectName> backends_of(
-      const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
   void write(const std::vector<compile::Operation>& operations, std::vector<Error>& errors);
   void open_stale_sockets();
   // Backends of these services' UDP ports that have not left, each with the number of its service port.
@@ -141,23 +147,31 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   std::unique_ptr<kernel::ServiceTables> tables_;
   std::unique_ptr<kernel::Redirect> redirect_;  // over tables_
   ServiceHealth health_;
-  NodeAddresses addresses_;  // the event loop's
+  NodeAddresses addresses_;  // the event loop's, as the next
+  DenyMemory deny_memory_;
   std::string cgroup_root_;
   bool keep_on_exit_ = false;   // services.keep_on_exit
   std::unique_ptr<Edge> edge_;  // null: no interface is its
   std::string edge_failure_;    // why there is none though interfaces are
 
+  // Of whoever changes an operator's file, over the write; taken before mutex_, which nobody holds while the disk
+  // works.
+  std::mutex writes_mutex_;
   mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
   compile::NodeContext node_;
   OverrideBook overrides_;
-  DenyBook deny_book_;
-  DenyMemory deny_memory_;
+  DenyBook deny_book_;  // changed under both
   bool deny_recalled_ = false;
-  DenyMemory::Lists held_deny_;  // in force though they can't be read
-  std::string held_deny_words_;  // likewise, in words
-  std::string deny_failure_;     // why none would be so at the next start
+  DenyMemory::Lists held_deny_;                    // in force though they can't be read
+  std::string held_deny_words_;                    // likewise, in words
+  std::optional<DenyMemory::Lists> deny_to_keep_;  // by keep_deny()
+  std::string deny_failure_;                       // why none would be so at the next start
   static constexpr std::size_t kDroppedKept = 100;
-  std::string override_failure_;     // why what has gone of them is still in the file
+  std::string override_failure_;      // why what has gone of them is still in the file
+  bool overrides_unwritten_ = false;  // something was dropped that the file still has
+  bool ending_ = false;
+  std::condition_variable overrides_dropped_;
+  std::thread override_writer_;      // of what was dropped
   std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words
   state::DesiredState desired_{Sources::names()};
   compile::ServiceBook book_;
@@ -170,6 +184,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   // What can't be read yet; none: since the start all could be once, so that the sources keep the last good.
   std::optional<model::Unread> unread_ = model::Unread{};
   std::string held_words_;  // what stays as it was for that
+  const std::chrono::system_clock::time_point taken_over_ = std::chrono::system_clock::now();
 
   std::string stale_sockets_failure_;                // why there is none
   std::unique_ptr<StaleSocketSweep> stale_sockets_;  // the last, as its thread looks at all that is above

@@ -2,6 +2,7 @@
 // Services: who is kept out at the edge, by DenyLists, by those of them that can't be read any more, by the operator.
 #include <spdlog/spdlog.h>
 
+#include "agent/operator_request.h"
 #include "agent/services.h"
 #include "agent/source/deny_list_text.h"
 #include "agent/state/incomplete.h"
@@ -10,10 +11,6 @@ namespace cortexflow {
 namespace {
 
 constexpr std::size_t kOperatorEntriesMax = 10'000;
-
-tl::unexpected<control::Refused> refused(int status, std::string message, std::string next_step) {
-  return tl::make_unexpected(control::Refused{status, {std::move(message), std::move(next_step)}});
-}
 
 control::DenyRow row_of(const model::DenyEntry& entry, const std::string& origin) {
   return {entry.cidr(), entry.ports, source::direction_name(entry), source::mode_name(entry), entry.expires, origin};
@@ -58,11 +55,24 @@ void Services::settle_deny(bool changed) {
   update_deny();
   auto all = held_deny_;
   lists.for_each([&](const auto& list) { all.emplace(list->name.name, list); });
-  auto kept = deny_memory_.keep(all);
-  deny_failure_ = kept ? ""
-                       : fmt::format("a DenyList that is broken at the next start would not be in force: {}",
-                                     kept.error().to_string());
-  if (!kept) spdlog::error("edge: {}", deny_failure_);
+  deny_to_keep_ = std::move(all);
+}
+
+// The disk works while nobody holds the lock.
+void Services::keep_deny() {
+  std::optional<DenyMemory::Lists> lists;
+  {
+    const std::lock_guard lock(mutex_);
+    lists.swap(deny_to_keep_);
+  }
+  if (!lists) return;
+  auto kept = deny_memory_.keep(*lists);
+  const std::lock_guard lock(mutex_);
+  deny_failure_.clear();
+  if (kept) return;
+  deny_failure_ =
+      fmt::format("a DenyList that is broken at the next start would not be in force: {}", kept.error().to_string());
+  spdlog::error("edge: {}", deny_failure_);
 }
 
 // The operator's come last: they are the newest.
@@ -102,20 +112,20 @@ control::Answer<control::DenyView> Services::deny_list() const {
 }
 
 control::Done Services::deny(const std::string& entry) {
-  if (!edge_) return refused(404, "this agent has no edge to keep anybody out", "set edge.interfaces");
+  if (!edge_) return refused(404, {"this agent has no edge to keep anybody out", "set edge.interfaces"});
   auto parsed = source::parse_deny_entry(entry);
-  if (!parsed) return refused(400, parsed.error().message, "see GET /v1/openapi.json");
+  if (!parsed) return refused(400, {parsed.error().message, "see GET /v1/openapi.json"});
   if (parsed->expires && *parsed->expires <= std::chrono::system_clock::now()) {
-    return refused(400, "expires: that time is over", "give one that is to come");
+    return refused(400, {"expires: that time is over", "give one that is to come"});
   }
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard one_at_a_time(writes_mutex_);
   auto list = deny_book_.list();
   std::erase_if(list.entries, [now = std::chrono::system_clock::now(), &parsed](const auto& one) {
     return one.cidr() == parsed->cidr() || (one.expires && *one.expires <= now);
   });
   if (list.entries.size() >= kOperatorEntriesMax) {
-    return refused(507, fmt::format("there are {} entries, more are refused", list.entries.size()),
-                   "remove some, or write a DenyList among the manifests");
+    return refused(507, {fmt::format("there are {} entries, more are refused", list.entries.size()),
+                         "remove some, or write a DenyList among the manifests"});
   }
   list.entries.push_back(std::move(*parsed));
   return keep_denied(std::move(list));
@@ -123,20 +133,21 @@ control::Done Services::deny(const std::string& entry) {
 
 control::Done Services::allow(const std::string& cidr) {
   const auto parsed = source::parse_deny_entry(fmt::format("{{\"cidr\": \"{}\"}}", cidr));
-  if (!parsed) return refused(400, parsed.error().message, "see GET /v1/openapi.json");
-  const std::lock_guard lock(mutex_);
+  if (!parsed) return refused(400, {parsed.error().message, "see GET /v1/openapi.json"});
+  const std::lock_guard one_at_a_time(writes_mutex_);
   auto list = deny_book_.list();
   if (std::erase_if(list.entries, [&](const auto& one) { return one.cidr() == parsed->cidr(); }) == 0) {
-    return refused(404, fmt::format("the operator's list has no {}", parsed->cidr()),
-                   "see cfcli policy check-blocklist; what a DenyList among the manifests has is taken out there");
+    return refused(404,
+                   {fmt::format("the operator's list has no {}", parsed->cidr()),
+                    "see cfcli policy check-blocklist; what a DenyList among the manifests has is taken out there"});
   }
   return keep_denied(std::move(list));
 }
 
 control::Done Services::keep_denied(model::DenyList list) {
-  if (auto kept = deny_book_.set(std::move(list)); !kept) {
-    return tl::make_unexpected(control::Refused{500, std::move(kept.error())});
-  }
+  if (auto kept = deny_book_.write(list); !kept) return refused(500, std::move(kept.error()));
+  const std::lock_guard lock(mutex_);
+  deny_book_.set(std::move(list));
   update_deny();
   return {};
 }

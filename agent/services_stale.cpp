@@ -25,8 +25,8 @@ Services::UdpMembers Services::udp_members_of(
   UdpMembers out;
   const auto& entries = book_.entries();
   for (const auto& [name, plans] : services) {
-    for (auto it = entries.lower_bound(compile::PortKey{name, "", model::Protocol{}, false});
-         it != entries.end() && it->first.service == name; ++it) {
+    for (auto it = entries.lower_bound(compile::first_port(name)); it != entries.end() && it->first.service == name;
+         ++it) {
       for (const auto& backend : it->second.plan.members) out.emplace(it->second.number, backend);
     }
   }

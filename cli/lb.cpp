@@ -3,6 +3,7 @@
 #include <charconv>
 #include <map>
 
+#include "agent/model/address_port.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/service_name.h"
@@ -118,10 +119,10 @@ std::uint64_t still_active(const ordered_json& document, std::size_t& drained) {
 }
 
 bool is_meant(const ordered_json& backend, const std::string& spelling) {
-  const auto address = backend.at("address").get<std::string>();
-  const auto host = address.substr(0, address.rfind(':'));
-  return spelling == address || spelling == backend.at("pod").get<std::string>() || spelling == host ||
-         "[" + spelling + "]" == host;
+  if (spelling == backend.at("pod").get<std::string>()) return true;
+  const auto wanted = model::parse_address_port(spelling);
+  const auto has = model::parse_address_port(backend.at("address").get<std::string>());
+  return wanted && has && has->port && wanted->covers(has->address, *has->port);
 }
 
 ordered_json only_backend(ordered_json document, const std::string& spelling) {

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "agent/control/endpoint.h"
+#include "agent/model/address_port.h"
 #include "cli/output.h"
 
 namespace cortexflow::cli {
@@ -31,7 +31,7 @@ std::string result_of(const ordered_json& lookup) {
 }
 
 std::string endpoint_of(const ordered_json& lookup, const std::string& address, const std::string& port) {
-  return control::endpoint_text(cell(lookup, address), lookup.at(port).get<std::uint16_t>());
+  return model::address_port_text(cell(lookup, address), lookup.at(port).get<std::uint16_t>());
 }
 
 std::string flags_of(const ordered_json& lookup) {

@@ -23,10 +23,13 @@ Result<void> list(const Context& context) {
     const auto& backends = service.at("backends");
     const auto ready = std::count_if(backends.begin(), backends.end(), [](const auto& b) {
       const auto& state = b.at("state");
-      return state == "ready" || state == "unchecked" || state == "healthy";
+      return state == "ready" || state == "unchecked" || state == "healthy" || state == "held";
     });
     service["backend_count"] = fmt::format("{}/{}", ready, backends.size());
     service["problem"] = joined(service.at("problems"));
+    if (const auto& held = service.at("held_since"); !held.is_null()) {
+      service["problem"] = fmt::format("{} (since {})", service["problem"].get<std::string>(), held.get<std::string>());
+    }
   }
   show(context, *document,
        {"services",
@@ -62,6 +65,7 @@ void describe_one(ordered_json service) {
              cell(service, "/max_connections"));
   fmt::print("  pending limit {}\n", cell(service, "/max_pending_connections"));
   fmt::print("  active        {}\n  refused       {}\n", cell(service, "/active"), cell(service, "/refused"));
+  if (!service.at("held_since").is_null()) fmt::print("  held since    {}\n", cell(service, "/held_since"));
   for (const auto& problem : service.at("problems")) {
     fmt::print("  problem       {}\n", printable(problem.get<std::string>()));
   }

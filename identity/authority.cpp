@@ -38,6 +38,13 @@ bool add_domain_uri(X509* to, const std::string& trust_domain) {
   return add_extension(to, to, NID_subject_alt_name, ("URI:spiffe://" + trust_domain).c_str());
 }
 
+// Where the issuer's lists are (RFC 5280, 4.2.1.13 and 4.2.1.15).
+bool add_list_urls(X509* to, const std::string& url, const std::string& issuer) {
+  if (url.empty()) return true;
+  return add_extension(to, to, NID_crl_distribution_points, fmt::format("URI:{}/{}.crl", url, issuer).c_str()) &&
+         add_extension(to, to, NID_freshest_crl, fmt::format("URI:{}/{}-delta.crl", url, issuer).c_str());
+}
+
 Result<void> check_authority(X509* certificate) {
   const auto subject = subject_text(certificate);
   if (X509_check_ca(certificate) != 1) return fail("{} is no authority (CA:TRUE)", subject);
@@ -124,7 +131,8 @@ Result<Issued> Authority::issue(const Subject& subject, Time now) const {
       !add_extension(made, certificate(), NID_ext_key_usage, "serverAuth,clientAuth") ||
       !add_extension(made, certificate(), NID_subject_key_identifier, "hash") ||
       !add_extension(made, certificate(), NID_authority_key_identifier, "keyid:always") ||
-      X509_add_ext(made, names->get(), -1) != 1 || X509_sign(made, key_.get(), digest_for(key_.get())) <= 0) {
+      X509_add_ext(made, names->get(), -1) != 1 || !add_list_urls(made, subject.crl_url, id_) ||
+      X509_sign(made, key_.get(), digest_for(key_.get())) <= 0) {
     return fail_openssl("cannot make a certificate");
   }
   if (auto verified = verify(made, now); !verified) return tl::make_unexpected(std::move(verified.error()));

@@ -25,6 +25,7 @@ struct Subject {
   std::vector<std::string> dns_names;
   EVP_PKEY* public_key;
   std::chrono::seconds lifetime;  // kLifetimeMin to kLifetimeMax
+  std::string crl_url = {};       // below it are the issuer's revocation lists; empty: nowhere
 };
 
 struct Issued {

@@ -2,6 +2,7 @@
 #include "identity/issuer.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "identity/certificates.h"
 #include "identity/csr.h"
@@ -32,8 +33,11 @@ Issuer::Issuer(Authorities& authorities, Ledger& ledger, IssuerPolicy policy, st
       clock_(std::move(clock)) {}
 
 void Issuer::set_mapping(Mapping mapping) {
-  const std::lock_guard lock(mutex_);
-  mapping_ = std::make_shared<const Mapping>(std::move(mapping));
+  {
+    const std::lock_guard lock(mutex_);
+    mapping_ = std::make_shared<const Mapping>(std::move(mapping));
+  }
+  listener_(Change::kMapping);
 }
 
 std::vector<WorkloadRule> Issuer::identities_of(const Caller& caller) const {
@@ -82,7 +86,14 @@ Answer<Grant> Issuer::issue(const Caller& caller, std::string_view csr, std::opt
                                std::chrono::seconds(kLifetimeMin).count(), policy_.lifetime_max.count()),
                    "`certificates.lifetime_max` in identity.yaml is the limit"});
   }
-  return sign({id, std::move(asked->dns_names), asked->public_key.get(), wanted});
+  return sign({id, std::move(asked->dns_names), asked->public_key.get(), wanted, policy_.crl_url});
+}
+
+Answer<Grant> Issuer::issue(const WorkloadRule& rule, EVP_PKEY& public_key) {
+  std::vector<std::string> names;
+  std::copy_if(rule.dns_names.begin(), rule.dns_names.end(), std::back_inserter(names),
+               [](const std::string& name) { return !name.starts_with('*'); });
+  return sign({rule.id, std::move(names), &public_key, policy_.lifetime, policy_.crl_url});
 }
 
 Answer<Grant> Issuer::sign(const Subject& subject) {
@@ -116,6 +127,7 @@ Answer<Entry> Issuer::revoke(const Caller& caller, const std::string& serial, in
   if (!revoked) return refuse(ledger_.find(serial) ? 500 : 404, "ledger", std::move(revoked.error()));
   lists_.outdate(revoked->issuer);
   ++revoked_;
+  listener_(Change::kRevocations);
   return std::move(*revoked);
 }
 
@@ -155,8 +167,11 @@ Answer<void> Issuer::rotate(const Caller& caller, const std::function<Result<voi
   if (!is_operator(caller)) {
     return refuse(403, "identity", {"the authority's keys are rotated by root alone", "use sudo"});
   }
-  const std::unique_lock nobody_signs(rotation_);
-  if (auto done = step(); !done) return refuse(409, "rotation", std::move(done.error()));
+  {
+    const std::unique_lock nobody_signs(rotation_);
+    if (auto done = step(); !done) return refuse(409, "rotation", std::move(done.error()));
+  }
+  listener_(Change::kAuthorities);
   return {};
 }
 
@@ -169,9 +184,13 @@ Answer<void> Issuer::activate(const Caller& caller) {
 }
 
 Result<void> Issuer::retire() {
-  const std::unique_lock nobody_signs(rotation_);
-  const auto retired = authorities_.retire([this](const std::string& id) { return ledger_.last_end(id); }, clock_());
+  Result<bool> retired = false;
+  {
+    const std::unique_lock nobody_signs(rotation_);
+    retired = authorities_.retire([this](const std::string& id) { return ledger_.last_end(id); }, clock_());
+  }
   if (!retired) return tl::make_unexpected(retired.error());
+  if (*retired) listener_(Change::kAuthorities);
   return {};
 }
 

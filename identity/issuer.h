@@ -41,6 +41,7 @@ struct IssuerPolicy {
   std::string trust_domain;
   std::chrono::seconds lifetime{std::chrono::hours(24)};  // where none is asked for
   std::chrono::seconds lifetime_max{std::chrono::hours(24)};
+  std::string crl_url = {};  // that certificates name, with the issuer's key id and .crl behind it; empty: none
 };
 
 // Since the start.
@@ -55,11 +56,19 @@ class Issuer {
   // `authorities` and `ledger` have to outlive it; `clock` is asked from several threads.
   Issuer(Authorities& authorities, Ledger& ledger, IssuerPolicy policy, std::function<Time()> clock);
 
+  // Called when the mapping, the authorities or what is revoked has changed, by the thread that changed it; set before
+  // others use the issuer.
+  enum class Change : std::uint8_t { kMapping, kAuthorities, kRevocations };
+  void set_listener(std::function<void(Change)> listener) { listener_ = std::move(listener); }
+
   void set_mapping(Mapping mapping);
   [[nodiscard]] std::vector<WorkloadRule> identities_of(const Caller& caller) const;
 
   [[nodiscard]] Answer<Grant> issue(const Caller& caller, std::string_view csr,
                                     std::optional<std::chrono::seconds> lifetime);
+  // To a caller whom identities_of() gave the rule: for the lifetime of the policy, with the DNS names that the rule
+  // names without a wildcard.
+  [[nodiscard]] Answer<Grant> issue(const WorkloadRule& rule, EVP_PKEY& public_key);
   // The operator any, a workload its own.
   [[nodiscard]] Answer<Entry> revoke(const Caller& caller, const std::string& serial, int reason);
   // The operator all, a workload its own.
@@ -67,6 +76,10 @@ class Issuer {
   [[nodiscard]] Verdict verify(std::string_view chain_pem) const;
   // Of one issuer by its key id, or of the active one.
   [[nodiscard]] Answer<Lists> lists(const std::optional<std::string>& issuer);
+  // Of that issuer as it was made latest; nothing where it was not asked for yet.
+  [[nodiscard]] std::optional<ListFigures> list_figures(const std::string& issuer) const {
+    return lists_.figures(issuer);
+  }
   [[nodiscard]] Answer<void> prepare(const Caller& caller);
   [[nodiscard]] Answer<void> activate(const Caller& caller);
   // Now and then: previous roots of which nothing stands go.
@@ -88,6 +101,7 @@ class Issuer {
   RevocationLists lists_;
   const IssuerPolicy policy_;
   const std::function<Time()> clock_;
+  std::function<void(Change)> listener_ = [](Change) {};
   mutable std::shared_mutex rotation_;  // shared while one signs, so that no authority retires in between
   mutable std::mutex mutex_;            // mapping_, refused_
   std::shared_ptr<const Mapping> mapping_ = std::make_shared<const Mapping>();

@@ -120,6 +120,14 @@ Result<Secret> private_key_pem(EVP_PKEY* key) {
   return secret_of(memory.get());
 }
 
+Result<Secret> private_key_der(EVP_PKEY* key) {
+  const Pkcs8 clear(EVP_PKEY2PKCS8(key));
+  const Bio memory = wiped_memory();
+  if (!clear || i2d_PKCS8_PRIV_KEY_INFO_bio(memory.get(), clear.get()) != 1)
+    return fail_openssl("cannot write the key");
+  return secret_of(memory.get());
+}
+
 Result<std::string> sealed_key_pem(EVP_PKEY* key, const Secret& passphrase) {
   const Pkcs8 clear(EVP_PKEY2PKCS8(key));
   X509_ALGOR* method = PKCS5_pbe2_set_scrypt(EVP_aes_256_cbc(), nullptr, 0, nullptr, kScryptN, kScryptR, kScryptP);

@@ -26,6 +26,8 @@ enum class KeyType { kEcP256, kEcP384, kRsa2048, kRsa3072, kRsa4096 };
 [[nodiscard]] Result<Key> read_private_key(std::string_view pem, const Secret& passphrase);
 // PKCS#8 in PEM, in the clear.
 [[nodiscard]] Result<Secret> private_key_pem(EVP_PKEY* key);
+// PKCS#8 in DER, in the clear.
+[[nodiscard]] Result<Secret> private_key_der(EVP_PKEY* key);
 // PKCS#8 in PEM, encrypted: AES-256-CBC under scrypt (RFC 7914; N 2^14, r 8, p 1, 16 MiB), as `openssl pkcs8 -scrypt`
 // writes it.
 [[nodiscard]] Result<std::string> sealed_key_pem(EVP_PKEY* key, const Secret& passphrase);

@@ -2,6 +2,7 @@
 #include "identity/renewal.h"
 
 #include <algorithm>
+#include <random>
 
 namespace cortexflow::identity {
 
@@ -18,6 +19,11 @@ system_clock::time_point renewal_time(system_clock::time_point not_before, syste
       std::chrono::duration_cast<system_clock::duration>(std::chrono::duration<double>(lifetime) * share);
   const auto half = not_before + length;
   return lifetime / 2 > kLatest ? std::min(half, not_after - kLatest) : half;
+}
+
+double draw_jitter() {
+  thread_local std::mt19937_64 random{std::random_device{}()};
+  return std::uniform_real_distribution<double>(0, 1)(random);
 }
 
 }  // namespace cortexflow::identity

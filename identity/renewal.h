@@ -13,4 +13,7 @@ namespace cortexflow::identity {
                                                                  std::chrono::system_clock::time_point not_after,
                                                                  double jitter);
 
+// From 0 to 1, another each time.
+[[nodiscard]] double draw_jitter();
+
 }  // namespace cortexflow::identity

@@ -24,7 +24,14 @@ Result<Lists> RevocationLists::current(const Authority& authority, Time now) {
   if (!complete_der || !delta_der) return tl::make_unexpected((complete_der ? delta_der : complete_der).error());
   Lists lists{std::move(*complete_der), std::move(*delta_der), state->number};
   made_[authority.id()] = {lists, now};
+  figures_[authority.id()] = {lists.number, lists.complete.size(), now};
   return lists;
+}
+
+std::optional<ListFigures> RevocationLists::figures(const std::string& issuer) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = figures_.find(issuer);
+  return found == figures_.end() ? std::nullopt : std::optional(found->second);
 }
 
 void RevocationLists::outdate(const std::string& issuer) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "identity/ledger.h"
@@ -13,6 +14,12 @@ namespace cortexflow::identity {
 struct Lists {
   std::string complete, delta;  // DER, of the same number
   std::uint64_t number = 0;
+};
+
+struct ListFigures {
+  std::uint64_t number = 0;
+  std::size_t octets = 0;  // of the complete list
+  Time made;
 };
 
 class RevocationLists {
@@ -25,6 +32,8 @@ class RevocationLists {
   explicit RevocationLists(Ledger& ledger) : ledger_(ledger) {}
 
   [[nodiscard]] Result<Lists> current(const Authority& authority, Time now);
+  // Of the latest list; nothing where there was none yet.
+  [[nodiscard]] std::optional<ListFigures> figures(const std::string& issuer) const;
   // A certificate of that issuer's was revoked.
   void outdate(const std::string& issuer);
 
@@ -35,8 +44,9 @@ class RevocationLists {
   };
 
   Ledger& ledger_;
-  std::mutex mutex_;
-  std::map<std::string, Made> made_;  // by issuer
+  mutable std::mutex mutex_;
+  std::map<std::string, Made> made_;  // by issuer; good until outdated
+  std::map<std::string, ListFigures> figures_;
 };
 
 }  // namespace cortexflow::identity

@@ -14,6 +14,12 @@ class Secret {
  public:
   Secret() = default;
   explicit Secret(std::string_view octets) : octets_(octets) {}
+  // What is in `octets`, which is empty then: of a string that never grew, no copy is left.
+  [[nodiscard]] static Secret taking(std::string& octets) {
+    Secret taken;
+    taken.octets_.swap(octets);
+    return taken;
+  }
   Secret(Secret&& other) noexcept : octets_(std::move(other.octets_)) { other.wipe(); }
   Secret& operator=(Secret&& other) noexcept {
     if (this == &other) return *this;

@@ -8,15 +8,11 @@
 #include <sys/un.h>
 
 #include <charconv>
-#include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <system_error>
-#include <utility>
 
 namespace cortexflow {
 
@@ -28,21 +24,6 @@ class Connections {
   // Ends them all; whoever reads or writes one in this process sees its end.
   void shut() {
     each([](int fd) { shutdown(fd, SHUT_RDWR); });
-  }
-
-  // Ends those that an earlier call, at least `age` ago, has seen already.
-  void shut_older(std::chrono::steady_clock::duration age) {
-    const auto now = std::chrono::steady_clock::now();
-    std::map<std::uint64_t, std::chrono::steady_clock::time_point> seen;
-    each([&](int fd) {
-      std::uint64_t cookie = 0;
-      socklen_t size = sizeof cookie;
-      if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0) return;
-      const auto before = seen_.find(cookie);
-      const auto since = seen[cookie] = before == seen_.end() ? now : before->second;
-      if (now - since >= age) shutdown(fd, SHUT_RDWR);
-    });
-    seen_ = std::move(seen);
   }
 
  private:
@@ -78,7 +59,6 @@ class Connections {
   }
 
   sockaddr_storage name_;
-  std::map<std::uint64_t, std::chrono::steady_clock::time_point> seen_;  // by SO_COOKIE
 };
 
 }  // namespace cortexflow

@@ -31,7 +31,7 @@ cf_edge_frontend frontend_value(const EdgeEntry& entry) {
 }
 
 PortKey key_of(const EdgePlan& plan) {
-  return {plan.service, plan.port_name, plan.protocol, plan.frontends.front().first.is_v4()};
+  return {plan.service, plan.port, plan.protocol, plan.frontends.front().first.is_v4()};
 }
 
 const EdgeBackend* find(const EdgePlan* plan, const Backend& backend) {

@@ -87,7 +87,7 @@ std::vector<EdgePlan> plan_edge(const ServiceInput& given, const NodeContext& no
     if (port.protocol == model::Protocol::kSctp) continue;
     for (const bool v4 : {true, false}) {
       EdgePlan plan{service.name,
-                    port.name,
+                    port.port,
                     port.protocol,
                     frontends_of(service, port, v4, node),
                     options.mode,

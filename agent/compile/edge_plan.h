@@ -23,7 +23,7 @@ struct EdgeBackend {
 // One port of a service in one address family.
 struct EdgePlan {
   model::ObjectName service;
-  std::string port_name;
+  std::uint16_t port = 0;  // of the service, not of node ports
   model::Protocol protocol = model::Protocol::kTcp;
   std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends;  // sorted, not empty
   cf_edge_mode mode = CF_EDGE_NAT;

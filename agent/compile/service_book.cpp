@@ -10,7 +10,7 @@ namespace cortexflow::compile {
 namespace {
 
 PortKey key_of(const ServicePlan& plan) {
-  return {plan.service, plan.port_name, plan.protocol, plan.frontends.front().first.is_v4()};
+  return {plan.service, plan.port, plan.protocol, plan.frontends.front().first.is_v4()};
 }
 
 Usage usage_of(const ServiceImage& image) {
@@ -189,8 +189,7 @@ std::vector<Operation> ServiceBook::update(const std::map<model::ObjectName, std
     std::set<PortKey> stay;
     for (const auto& plan : plans) stay.insert(key_of(plan));
     std::vector<PortKey> gone;
-    for (auto it = entries_.lower_bound(PortKey{name, "", model::Protocol{}, false});
-         it != entries_.end() && it->first.service == name; ++it) {
+    for (auto it = entries_.lower_bound(first_port(name)); it != entries_.end() && it->first.service == name; ++it) {
       if (!stay.count(it->first)) gone.push_back(it->first);
     }
     for (const auto& key : gone) release(key, changes, waiting);

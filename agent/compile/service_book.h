@@ -3,6 +3,7 @@
 // operations.  No system call; the same changes in the same order give the same operations.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -17,14 +18,18 @@
 
 namespace cortexflow::compile {
 
-// A service port in one address family.
+// A service port in one address family: by its number, so that it stays the same, with its counts, under another name.
 struct PortKey {
   model::ObjectName service;
-  std::string port_name;
+  std::uint16_t port = 0;
   model::Protocol protocol = model::Protocol::kTcp;
   bool v4 = true;
   auto operator<=>(const PortKey&) const = default;
 };
+// Not after any port of the service.
+[[nodiscard]] inline PortKey first_port(const model::ObjectName& service) {
+  return {service, 0, model::Protocol{}, false};
+}
 
 struct Entry {
   std::uint32_t number = 0;
@@ -65,6 +70,8 @@ class ServiceBook {
   // Services whose plans were left out for that; to be planned again when more can be read.
   [[nodiscard]] const std::set<model::ObjectName>& held() const { return held_; }
   [[nodiscard]] std::size_t unclaimed() const { return unclaimed_.size(); }
+  // By number: what an agent before left and no plan has claimed.
+  [[nodiscard]] const std::map<std::uint32_t, ServiceImage>& unclaimed_images() const { return unclaimed_; }
   [[nodiscard]] bool is_unclaimed(std::uint32_t number) const { return unclaimed_.contains(number); }
 
   // Adopted images that no plan has claimed are taken out, and their frontends go to who else wants them: to be called

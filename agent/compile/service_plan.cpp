@@ -196,6 +196,7 @@ PlannedService plan_service(const ServiceInput& given, const NodeContext& node) 
       plan.frontends = frontends_of(service, port, node, v4);
       if (plan.frontends.empty()) continue;
       plan.service = service.name;
+      plan.port = port.port;
       plan.port_name = port.name;
       plan.protocol = port.protocol;
       plan.algorithm = algorithm_of(input, out.refusals);

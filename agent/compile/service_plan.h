@@ -44,6 +44,7 @@ using Slots = std::vector<Backend>;
 // One port of a service in one address family.
 struct ServicePlan {
   model::ObjectName service;
+  std::uint16_t port = 0;  // of the service, not of node ports
   std::string port_name;
   model::Protocol protocol = model::Protocol::kTcp;
   std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends;  // sorted; the cluster IP's first

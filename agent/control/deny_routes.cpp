@@ -2,11 +2,11 @@
 // The control API's part on the deny list.
 #include <httplib.h>
 
-#include "agent/control/endpoint.h"
 #include "agent/control/json.h"
 #include "agent/control/response.h"
 #include "agent/control/server.h"
 #include "agent/control/time_text.h"
+#include "agent/model/address_port.h"
 
 namespace cortexflow::control {
 namespace {
@@ -51,9 +51,9 @@ ordered_json to_json(const DenyView& view) {
 }  // namespace
 
 void Server::serve_deny_list(const Parameters& parameters, httplib::Response& response) {
-  std::optional<Endpoint> wanted;
+  std::optional<model::AddressPort> wanted;
   if (const auto text = value_of(parameters, "address")) {
-    wanted = parse_endpoint(*text);
+    wanted = model::parse_address_port(*text);
     if (!wanted || wanted->port) {
       return refuse(response, 400, {fmt::format("address={}: expected an address", *text), "such as 192.0.2.1"});
     }

@@ -142,7 +142,7 @@ ordered_json to_json(const ServiceRow& row) {
                        {"weight_set", subset.weight_set},
                        {"share", subset.share}});
   }
-  return {{"name", row.ns + "/" + row.name},
+  return {{"name", row.ns.empty() ? row.name : row.ns + "/" + row.name},
           {"port", row.port_name},
           {"protocol", row.protocol},
           {"addresses", row.addresses},
@@ -157,7 +157,8 @@ ordered_json to_json(const ServiceRow& row) {
           {"subsets", subsets},
           {"backends", backends},
           {"versions", row.versions},
-          {"problems", row.problems}};
+          {"problems", row.problems},
+          {"held_since", row.held_since ? ordered_json(time_text(*row.held_since)) : ordered_json(nullptr)}};
 }
 
 ordered_json to_json(const WorkloadRow& row) {

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <charconv>
 
-#include "agent/control/endpoint.h"
 #include "agent/control/json.h"
 #include "agent/control/time_text.h"
+#include "agent/model/address_port.h"
 #include "agent/protocol/dns/names.h"
 
 namespace cortexflow::control {
@@ -57,7 +57,7 @@ Result<LookupFilter::Test> LookupFilter::make_test(const std::string& field, con
     return refuse("answered, timeout, duplicate, late, unmatched, superseded or untracked");
   }
   if (field == "server") {
-    const auto server = parse_endpoint(value);
+    const auto server = model::parse_address_port(value);
     if (!server) return refuse("ADDRESS, ADDRESS:PORT or [IPV6]:PORT; names are not resolved");
     return [server](const DnsLookup& l) {
       return l.server == server->address && (!server->port || l.server_port == *server->port);

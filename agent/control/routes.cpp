@@ -10,6 +10,7 @@
 #include "agent/control/openapi.h"
 #include "agent/control/response.h"
 #include "agent/control/server.h"
+#include "agent/http/server.h"
 
 namespace cortexflow::control {
 namespace {

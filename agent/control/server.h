@@ -3,15 +3,12 @@
 #pragma once
 
 #include <condition_variable>
-#include <future>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "agent/base/connections.h"
 #include "agent/base/result.h"
 #include "agent/control/deny_operator.h"
 #include "agent/control/node_view.h"
@@ -19,10 +16,13 @@
 #include "agent/control/service_operator.h"
 
 namespace httplib {
-class Server;
 struct Request;
 struct Response;
 }  // namespace httplib
+
+namespace cortexflow::http {
+class Server;
+}
 
 namespace cortexflow::control {
 
@@ -95,10 +95,8 @@ class Server {
   std::condition_variable watcher_left_;
   int watchers_ = 0;
   std::mutex top_mutex_;
-  std::unique_ptr<httplib::Server> http_;
-  int listener_ = -1;  // http_'s
-  std::optional<Connections> connections_;
-  std::future<void> served_;  // valid while it listens
+  std::unique_ptr<http::Server> http_;
+  bool serves_ = false;
 };
 
 }  // namespace cortexflow::control

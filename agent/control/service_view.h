@@ -47,7 +47,7 @@ struct SubsetRow {
 
 // One port of a service in one address family.
 struct ServiceRow {
-  std::string ns;
+  std::string ns;  // empty: not known, as nothing of it can be read
   std::string name;
   std::string port_name;
   std::string protocol;                // "TCP", "UDP"
@@ -64,6 +64,8 @@ struct ServiceRow {
   std::vector<BackendRow> backends;   // every one that the manifests name
   std::vector<std::string> versions;  // callers of these have backends of their own
   std::vector<std::string> problems;  // why the kernel has not what was asked for; empty if it has
+  // It stands as the agent before left it, since this one started: of its manifests not all can be read.
+  std::optional<std::chrono::system_clock::time_point> held_since;
 };
 
 }  // namespace cortexflow::control

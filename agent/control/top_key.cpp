@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/control/top_key.h"
 
-#include "agent/control/endpoint.h"
+#include "agent/model/address_port.h"
 #include "agent/protocol/dns/names.h"
 
 namespace cortexflow::control {
@@ -19,7 +19,7 @@ std::string lower(std::string text) {
 }  // namespace
 
 std::string top_key(const model::DnsLookup& lookup, const std::string& by) {
-  if (by == "server") return endpoint_text(lookup.server.to_string(), lookup.server_port);
+  if (by == "server") return model::address_port_text(lookup.server.to_string(), lookup.server_port);
   if (by == "process") return or_unknown(lookup.comm);
   if (by == "workload") return or_unknown(lookup.workload.name);
   if (by == "type") return std::string(protocol::dns::type_name(lookup.qtype));

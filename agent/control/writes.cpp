@@ -7,6 +7,7 @@
 #include "agent/control/json.h"
 #include "agent/control/response.h"
 #include "agent/control/server.h"
+#include "agent/http/server.h"
 
 namespace cortexflow::control {
 namespace {

@@ -9,7 +9,8 @@
 #include <cerrno>
 #include <cstring>
 #include <random>
-#include <system_error>
+
+#include "agent/base/thread.h"
 
 namespace cortexflow::health {
 namespace {
@@ -46,11 +47,9 @@ Result<std::unique_ptr<Checker>> Checker::start(std::size_t max_in_flight) {
   if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0)
     return fail_errno("cannot watch the health checks' event loop", errno);
   std::unique_ptr<Checker> checker(new Checker(max_in_flight, std::move(epoll), std::move(changed), std::move(wake)));
-  try {
-    checker->thread_ = std::thread([raw = checker.get()] { raw->run(); });
-  } catch (const std::system_error& error) {
-    return fail_errno("cannot start the health checks' thread", error.code().value());
-  }
+  auto thread = start_thread([raw = checker.get()] { raw->run(); });
+  if (!thread) return tl::make_unexpected(std::move(thread.error()).wrap("health checks"));
+  checker->thread_ = std::move(*thread);
   return checker;
 }
 

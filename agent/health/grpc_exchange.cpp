@@ -8,32 +8,20 @@
 #include <charconv>
 #include <utility>
 
+#include "agent/grpc/framing.h"
+#include "agent/grpc/status.h"
 #include "agent/health/grpc_message.h"
 
 namespace cortexflow::health {
 namespace {
 
+using grpc::header;
+using grpc::text_of;
+
 constexpr std::size_t kBodyMax = 4096;
 constexpr std::size_t kFieldMax = 64;  // of those that are read
 constexpr std::array<const char*, 4> kServing{"UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"};
 constexpr std::uint64_t kServes = 1;
-// grpc/doc/statuscodes.md
-constexpr std::array<const char*, 17> kGrpcStatus{
-    "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
-    "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
-    "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
-    "DATA_LOSS", "UNAUTHENTICATED"};
-
-nghttp2_nv field(std::string_view name, std::string_view value) {
-  const auto octets = [](std::string_view text) {
-    return const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(text.data()));  // it copies them
-  };
-  return {octets(name), octets(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
-}
-
-std::string_view text_of(const std::uint8_t* data, std::size_t size) {
-  return {reinterpret_cast<const char*>(data), size};
-}
 
 }  // namespace
 
@@ -100,13 +88,13 @@ void GrpcExchange::submit(const Target& target) {
   const std::array settings{nghttp2_settings_entry{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}};
   nghttp2_submit_settings(session_.get(), NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   const auto host = authority(target);
-  const std::array fields{field(":method", "POST"),
-                          field(":scheme", "http"),
-                          field(":path", "/grpc.health.v1.Health/Check"),
-                          field(":authority", host),
-                          field("content-type", "application/grpc"),
-                          field("te", "trailers"),
-                          field("user-agent", "cortexflow-health")};
+  const std::array fields{header(":method", "POST"),
+                          header(":scheme", "http"),
+                          header(":path", "/grpc.health.v1.Health/Check"),
+                          header(":authority", host),
+                          header("content-type", "application/grpc"),
+                          header("te", "trailers"),
+                          header("user-agent", "cortexflow-health")};
   nghttp2_data_provider body{};
   body.read_callback = Callbacks::read_body;
   stream_ = nghttp2_submit_request(session_.get(), nullptr, fields.data(), fields.size(), &body, nullptr);
@@ -149,14 +137,13 @@ Outcome GrpcExchange::judge(std::uint32_t error) const {
     return {CheckResult::kStatus, fmt::format("HTTP status {}, expected 200", digits ? http_status_ : "?")};
   }
   if (!content_type_.starts_with("application/grpc")) return {CheckResult::kProtocol, "the answer is not gRPC"};
-  std::size_t code = kGrpcStatus.size();
+  std::size_t code = 0;
   const auto [end, failed] = std::from_chars(grpc_status_.data(), grpc_status_.data() + grpc_status_.size(), code);
   if (failed != std::errc{} || end != grpc_status_.data() + grpc_status_.size()) {
     return {CheckResult::kProtocol, "the answer has no gRPC status"};
   }
   if (code != 0) {
-    const auto* const name = code < kGrpcStatus.size() ? kGrpcStatus.at(code) : "?";
-    return {CheckResult::kStatus, fmt::format("gRPC status {} ({})", code, name)};
+    return {CheckResult::kStatus, fmt::format("gRPC status {} ({})", code, grpc::status_name(code))};
   }
   const auto serving = serving_status(body_);
   if (!serving) return {CheckResult::kProtocol, "the answer is no HealthCheckResponse"};

@@ -8,9 +8,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <thread>
 #include <vector>
 
+#include "agent/base/thread.h"
 #include "agent/kernel/process.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -60,7 +60,9 @@ Result<std::uint64_t> cgroup_id(const std::string& directory) {
 Result<std::uint64_t> netns_cookie(const std::string& netns) {
   const auto path = netns_path(netns);
   Result<std::uint64_t> cookie = 0;
-  std::thread([&] { cookie = cookie_in(path); }).join();  // a thread that ends takes its namespace with it
+  auto thread = start_thread([&] { cookie = cookie_in(path); });  // one that ends takes its namespace with it
+  if (!thread) return tl::make_unexpected(std::move(thread.error()));
+  thread->join();
   return cookie;
 }
 

@@ -10,7 +10,8 @@
 
 #include <array>
 #include <cstring>
-#include <thread>
+
+#include "agent/base/thread.h"
 
 namespace cortexflow::kernel {
 namespace {
@@ -111,7 +112,9 @@ Result<Fd> open_sock_diag(const Fd& netns) {
       fd = fail_errno("cannot enter a network namespace", errno);
     }
   };
-  std::thread(enter).join();  // a thread that ends takes its namespace with it
+  auto thread = start_thread(enter);  // one that ends takes its namespace with it
+  if (!thread) return tl::make_unexpected(std::move(thread.error()));
+  thread->join();
   return fd;
 }
 

@@ -1,38 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/sink/metrics_server.h"
 
-#include <httplib.h>
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
-#include <sys/socket.h>
 
 #include <cerrno>
-#include <chrono>
-#include <condition_variable>
 #include <iterator>
-#include <mutex>
 #include <sstream>
 #include <utility>
+
+#include "agent/http/server.h"
 
 namespace cortexflow::sink {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr std::size_t kThreads = 4;
-constexpr time_t kTimeoutSeconds = 5;    // of a client that stops reading or writing
-constexpr time_t kKeepAliveSeconds = 1;  // an idle connection holds a thread, and stop() waits for it
-constexpr std::chrono::milliseconds kStartMax = 5s;
-constexpr std::chrono::milliseconds kConnectionMax = 5s;
-constexpr std::chrono::milliseconds kCutEvery = 1s;
-constexpr std::chrono::milliseconds kAnswerMax = 1s;  // for requests on their way, when it ends
-constexpr std::chrono::milliseconds kShutEvery = 20ms;
-
-// httplib's default sets SO_REUSEPORT, with which a second agent would silently get half of the scrapes.
-void socket_options(socket_t socket) {
-  const int yes = 1;
-  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-}
+constexpr std::size_t kConnections = 16;  // as many newer ones end one that waits: too many to come within a request
 
 tl::unexpected<Error> cannot_listen(const std::string& address, std::uint16_t port, int errno_value) {
   const bool v6 = address.find(':') != std::string::npos;
@@ -61,15 +43,7 @@ MetricsServer::MetricsServer(std::string address, std::uint16_t port,
 MetricsServer::~MetricsServer() { stop(); }
 
 Result<void> MetricsServer::start() {
-  server_ = std::make_unique<httplib::Server>();
-  server_->new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
-  server_->set_socket_options([this](socket_t socket) {
-    socket_options(socket);
-    listener_ = socket;
-  });
-  server_->set_read_timeout(kTimeoutSeconds);
-  server_->set_write_timeout(kTimeoutSeconds);
-  server_->set_keep_alive_timeout(kKeepAliveSeconds);
+  server_ = std::make_unique<http::Server>();
   add_routes();
 
   errno = 0;
@@ -81,26 +55,16 @@ Result<void> MetricsServer::start() {
     return cannot_listen(address_, port_, errno_value);
   }
   port_ = static_cast<std::uint16_t>(bound);
-  connections_.emplace(listener_);
-  served_ = std::async(std::launch::async, [this] { server_->listen_after_bind(); });
-  // stop() does nothing before the thread has come to accept.
-  for (auto waited = 0ms; !server_->is_running() && waited < kStartMax; waited += 1ms) std::this_thread::sleep_for(1ms);
-  cutter_ = std::jthread([this](const std::stop_token& stop) {
-    std::mutex mutex;
-    std::condition_variable_any ended;
-    for (std::unique_lock lock(mutex); !ended.wait_for(lock, stop, kCutEvery, [&] { return stop.stop_requested(); });)
-      connections_->shut_older(kConnectionMax);
-  });
+  if (auto serves = server_->serve(kConnections); !serves) {
+    server_.reset();
+    return serves;
+  }
   return {};
 }
 
 void MetricsServer::stop() {
-  if (!served_.valid()) return;
-  cutter_ = {};
-  server_->stop();
-  for (auto wait = kAnswerMax; served_.wait_for(wait) != std::future_status::ready; wait = kShutEvery)
-    connections_->shut();
-  served_.get();
+  if (!server_) return;
+  server_->end();
   server_.reset();
 }
 

@@ -5,17 +5,13 @@
 
 #include <cstdint>
 #include <functional>
-#include <future>
 #include <memory>
-#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "agent/base/connections.h"
 #include "agent/base/result.h"
 
-namespace httplib {
+namespace cortexflow::http {
 class Server;
 }
 
@@ -25,7 +21,7 @@ namespace cortexflow::sink {
 //   /metrics  text format 0.0.4
 //   /healthz  200 while the process runs
 //   /readyz   200 or 503, by `ready`
-// A connection may last some seconds; what is slower is cut, so that slow peers can't keep the others out.
+// Slow peers can't keep the others out (agent/http/server.h).
 class MetricsServer {
  public:
   // `address` is one to bind to, without brackets; port 0 takes a free one.  The collectables have to outlive the
@@ -50,11 +46,7 @@ class MetricsServer {
   std::uint16_t port_;
   std::vector<const prometheus::Collectable*> collectables_;
   std::function<bool()> ready_;
-  std::unique_ptr<httplib::Server> server_;
-  int listener_ = -1;  // server_'s
-  std::optional<Connections> connections_;
-  std::future<void> served_;  // valid while it listens
-  std::jthread cutter_;       // of connections that last too long
+  std::unique_ptr<http::Server> server_;  // null: it doesn't listen
 };
 
 }  // namespace cortexflow::sink

@@ -32,7 +32,15 @@ prometheus::Counter& overflow_counter(prometheus::Registry& registry) {
 }
 
 void add(ServiceFigures& to, const ServiceFigures& more) {
-  for (const auto& [result, count] : more.results) to.results[result] += count;
+  for (const auto& [result, count] : more.results) {
+    const auto had =
+        std::find_if(to.results.begin(), to.results.end(), [&](const auto& one) { return one.first == result; });
+    if (had == to.results.end()) {
+      to.results.emplace_back(result, count);
+    } else {
+      had->second += count;
+    }
+  }
   to.latency.resize(std::max(to.latency.size(), more.latency.size()));
   for (std::size_t i = 0; i < more.latency.size(); ++i) to.latency[i] += more.latency[i];
   to.latency_sum_s += more.latency_sum_s;
@@ -44,6 +52,13 @@ void add(ServiceFigures& to, const ServiceFigures& more) {
   to.refused += more.refused;
   to.breaker = to.breaker || more.breaker;
   to.breaker_open = to.breaker_open || more.breaker_open;
+}
+
+// Without what is only of the moment.
+ServiceFigures counters_of(ServiceFigures service) {
+  service.active = service.pending = service.ejected = 0;
+  service.breaker = service.breaker_open = false;
+  return service;
 }
 
 Labels labels_of(const ServiceFigures& service) { return {{"namespace", service.ns}, {"service", service.name}}; }
@@ -71,28 +86,34 @@ ServiceMetrics::ServiceMetrics(prometheus::Registry& registry, std::function<std
 
 std::vector<ServiceFigures> ServiceMetrics::limited() const {
   std::vector<ServiceFigures> out;
-  ServiceFigures other;
-  other.ns = other.name = "other";
-  bool any_other = false;
   auto figures = figures_();
   const auto name_of = [](const ServiceFigures& service) { return service.ns + "/" + service.name; };
   const std::lock_guard lock(mutex_);
   std::set<std::string> there;
   for (const auto& service : figures) there.insert(name_of(service));
   std::erase_if(named_, [&](const auto& name) { return !there.contains(name); });  // their places are free again
+  std::erase_if(others_, [&](const auto& one) {
+    if (there.contains(one.first)) return false;
+    add(gone_others_, counters_of(one.second));
+    any_other_ = true;
+    return true;
+  });
+  auto other = gone_others_;
+  other.ns = other.name = "other";
   for (auto& service : figures) {
     const auto name = name_of(service);
-    if (named_.size() < max_) named_.insert(name);
+    if (named_.size() < max_ && !others_.contains(name)) named_.insert(name);
     if (named_.contains(name)) {
       out.push_back(std::move(service));
       continue;
     }
-    any_other = true;
+    any_other_ = true;
     overflow_.Increment();
     add(other, service);
+    others_[name] = std::move(service);
   }
   values_.Set(static_cast<double>(named_.size()));
-  if (any_other) out.push_back(std::move(other));
+  if (any_other_) out.push_back(std::move(other));
   return out;
 }
 
@@ -106,7 +127,7 @@ std::vector<prometheus::MetricFamily> ServiceMetrics::Collect() const {
   for (const auto& service : services) {
     for (const auto& [result, count] : service.results) {
       auto labels = labels_of(service);
-      labels.push_back({"result", result});
+      labels.push_back({"result", std::string(result)});
       to.add(count, std::move(labels));
     }
   }

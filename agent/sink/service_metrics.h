@@ -12,6 +12,8 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace cortexflow::sink {
@@ -20,8 +22,8 @@ namespace cortexflow::sink {
 struct ServiceFigures {
   std::string ns;
   std::string name;
-  std::map<std::string, std::uint64_t> results;  // TCP connections, by how they went
-  std::vector<std::uint64_t> latency;            // established ones, by bucket
+  std::vector<std::pair<std::string_view, std::uint64_t>> results;  // TCP connections, by how they went
+  std::vector<std::uint64_t> latency;                               // established ones, by bucket
   double latency_sum_s = 0;
   std::uint64_t active = 0;
   std::uint64_t pending = 0;
@@ -34,7 +36,7 @@ struct ServiceFigures {
 };
 
 // Asks at each scrape.  kServices services have labels of their own, as long as they are there; those that come while
-// so many are there are added up as "other".
+// so many are there are added up as "other", as long as they are there: no counter falls, and nothing counts twice.
 class ServiceMetrics : public prometheus::Collectable {
  public:
   static constexpr std::size_t kServices = 1000;
@@ -53,7 +55,10 @@ class ServiceMetrics : public prometheus::Collectable {
   prometheus::Gauge& values_;
   prometheus::Counter& overflow_;
   mutable std::mutex mutex_;
-  mutable std::set<std::string> named_;  // that have labels of their own
+  mutable std::set<std::string> named_;                   // that have labels of their own
+  mutable std::map<std::string, ServiceFigures> others_;  // that have none, as they were last
+  mutable bool any_other_ = false;
+  mutable ServiceFigures gone_others_;  // what such counted that have gone
 };
 
 }  // namespace cortexflow::sink

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <map>
 
+#include "agent/model/address_port.h"
+
 namespace cortexflow::state {
 namespace {
 
@@ -16,12 +18,9 @@ tl::unexpected<OverrideRefusal> refuse(Kind kind, std::string message, std::stri
 
 std::string text_of(const model::ObjectName& name) { return name.ns + "/" + name.name; }
 
-std::string text_of(const BackendAddress& backend) {
-  return fmt::format(fmt::runtime(backend.address.is_v4() ? "{}:{}" : "[{}]:{}"), backend.address.to_string(),
-                     backend.port);
-}
+std::string text_of(const BackendAddress& backend) { return model::address_port_text(backend.address, backend.port); }
 
-// Where a target leads, of what the manifests have: under each of its spellings.
+// Where a target leads, of what the manifests have: an address however it is spelled, or a pod's name.
 class Targets {
  public:
   Targets(const Snapshot& snapshot, const model::ObjectName& service) {
@@ -34,24 +33,31 @@ class Targets {
       for (const auto& endpoint : slice->endpoints) {
         for (const auto& port : slice->ports) {
           const BackendAddress backend{endpoint.address, port.port};
-          backends_[text_of(backend)].insert(backend);
-          backends_[endpoint.address.to_string()].insert(backend);
-          if (!endpoint.pod.name.empty()) backends_[endpoint.pod.name].insert(backend);
+          backends_.insert(backend);
+          if (!endpoint.pod.name.empty()) of_pods_[endpoint.pod.name].insert(backend);
         }
       }
     }
   }
 
   [[nodiscard]] const std::map<std::string, std::uint32_t>& subsets() const { return subsets_; }
-  [[nodiscard]] bool has(const BackendAddress& backend) const { return backends_.contains(text_of(backend)); }
+  [[nodiscard]] bool has(const BackendAddress& backend) const { return backends_.contains(backend); }
   [[nodiscard]] std::set<BackendAddress> backends(const std::string& spelling) const {
-    const auto found = backends_.find(spelling);
-    return found == backends_.end() ? std::set<BackendAddress>{} : found->second;
+    const auto of_pod = of_pods_.find(spelling);
+    std::set<BackendAddress> out = of_pod == of_pods_.end() ? std::set<BackendAddress>{} : of_pod->second;
+    const auto endpoint = model::parse_address_port(spelling);
+    if (!endpoint) return out;
+    for (auto at = backends_.lower_bound({endpoint->address, endpoint->port.value_or(0)});
+         at != backends_.end() && endpoint->covers(at->address, at->port); ++at) {
+      out.insert(*at);
+    }
+    return out;
   }
 
  private:
   std::map<std::string, std::uint32_t> subsets_;  // with the manifest's weight
-  std::map<std::string, std::set<BackendAddress>> backends_;
+  std::set<BackendAddress> backends_;
+  std::map<std::string, std::set<BackendAddress>> of_pods_;
 };
 
 tl::unexpected<OverrideRefusal> no_service(const model::ObjectName& service) {

@@ -238,7 +238,7 @@ enum cf_svc_avoided_state {
 };
 
 struct cf_svc_avoided_key {
-	__u64 owner; /* FNV-1a, 64 bits, of NAMESPACE/NAME, or of NAMESPACE/NAME/PORT's NAME */
+	__u64 owner; /* FNV-1a, 64 bits, of NAMESPACE/NAME, or of NAMESPACE/NAME/PORT */
 	__u8 address[16];
 	__u16 port;
 	__u8 protocol;

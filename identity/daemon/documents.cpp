@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/daemon/documents.h"
 
-#include <random>
-
 #include "agent/model/time_text.h"
 #include "identity/certificates.h"
 #include "identity/renewal.h"
@@ -13,11 +11,6 @@ namespace {
 
 using model::time_text;
 using nlohmann::ordered_json;
-
-double draw() {
-  thread_local std::mt19937_64 random{std::random_device{}()};
-  return std::uniform_real_distribution<double>(0, 1)(random);
-}
 
 std::string pem_of_der(const std::string& der) {
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
@@ -45,7 +38,7 @@ ordered_json json_of(const Entry& entry, Time now) {
 
 ordered_json json_of(const Grant& grant, Time now) {
   auto out = json_of(grant.entry, now);
-  out["renew_at"] = time_text(renewal_time(grant.entry.not_before, grant.entry.not_after, draw()));
+  out["renew_at"] = time_text(renewal_time(grant.entry.not_before, grant.entry.not_after, draw_jitter()));
   std::string chain;
   for (const auto& der : grant.certificate.chain) chain += pem_of_der(der);
   out["chain"] = std::move(chain);

@@ -16,9 +16,11 @@
 #include "agent/sink/metrics_server.h"
 #include "identity/certificates.h"
 #include "identity/daemon/api.h"
+#include "identity/daemon/list_server.h"
 #include "identity/daemon/metrics.h"
 #include "identity/daemon/settings.h"
 #include "identity/small_file.h"
+#include "identity/workload/workload_api.h"
 
 using namespace cortexflow;
 using namespace cortexflow::identity;
@@ -118,26 +120,42 @@ int run(const std::string& config, const Settings& settings) {
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);  // the authority's key is in memory
 
+  rlimit files{};  // a descriptor each workload's connection
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+
   const auto lock = lock_state(settings.state_dir);
   if (!lock) return complain(lock.error(), kExitFailure);
   const auto authorities = open_authorities(settings);
   if (!authorities) return complain(authorities.error(), kExitFailure);
   const auto ledger = Ledger::open(settings.state_dir + "/ledger");
   if (!ledger) return complain(ledger.error(), kExitFailure);
-  Issuer issuer(**authorities, **ledger,
-                {settings.trust_domain, settings.certificates.lifetime, settings.certificates.lifetime_max}, now);
+  Issuer issuer(
+      **authorities, **ledger,
+      {settings.trust_domain, settings.certificates.lifetime, settings.certificates.lifetime_max, settings.crl_url},
+      now);
   issuer.set_mapping(Mapping(settings.workloads));
+  WorkloadApi workload_api(issuer, settings.workload_api_socket);
+  issuer.set_listener([&workload_api](Issuer::Change what) { workload_api.changed(what); });
 
-  const Metrics metrics(issuer);
-  const auto colon = settings.metrics_listen.rfind(':');
-  sink::MetricsServer metrics_server(settings.metrics_listen.substr(0, colon),
-                                     static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
-                                     {&metrics}, [] { return true; });
+  std::optional<ListServer> lists;
+  if (!settings.crl_listen.empty()) {
+    const auto [address, port] = split_listen(settings.crl_listen);
+    lists.emplace(issuer, address, port);
+    if (auto ok = lists->start(); !ok) return complain(ok.error(), kExitFailure);
+  }
+  const Metrics metrics(issuer, workload_api, lists ? &*lists : nullptr);
+  const auto [metrics_address, metrics_port] = split_listen(settings.metrics_listen);
+  sink::MetricsServer metrics_server(metrics_address, metrics_port, {&metrics}, [] { return true; });
   if (auto ok = metrics_server.start(); !ok) return complain(ok.error(), kExitFailure);
   Api api(issuer, settings.control_socket, CORTEXFLOW_VERSION);
   if (auto ok = api.start(); !ok) return complain(ok.error(), kExitFailure);
-  spdlog::info("cfidentity {} issues for {}; authority {}, {} certificates standing; on {}", CORTEXFLOW_VERSION,
-               settings.trust_domain, issuer.authorities()->active().id(), (*ledger)->size(), settings.control_socket);
+  if (auto ok = workload_api.start(); !ok) return complain(ok.error(), kExitFailure);
+  spdlog::info("cfidentity {} issues for {}; authority {}, {} certificates standing; on {} and {}", CORTEXFLOW_VERSION,
+               settings.trust_domain, issuer.authorities()->active().id(), (*ledger)->size(), settings.control_socket,
+               settings.workload_api_socket);
   sd_notify(0, "READY=1");
   while (true) {
     const int heard = sigtimedwait(&signals, nullptr, &kTick);
@@ -147,6 +165,8 @@ int run(const std::string& config, const Settings& settings) {
   }
   sd_notify(0, "STOPPING=1");
   api.stop();
+  workload_api.stop();
+  if (lists) lists->stop();
   metrics_server.stop();
   return 0;
 }

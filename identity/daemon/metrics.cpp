@@ -5,6 +5,54 @@
 
 namespace cortexflow::identity {
 
+namespace {
+
+double days_until(Time end, Time now) { return std::chrono::duration<double, std::ratio<86400>>(end - now).count(); }
+
+void add_workload_api(sink::Families& families, const WorkloadFigures& figures) {
+  families.gauge("cortexflow_workload_api_connections", "Connections to the Workload API.").add(figures.connections);
+  families.gauge("cortexflow_workload_api_streams", "Standing calls of the Workload API, by method.")
+      .add(figures.svid_calls, {{"method", "FetchX509SVID"}})
+      .add(figures.bundle_calls, {{"method", "FetchX509Bundles"}});
+  families.counter("cortexflow_workload_api_messages_total", "Answers that were sent down these calls.")
+      .add(figures.pushed);
+  families
+      .counter("cortexflow_workload_api_refusals_total",
+               "Calls that were ended, by gRPC status; connections that were hung up on, as \"connections\".")
+      .add_each(figures.refused, "reason");
+  families.gauge("cortexflow_workload_api_lists_fit", "0 where the revocation lists are too long to be in the answers.")
+      .add(std::uint64_t{figures.lists_fit ? 1U : 0U});
+  families.counter("cortexflow_certificate_renewals_total", "Certificates that were renewed down a standing call.")
+      .add(figures.renewed);
+  families.counter("cortexflow_certificate_renewal_failures_total", "Times that a standing call's could not be made.")
+      .add(figures.failed);
+}
+
+// Of the authorities whose list was asked for.
+void add_lists(sink::Families& families, const Issuer& issuer, const AuthoritySet& set, const ListServer* server) {
+  const auto each = [&](const std::function<void(const std::string& role, const ListFigures& list)>& add) {
+    for (const auto& one : set.held) {
+      if (const auto list = issuer.list_figures(one.authority->id())) add(one.role, *list);
+    }
+  };
+  families.gauge("cortexflow_certificate_list_number", "Number of an authority's latest revocation list, by role.");
+  each([&](const auto& role, const auto& list) { families.add(list.number, {{"role", role}}); });
+  families.gauge("cortexflow_certificate_list_age_seconds", "How long ago it was made.");
+  each([&](const auto& role, const auto& list) {
+    families.add(std::chrono::duration<double>(issuer.now() - list.made).count(), {{"role", role}});
+  });
+  families.gauge("cortexflow_certificate_list_bytes", "How long it is.");
+  each([&](const auto& role, const auto& list) { families.add(std::uint64_t{list.octets}, {{"role", role}}); });
+  if (server == nullptr) return;
+  const auto figures = server->figures();
+  families.counter("cortexflow_certificate_list_requests_total", "Requests to the distribution point, by result.")
+      .add(figures.served, {{"result", "served"}})
+      .add(figures.unknown, {{"result", "not_found"}})
+      .add(figures.refused, {{"result", "busy"}});
+}
+
+}  // namespace
+
 std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   const auto figures = issuer_.figures();
   const auto set = issuer_.authorities();
@@ -23,6 +71,17 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
     const auto end = std::chrono::duration<double>(one.authority->ends().time_since_epoch()).count();
     families.add(end, {{"role", one.role}, {"key_id", one.authority->id()}});
   }
+  const auto workloads = workload_api_.figures();
+  families.gauge(
+      "service_mesh_certificate_expiry_days",
+      "Days until the end of an authority's chain, by role, and of the first to end of the certificates that "
+      "callers of the Workload API hold.");
+  for (const auto& one : set->held) {
+    families.add(days_until(one.authority->ends(), issuer_.now()), {{"certificate", one.role}});
+  }
+  if (workloads.first_end) families.add(days_until(*workloads.first_end, issuer_.now()), {{"certificate", "workload"}});
+  add_workload_api(families, workloads);
+  add_lists(families, issuer_, *set, lists_);
   return families.take();
 }
 

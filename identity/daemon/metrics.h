@@ -3,17 +3,23 @@
 
 #include <prometheus/collectable.h>
 
+#include "identity/daemon/list_server.h"
 #include "identity/issuer.h"
+#include "identity/workload/workload_api.h"
 
 namespace cortexflow::identity {
 
 class Metrics : public prometheus::Collectable {
  public:
-  explicit Metrics(const Issuer& issuer) : issuer_(issuer) {}
+  // `lists` may be null.
+  Metrics(const Issuer& issuer, const WorkloadApi& workload_api, const ListServer* lists)
+      : issuer_(issuer), workload_api_(workload_api), lists_(lists) {}
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
   const Issuer& issuer_;
+  const WorkloadApi& workload_api_;
+  const ListServer* lists_;
 };
 
 }  // namespace cortexflow::identity

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/daemon/settings.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <functional>
 #include <map>
@@ -75,6 +77,27 @@ Field duration(std::chrono::seconds& to, std::chrono::seconds min, std::chrono::
             to = std::chrono::seconds(unit->second * count);
             return to >= min && to <= max;
           }};
+}
+
+Field listen_address(std::string& to) {
+  return {"ADDRESS:PORT", [&to](const Value& node) {
+            to = is_scalar(node) ? node.text : "";
+            const auto colon = to.rfind(':');
+            std::uint16_t port = 0;
+            return colon != std::string::npos && colon != 0 && read_number(to.substr(colon + 1), port);
+          }};
+}
+
+// Plain HTTP, as the lists are signed and a check of TLS must not need a check of TLS; no character that means
+// something to OpenSSL's description of an extension.
+bool is_list_url(std::string_view url) {
+  constexpr std::string_view kScheme = "http://";
+  constexpr std::string_view kMarks = ".-_~/:[]%";
+  constexpr std::size_t kUrlMax = 256;
+  return url.starts_with(kScheme) && url.size() > kScheme.size() && url.size() <= kUrlMax && !url.ends_with('/') &&
+         std::all_of(url.begin(), url.end(), [=](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 || kMarks.find(c) != std::string_view::npos;
+         });
 }
 
 bool read_dns_names(const Value& node, std::vector<std::string>& to) {
@@ -165,14 +188,14 @@ Result<Settings> read_document(const Value& document) {
       {"trust_domain", text(settings.trust_domain, "a name")},
       {"state_dir", text(settings.state_dir, "a path")},
       {"control_socket", text(settings.control_socket, "a path")},
-      {"metrics_listen",
-       {"ADDRESS:PORT",
+      {"workload_api_socket", text(settings.workload_api_socket, "a path")},
+      {"metrics_listen", listen_address(settings.metrics_listen)},
+      {"crl_listen", listen_address(settings.crl_listen)},
+      {"crl_url",
+       {"a URL such as http://crl.example.org/lists, http and without a slash at its end",
         [&](const Value& node) {
-          settings.metrics_listen = is_scalar(node) ? node.text : "";
-          const auto colon = settings.metrics_listen.rfind(':');
-          std::uint16_t port = 0;
-          return colon != std::string::npos && colon != 0 &&
-                 read_number(settings.metrics_listen.substr(colon + 1), port);
+          settings.crl_url = is_scalar(node) ? node.text : "";
+          return is_list_url(settings.crl_url);
         }}},
       {"log_level",
        {"one of debug, info, warn, error",
@@ -195,6 +218,12 @@ Result<Settings> read_document(const Value& document) {
   if (settings.authority.certificate.empty() != settings.authority.key.empty()) {
     return fail("identity.yaml: authority.certificate and authority.key: give both, or none for an own root");
   }
+  if (settings.workload_api_socket == settings.control_socket) {
+    return fail("identity.yaml: workload_api_socket: expected another path than control_socket");
+  }
+  if (!settings.crl_listen.empty() && settings.crl_url.empty()) {
+    return fail("identity.yaml: crl_listen: give crl_url too, which certificates name, or nobody asks there");
+  }
   certificates.lifetime_max = std::max(certificates.lifetime_max, certificates.lifetime);
   if (const auto* workloads = document.find("workloads")) {
     if (auto read = read_workloads(*workloads, settings); !read) return tl::make_unexpected(std::move(read.error()));
@@ -203,6 +232,14 @@ Result<Settings> read_document(const Value& document) {
 }
 
 }  // namespace
+
+std::pair<std::string, std::uint16_t> split_listen(const std::string& listen) {
+  const auto colon = listen.rfind(':');
+  auto address = listen.substr(0, colon);
+  if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
+  std::uint16_t port = 0;
+  return {std::move(address), read_number(std::string_view(listen).substr(colon + 1), port) ? port : std::uint16_t{}};
+}
 
 Result<Settings> parse_settings(std::string_view text) {
   const auto documents = source::split_yaml(text);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/base/result.h"
@@ -19,7 +20,10 @@ struct Settings {
   std::string trust_domain;
   std::string state_dir = "/var/lib/cortexflow/identity";
   std::string control_socket = "/run/cortexflow/identity.sock";
+  std::string workload_api_socket = "/run/cortexflow/workload.sock";
   std::string metrics_listen = "127.0.0.1:9465";
+  std::string crl_listen;  // empty: nowhere
+  std::string crl_url;     // that certificates name; empty: none
   std::string log_level = "info";
   struct {
     std::string certificate, key;  // files; empty: an own root
@@ -34,6 +38,9 @@ struct Settings {
   } certificates;
   std::vector<WorkloadRule> workloads;
 };
+
+// "127.0.0.1:9465" and "[::1]:9465" as an address without brackets, and a port.
+[[nodiscard]] std::pair<std::string, std::uint16_t> split_listen(const std::string& listen);
 
 // Refuses what it doesn't know; the error names line and key, and says what was expected.
 [[nodiscard]] Result<Settings> parse_settings(std::string_view text);

@@ -100,7 +100,7 @@ Reply ask(const std::string& path, std::string request) {
   if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return reply;
   pollfd answer{fd.get(), POLLIN, 0};
   if (poll(&answer, 1, kPatienceMs) == 0) {
-    shutdown(fd.get(), SHUT_WR);  // httplib gives up a reply when it sees this
+    shutdown(fd.get(), SHUT_WR);  // no more of the request comes
     reply.whole = false;
   }
   char buffer[16384];

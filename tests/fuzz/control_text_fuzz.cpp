@@ -5,12 +5,13 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "agent/control/endpoint.h"
 #include "agent/control/time_text.h"
 #include "agent/control/top_query.h"
+#include "agent/model/address_port.h"
 
 namespace {
 
+using namespace cortexflow;
 using namespace cortexflow::control;
 using std::chrono::system_clock;
 
@@ -27,10 +28,11 @@ void check_time(const std::string& text) {
 }
 
 void check_endpoint(const std::string& text) {
-  const auto endpoint = parse_endpoint(text);
+  const auto endpoint = model::parse_address_port(text);
   if (!endpoint) return;
   const std::string address = endpoint->address.to_string();
-  const auto again = parse_endpoint(endpoint->port ? endpoint_text(address, *endpoint->port) : address);
+  const auto again =
+      model::parse_address_port(endpoint->port ? model::address_port_text(address, *endpoint->port) : address);
   require(again && again->address.octets == endpoint->address.octets && again->port == endpoint->port);
 }
 

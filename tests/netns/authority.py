@@ -23,7 +23,9 @@ class Authority:
         self.dir = tempfile.mkdtemp(prefix=PREFIX)
         os.chmod(self.dir, 0o755)
         self.socket = self.path("identity.sock")
+        self.workload_socket = self.path("workload.sock")
         self.metrics_port = free_port()
+        self.crl_port = free_port()
         with open(self.path("passphrase"), "w", encoding="ascii", opener=lambda p, f: os.open(p, f, 0o600)) as file:
             file.write("a passphrase of the tests\n")
         self.settings(authority)
@@ -32,12 +34,16 @@ class Authority:
 
     def settings(self, authority=(), workloads=None):
         workloads = workloads or [f"{{spiffe_id: spiffe://{DOMAIN}/ns/shop/sa/cart, uid: {CART_UID}, dns_names: [cart.shop.svc, '*.cart.shop.svc']}}"]
-        lines = [f"trust_domain: {DOMAIN}", f"state_dir: {self.path('state')}", f"control_socket: {self.socket}",
-                 f"metrics_listen: 127.0.0.1:{self.metrics_port}", "authority:",
+        lines = [f"trust_domain: {DOMAIN}", f"state_dir: {self.path('state')}", f"control_socket: {self.socket}", f"workload_api_socket: {self.workload_socket}",
+                 f"metrics_listen: 127.0.0.1:{self.metrics_port}", f"crl_listen: 127.0.0.1:{self.crl_port}",
+                 f"crl_url: {self.crl_url()}", "authority:",
                  f"  passphrase_file: {self.path('passphrase')}", *(f"  {line}" for line in authority),
                  "certificates:", "  lifetime_max: 30d", "workloads:", *(f"  - {w}" for w in workloads)]
         with open(self.path("identity.yaml"), "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
+
+    def crl_url(self):
+        return f"http://127.0.0.1:{self.crl_port}"
 
     def path(self, name):
         return os.path.join(self.dir, name)

@@ -51,12 +51,12 @@ def bounded(seconds, what):
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def missing():
+def missing(tools):
     """What this machine lacks, one sentence each."""
     from agent import CFAGENT, CFCLI
     from authority import CFIDENTITY
 
-    wants = [f"{tool} is not installed" for tool in TOOLS if not shutil.which(tool)]
+    wants = [f"{tool} is not installed" for tool in tools if not shutil.which(tool)]
     wants += [f"{path} is not built" for path in (CFAGENT, CFCLI, CFIDENTITY) if not os.access(path, os.X_OK)]
     if not isolation.MOUNT:
         wants.append("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup")
@@ -75,8 +75,7 @@ def report(good, sentence, seconds, why=""):
 
 def describe(error):
     """The message, and the lines of the test files that lead to it."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(here + "/test_")]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if os.path.basename(f.filename).startswith("test_")]
     where = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno}" for f in reversed(frames))
     return f"{type(error).__name__}: {error}" + (f"\nat {where}" if where else "")
 
@@ -115,18 +114,18 @@ def stop(number, _):
     raise SystemExit(128 + number)
 
 
-def main(argv):
+def main(argv, here, tools=TOOLS):
+    """Runs the tests of the folder `here` that match, or all."""
     faulthandler.enable()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
-    lacks = missing()
+    lacks = missing(tools)
     if lacks:
-        print("tests/netns can't run:\n  " + "\n  ".join(lacks), file=sys.stderr)
+        print(f"tests/{os.path.basename(here)} can't run:\n  " + "\n  ".join(lacks), file=sys.stderr)
         print("0 passed, 1 failed")
         return 1
     isolation.sweep()
     isolation.enter()
-    here = os.path.dirname(os.path.abspath(__file__))
     for path in sorted(glob.glob(os.path.join(here, "test_*.py"))):
         importlib.import_module(os.path.basename(path)[:-3])
     patterns = [pattern.lower() for pattern in argv]

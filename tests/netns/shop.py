@@ -54,7 +54,8 @@ def split(stable, canary):
                         {"name": "canary", "labels": {"version": "canary"}, "weight": canary}]}
 
 
-def set_up(stack):
+def set_up_world(stack):
+    """A caller and three web servers, each in a namespace of its own; no agent yet."""
     place = stack.enter_context(Place())
     client = stack.enter_context(Namespace("caller"))
     namespaces, servers = [], []
@@ -70,8 +71,12 @@ def set_up(stack):
         stack.callback(process.kill)
         namespaces.append(backend)
         servers.append(process)
-    os.mkdir(place.path("manifests"))
-    env = SimpleNamespace(place=place, client=client, backends=namespaces, servers=servers, agent=None)
+    return SimpleNamespace(place=place, client=client, backends=namespaces, servers=servers, agent=None)
+
+
+def set_up(stack):
+    env = set_up_world(stack)
+    os.mkdir(env.place.path("manifests"))
     write(env, manifests((0, 1, 2)))
     env.agent = start(env)
     stack.callback(lambda: env.agent.close())
@@ -105,9 +110,9 @@ def apply(env, text, expected):
     wait_until(lambda: shares(env) == expected, 5, f"shares are {expected}")
 
 
-def call(env, times):
+def call(env, times, address=SERVICE):
     """How many of the callers reached which backend; each has a connection of its own."""
-    out = env.client.run("curl", "-sS", "--fail", "--max-time", "5", f"http://{SERVICE}/?[1-{times}]", timeout=60)
+    out = env.client.run("curl", "-sS", "--fail", "--max-time", "5", f"http://{address}/?[1-{times}]", timeout=60)
     return dict(collections.Counter(line for line in out.split()))
 
 

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """cfidentity and cfcli cert, judged by openssl, certtool and curl."""
 
+import contextlib
 import json
 import os
 import re
+import select
 import signal
+import socket
 import stat
 import subprocess
 
@@ -111,6 +114,38 @@ def revocation(ca):
     assert same == later and document["serial"].upper() in changes and "Delta CRL Indicator: critical" in changes, changes
     assert "revoked" in openssl("verify", "-CAfile", bundle, "-CRLfile", full + ".pem", "-crl_check", svid, status=2)
     refused(ca.cli("verify", svid), "revoked")
+
+
+@test("a certificate names where its issuer's list and delta are; openssl fetches the list there, and refuses a revoked one")
+def distribution_point(ca):
+    folder, document = issued(ca, "distributed")
+    svid, bundle = f"{folder}/svid.pem", f"{folder}/bundle.pem"
+    text = openssl("x509", "-in", svid, "-noout", "-text")
+    place, delta = re.findall(r"URI:(http://\S+)", text)
+    assert place.startswith(ca.crl_url()) and delta == place.replace(".crl", "-delta.crl"), text
+    openssl("verify", "-CAfile", bundle, "-crl_check", "-crl_download", svid)
+    ca.json("revoke", document["serial"])
+    assert "revoked" in openssl("verify", "-CAfile", bundle, "-crl_check", "-crl_download", svid, status=2)
+    for url, status in ((place, b"200"), (delta, b"200"), (place.replace(".crl", "0.crl"), b"404"), (ca.crl_url() + "/", b"404")):
+        done = subprocess.run(["curl", "-sS", "-o", ca.path("list"), "-w", "%{http_code} %{content_type}", url], capture_output=True, timeout=10, check=True)
+        assert done.stdout.startswith(status) and (status != b"200" or b"application/pkix-crl" in done.stdout), (url, done.stdout)
+    scraped = subprocess.run(["curl", "-sS", f"http://127.0.0.1:{ca.metrics_port}/metrics"], capture_output=True, text=True, timeout=10, check=True).stdout
+    assert re.search(r'cortexflow_certificate_list_number{role="active"} [1-9]', scraped), scraped
+    assert re.search(r'cortexflow_certificate_list_requests_total{result="not_found"} 1', scraped), scraped
+
+
+@test("slow readers of the distribution point keep nobody out for ever: more than are served and wait are hung up on")
+def busy_distribution_point(ca):
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(socket.create_connection(("127.0.0.1", ca.crl_port), timeout=10)) for _ in range(8 + 128 + 20)]
+
+        def hung_up():
+            ready, _, _ = select.select(peers, [], [], 0)
+            return len(ready) >= 20
+
+        wait_until(hung_up, 10, "some are hung up on")
+    wait_until(lambda: subprocess.run(["curl", "-sS", f"{ca.crl_url()}/"], capture_output=True, timeout=10, check=False).returncode == 0, 20,
+               "it answers again")
 
 
 @test("a workload gets its own identity and the DNS names that are its, by its user id; and no other")

@@ -3,6 +3,7 @@
 
 import collections
 import contextlib
+import glob
 import json
 import os
 import signal
@@ -186,8 +187,44 @@ def gone(env):
     for words in ("weight 0 of canary", "weight 3 of 10.61.1.2:8080", f"drain of {POD2}"):
         assert f"{words} is dropped" in said, said
     apply(env, manifests((0, 1, 2)), EVEN)
-    with open(env.place.path("state/overrides.json"), encoding="ascii") as file:
-        assert json.load(file)["services"] == {}
+
+    def kept():
+        with open(env.place.path("state/overrides.json"), encoding="ascii") as file:
+            return json.load(file)["services"]
+
+    wait_until(lambda: kept() == {}, 5, "the file follows")
+
+
+def waits_in_open(agent):
+    """A thread of the agent opens a FIFO that nobody reads."""
+    for path in glob.glob(f"/proc/{agent.pid}/task/*/wchan"):
+        with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+            if file.read() in ("wait_for_partner", "fifo_open"):
+                return True
+    return False
+
+
+@test("a disk that stands still holds up who drains a backend, and nobody else; what is not on disk does not stand", seconds=40)
+def slow_disk(env):
+    beside = env.place.path("state/overrides.json.new")
+    os.mkfifo(beside)  # to open it takes until somebody reads, as a disk may take for ever
+    try:
+        with subprocess.Popen(env.agent.cfcli_argv("lb", "drain", "shop/cart", "cart-2"), stderr=subprocess.PIPE, text=True) as drains:
+            wait_until(lambda: waits_in_open(env.agent), 5, "the disk stands still")
+            assert shares(env) == EVEN and call(env, 9) == {"0": 3, "1": 3, "2": 3}
+            apply(env, manifests((0,)), {"0": 1.0})
+            apply(env, manifests((0, 1, 2)), EVEN)
+            assert total(env.agent.metrics(), "cortexflow_service_overrides") == 0
+            assert drains.poll() is None, drains.communicate()
+            with open(os.open(beside, os.O_RDONLY | os.O_NONBLOCK)):
+                assert drains.wait(10) == 1 and "overrides.json.new" in drains.stderr.read()
+    finally:
+        os.unlink(beside)
+    assert shares(env) == EVEN
+    lb(env, "drain", "shop/cart", "cart-2")
+    assert states(env)["cart-2"] == "drained"
+    lb(env, "undrain", "shop/cart", f"[::ffff:{POD2.split(':')[0]}]:8080")
+    assert shares(env) == EVEN
 
 
 @test("a file of settings that can't be understood is put aside, and said; services go on", seconds=30)

@@ -54,6 +54,14 @@ def port_taken():
         assert not place.pinned() and not os.path.exists(place.socket)
 
 
+@test("where the system gives it no more threads it says so with what to do, and leaves nothing")
+def no_threads():
+    with nothing_left(), Place() as place:
+        little = ["sh", "-ec", 'ulimit -v 300000; exec "$@"', "sh"]  # KiB: some stacks of threads, not all
+        refused(place.run("--log-level", "error", prefix=little), "cannot start a thread", "TasksMax")
+        assert not place.pinned() and not os.path.exists(place.socket)
+
+
 @test("without root it is refused with what it needs")
 def not_root():
     with Place() as place:

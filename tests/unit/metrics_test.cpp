@@ -232,8 +232,16 @@ TEST_CASE("services beyond the limit are added up as other; what one has stays i
       text,
       Contains(R"(cortexflow_service_connect_duration_seconds_bucket{namespace="shop",service="a",le="+Inf"} 6)"));
   CHECK_THAT(text_of(registry), Contains(R"(cortexflow_metric_label_overflow_total{label="service"} 2)"));
+  auto fresh = services[0];
+  fresh.name = "d";
   services.erase(services.begin());  // its place is free again
+  services.push_back(fresh);
   const auto later = text_of(metrics);
-  CHECK_THAT(later, Contains(R"(service="b",result="established"} 11)") && !Contains(R"(service="a")"));
-  CHECK_THAT(later, Contains(R"(namespace="other",service="other",result="established"} 12)"));
+  CHECK_THAT(later, Contains(R"(service="d",result="established"} 10)") && !Contains(R"(service="a")"));
+  CHECK_THAT(later, Contains(R"(namespace="other",service="other",result="established"} 23)"));
+  services.erase(services.begin());  // one of the others
+  const auto last = text_of(metrics);
+  CHECK_THAT(last,
+             Contains(R"(namespace="other",service="other",result="established"} 23)") && !Contains(R"(service="b")"));
+  CHECK_THAT(last, Contains(R"(cortexflow_service_active_connections{namespace="other",service="other"} 2)"));
 }

@@ -148,3 +148,27 @@ TEST_CASE("what is set goes with its target, and only that") {
     CHECK(set.empty());
   }
 }
+
+TEST_CASE("a backend is found however its address is spelled") {
+  const auto snapshot = shop({});
+  for (const char* spelling :
+       {"10.0.0.1", "10.0.0.1:8080", "::ffff:10.0.0.1", "::FFFF:a00:1", "[::ffff:10.0.0.1]:8080", "pod-1"}) {
+    INFO(spelling);
+    const auto set = set_drained(snapshot, kCart, {}, spelling, true);
+    REQUIRE(set);
+    CHECK(set->drained == std::set{backend("10.0.0.1", 8080)});
+    const auto back = set_drained(snapshot, kCart, *set, "10.0.0.1:8080", false);
+    REQUIRE(back);
+    CHECK(back->empty());
+  }
+  for (const char* spelling : {"fd00::2", "FD00::2", "fd00:0::0:2", "fd00:0:0:0:0:0:0:2", "[FD00:0::2]:8080"}) {
+    INFO(spelling);
+    const auto set = set_weights(snapshot, kCart, {}, {{spelling, 3}});
+    REQUIRE(set);
+    CHECK(set->backend_weights == std::map<model::BackendAddress, std::uint32_t>{{backend("fd00::2", 8080), 3}});
+  }
+  for (const char* spelling : {"10.0.0.1:8081", "fd00::3", "[fd00::2]", "[fd00::2]:", "10.0.0.1:", ""}) {
+    INFO(spelling);
+    CHECK_FALSE(set_drained(snapshot, kCart, {}, spelling, true));
+  }
+}

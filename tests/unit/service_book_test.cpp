@@ -134,7 +134,7 @@ class Changes {
     for (std::size_t port = 0; port < 1 + below(2); ++port) {
       ServicePlan plan;
       plan.service = name;
-      plan.port_name = port ? "b" : "a";
+      plan.port = port ? 81 : 80;
       plan.frontends.emplace_back(v4(1, number), static_cast<std::uint16_t>(80 + port));
       if (below(3) == 0) plan.frontends.emplace_back(v4(9, static_cast<std::uint8_t>(below(3))), 80);
       plan.algorithm = static_cast<cf_svc_algorithm>(1 + below(4));
@@ -259,7 +259,7 @@ TEST_CASE("an address that two services want stays where it is until it is given
   apply({{first.service, {first}}});
   apply({{second.service, {second}}});
   const auto contested = [&] {
-    return book.entries().at({second.service, "", model::Protocol::kTcp, true}).contested.size();
+    return book.entries().at({second.service, 0, model::Protocol::kTcp, true}).contested.size();
   };
   CHECK(contested() == 1);
   CHECK(maps.size(Map::kFrontends) == 1);
@@ -323,7 +323,7 @@ TEST_CASE("a contested address stays with who had it when the agent comes back, 
   std::map<Map, MapContents> contents;
   for (const auto& [map, entries] : maps.maps) contents[map].assign(entries.begin(), entries.end());
   ServiceBook book(adopt(contents).adopted);
-  const PortKey newer_key{newer.service, "", model::Protocol::kTcp, true};
+  const PortKey newer_key{newer.service, 0, model::Protocol::kTcp, true};
   SECTION("both are there: nothing changes") {
     CHECK(book.update({{first.service, {first}}, {newer.service, {newer}}}).empty());
     CHECK(book.drop_unclaimed().empty());
@@ -357,7 +357,7 @@ TEST_CASE("a drained backend keeps its number and its count, through an agent's 
     }
   };
   apply(book);
-  const PortKey key{plan.service, "", model::Protocol::kTcp, true};
+  const PortKey key{plan.service, 0, model::Protocol::kTcp, true};
   const auto number = book.entries().at(key).image.backends.at(goes);
   plan.slots = {stays};
   plan.avoided[goes] = {{AvoidedBy::kDrain, "by the operator"}};
@@ -406,7 +406,7 @@ TEST_CASE("a change that a table has no room for is refused, said, and done when
       maps.check_whole();
     }
   };
-  const auto refusal = [&] { return book.entries().at({large.service, "", model::Protocol::kTcp, true}).refusal; };
+  const auto refusal = [&] { return book.entries().at({large.service, 0, model::Protocol::kTcp, true}).refusal; };
   apply({{small.service, {small}}});
   apply({{large.service, {large}}});
   CHECK(refusal() == "12 backends would be in use, 10 are possible");

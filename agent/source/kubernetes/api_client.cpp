@@ -71,6 +71,14 @@ struct ApiClient::Transfer {
     transfer.ended_by_us = true;
     return 0;
   }
+
+  static std::size_t head(const char* line, std::size_t size, std::size_t count, void* self) {
+    auto& transfer = *static_cast<Transfer*>(self);
+    long status = 0;
+    curl_easy_getinfo(transfer.handle.get(), CURLINFO_RESPONSE_CODE, &status);
+    if (std::string_view(line, size * count) == "\r\n") transfer.on_data({}, static_cast<int>(status));
+    return size * count;
+  }
 };
 
 ApiClient::ApiClient(ApiAccess access) : access_(std::move(access)), credentials_(access_) {
@@ -108,7 +116,8 @@ void ApiClient::get(const std::string& path, std::chrono::seconds answer_max, On
                    fmt::format("{}://{}:{}{}{}", url.scheme, host, url.port, url.path, path).c_str());
   curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
-  curl_easy_setopt(handle, CURLOPT_PIPEWAIT, 1L);
+  // Over TLS the handshake tells whether one connection will do for all; else nothing would, and they would wait for it.
+  curl_easy_setopt(handle, CURLOPT_PIPEWAIT, url.scheme == "https" ? 1L : 0L);
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(handle, CURLOPT_USERAGENT, kUserAgent);
   curl_easy_setopt(handle, CURLOPT_ACCEPT_ENCODING, "gzip");
@@ -120,6 +129,8 @@ void ApiClient::get(const std::string& path, std::chrono::seconds answer_max, On
   curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, transfer->error.data());
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, Transfer::write);
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, transfer.get());
+  curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, Transfer::head);
+  curl_easy_setopt(handle, CURLOPT_HEADERDATA, transfer.get());
   curl_easy_setopt(handle, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   if (!access_.proxy.empty()) curl_easy_setopt(handle, CURLOPT_PROXY, access_.proxy.c_str());
   if (access_.insecure) {
@@ -143,13 +154,13 @@ void ApiClient::get(const std::string& path, std::chrono::seconds answer_max, On
 
 void ApiClient::run(std::chrono::milliseconds wait_max) {
   for (auto& [on_end, answered] : std::exchange(failed_, {})) on_end(answered);
+  // Returns at once where a request was added, or a timer of curl's is due.
+  curl_multi_poll(multi_->handle.get(), nullptr, 0, static_cast<int>(wait_max.count()), nullptr);
   int running = 0;
   curl_multi_perform(multi_->handle.get(), &running);
   int left = 0;
-  bool any = false;
   while (const CURLMsg* message = curl_multi_info_read(multi_->handle.get(), &left)) {
     if (message->msg != CURLMSG_DONE) continue;
-    any = true;
     const auto code = message->data.result;
     const auto at = transfers_.find(message->easy_handle);
     curl_multi_remove_handle(multi_->handle.get(), at->first);
@@ -157,7 +168,6 @@ void ApiClient::run(std::chrono::milliseconds wait_max) {
     transfers_.erase(at);
     finish(*transfer, code);
   }
-  if (!any) curl_multi_poll(multi_->handle.get(), nullptr, 0, static_cast<int>(wait_max.count()), nullptr);
 }
 
 void ApiClient::finish(Transfer& transfer, int code) {

@@ -17,7 +17,7 @@ namespace cortexflow::source {
 
 class ApiClient {
  public:
-  // False: the rest is of no use.
+  // Nothing: the answer has begun.  False: the rest is of no use.
   using OnData = std::function<bool(std::string_view octets, int status)>;
   using OnEnd = std::function<void(const Answered&)>;
 

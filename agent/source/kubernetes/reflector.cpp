@@ -23,7 +23,7 @@ constexpr auto kWatchMin = 300s;  // the server ends a watch between this and tw
 constexpr auto kWatchGrace = 30s;
 constexpr auto kBackOffFirst = 800ms, kBackOffMax = 30'000ms;
 constexpr auto kMissingAgain = 30'000ms;
-constexpr auto kLivedWell = 10s;
+constexpr auto kLivedWell = 5s;
 constexpr std::size_t kWordsMax = 300;
 
 std::string text_in(const json& object, const char* part, const char* key) {
@@ -86,6 +86,10 @@ bool Reflector::received(std::string_view octets, int status, Time now) {
     body_ += octets;
     return true;
   }
+  if (octets.empty()) {
+    heard_ = now;
+    trouble_.clear();
+  }
   while (!octets.empty() && !broken_) {
     const auto end = octets.find('\n');
     if (body_.size() + std::min(end, octets.size()) > kLineOctetsMax) {
@@ -123,6 +127,7 @@ void Reflector::take_line(std::string_view line, Time now) {
   }
   heard_ = now;
   trouble_.clear();
+  failures_in_row_ = 0;
   resource_version_ = at;
   if (type == "BOOKMARK") return;
   ++figures_.events;
@@ -171,7 +176,7 @@ void Reflector::ended(const Answered& answered, Time now) {
   }
   at_ = now;
   if (answered.status != 200 || !answered.error.empty()) {
-    if (!listed && now - asked_ >= kLivedWell) failures_in_row_ = 0;
+    if (!listed && now - asked_ >= kLivedWell) failures_in_row_ = 0;  // it is not one after the other
     return refused(answered, now);
   }
   not_found_ = 0;

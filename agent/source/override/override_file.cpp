@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/source/override/override_file.h"
 
-#include <charconv>
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "agent/model/address_port.h"
 #include "agent/source/manifest/file_text.h"
 
 namespace cortexflow::source {
@@ -19,22 +19,13 @@ constexpr int kVersion = 1;
 constexpr std::size_t kOctetsMax = 64U << 20U;
 
 std::string backend_text(const BackendAddress& backend) {
-  return fmt::format(fmt::runtime(backend.address.is_v4() ? "{}:{}" : "[{}]:{}"), backend.address.to_string(),
-                     backend.port);
+  return model::address_port_text(backend.address, backend.port);
 }
 
 std::optional<BackendAddress> parse_backend(const std::string& text) {
-  const auto colon = text.rfind(':');
-  if (colon == std::string::npos) return std::nullopt;
-  auto host = text.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  const auto address = model::IpAddress::parse(host);
-  BackendAddress backend;
-  const char* last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data() + colon + 1, last, backend.port);
-  if (!address || error != std::errc{} || end != last || backend.port == 0) return std::nullopt;
-  backend.address = *address;
-  return backend;
+  const auto endpoint = model::parse_address_port(text);
+  if (!endpoint || endpoint->port.value_or(0) == 0) return std::nullopt;
+  return BackendAddress{endpoint->address, *endpoint->port};
 }
 
 // Throws nothing: what is not as expected is an error in words.
