@@ -24,12 +24,14 @@
 #include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
 #include "agent/deny_book.h"
+#include "agent/deny_memory.h"
 #include "agent/edge.h"
 #include "agent/ejections.h"
 #include "agent/flow/pod_cgroups.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/known_callers.h"
+#include "agent/node_addresses.h"
 #include "agent/override_book.h"
 #include "agent/pod_directory.h"
 #include "agent/service_health.h"
@@ -105,10 +107,15 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
 
  private:
   Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-           compile::NodeContext node, std::string cgroup_root, OverrideBook overrides, DenyBook deny_book);
+           NodeAddresses addresses, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides,
+           DenyBook deny_book, DenyMemory deny_memory);
 
   void open_edge(const source::Settings& settings);
   void poll_edge(std::vector<Error>& errors);
+  void poll_addresses(std::vector<Error>& errors);
+  void recall_deny();
+  void settle_deny(bool changed);
+  void keep_deny();
   void update_deny();
   control::Done keep_denied(model::DenyList list);  // under writes_mutex_
   void take_over(std::vector<Error>& errors);
@@ -146,7 +153,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   std::unique_ptr<kernel::Redirect> redirect_;   // over tables_
   std::optional<flow::PodCgroups> pod_cgroups_;  // where there is an API server, whose pods have them
   ServiceHealth health_;
-  compile::NodeContext node_;
+  NodeAddresses addresses_;  // the event loop's, as the next
+  DenyMemory deny_memory_;
   std::string cgroup_root_;
   bool keep_on_exit_ = false;   // services.keep_on_exit
   std::unique_ptr<Edge> edge_;  // null: no interface is its
@@ -156,8 +164,14 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   // works.
   std::mutex writes_mutex_;
   mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
+  compile::NodeContext node_;
   OverrideBook overrides_;
   DenyBook deny_book_;  // changed under both
+  bool deny_recalled_ = false;
+  DenyMemory::Lists held_deny_;                    // in force though they can't be read
+  std::string held_deny_words_;                    // likewise, in words
+  std::optional<DenyMemory::Lists> deny_to_keep_;  // by keep_deny()
+  std::string deny_failure_;                       // why none would be so at the next start
   static constexpr std::size_t kDroppedKept = 100;
   std::string override_failure_;      // why what has gone of them is still in the file
   bool overrides_unwritten_ = false;  // something was dropped that the file still has
