@@ -42,6 +42,18 @@ class Lab:
     def kubectl(self, *args, text=None):
         return sh(KUBELAB, "exec", "--dir", self.dir, "--", "kubectl", *args, input=text)
 
+    def helm(self, *args):
+        sh(KUBELAB, "helm")
+        return sh(KUBELAB, "exec", "--dir", self.dir, "--", "helm", *args)
+
+    def load(self, *archives):
+        """Images for the node."""
+        sh(KUBELAB, "load", "--dir", self.dir, *archives)
+
+    def pins(self):
+        """What is in the node's BPF file system."""
+        return sh("nsenter", "-t", str(self.pids["containerd"]), "--mount", "find", "/sys/fs/bpf", "-mindepth", "1").split()
+
     def apply(self, *documents):
         """Creates or changes them."""
         return self.kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)}))
