@@ -47,11 +47,17 @@ def functions(env):
     return {one["name"]: one for one in json.loads(cfcli(env, "status", "-o", "json"))["functions"]}
 
 
-def pod(name, script, version="stable", app="cart"):
+def image():
+    with open(f"{CHART}/Chart.yaml", encoding="utf-8") as file:
+        version = next(line.split()[1] for line in file if line.startswith("appVersion:"))
+    return f"localhost/cortexflow/cfagent:{version}"
+
+
+def pod(name, script, version="stable", app="cart", of=busybox_image.IMAGE):
     return {"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": name, "namespace": "shop", "labels": {"app": app, "version": version}},
             "spec": {"terminationGracePeriodSeconds": 0, "containers": [
-                {"name": "main", "image": busybox_image.IMAGE, "imagePullPolicy": "Never", "command": ["sh", "-ec", script]}]}}
+                {"name": "main", "image": of, "imagePullPolicy": "Never", "command": ["sh", "-ec", script]}]}}
 
 
 def service():
@@ -59,12 +65,13 @@ def service():
             "spec": {"clusterIP": ADDRESS, "selector": {"app": "cart"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}}
 
 
+CALL = f"curl -sS --max-time 5 http://{ADDRESS}/ || echo failed"
 WEB = "mkdir /www; hostname >/www/index.html; exec httpd -f -p 8080 -h /www"
 
 
 def call(env, times):
     """From the customer's pod: how often each backend answered, by its pod."""
-    said = in_customer(env, f"for i in $(busybox seq {times}); do wget -T 5 -qO- http://{ADDRESS}/ || echo failed; done")
+    said = in_customer(env, f"for i in $(seq {times}); do {CALL}; done")
     return collections.Counter(said.split())
 
 
@@ -77,8 +84,8 @@ def refused(env, kind, spec):
     document = {"apiVersion": "cortexflow.io/v1alpha1", "kind": kind, "metadata": {"name": "x"}, "spec": spec}
     try:
         env.lab.kubectl("apply", "--dry-run=server", "--validate=false", "-f", "-", text=json.dumps(document))
-    except (AssertionError, subprocess.CalledProcessError, RuntimeError) as error:
-        return f"{error} {getattr(error, 'stderr', '')}"
+    except RuntimeError as error:
+        return str(error)
     raise AssertionError(f"accepted: {document}")
 
 
@@ -103,7 +110,7 @@ def role(env):
 @test("a pod that calls a service's address reaches its pods in turn", seconds=120)
 def translated(env):
     env.lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
-    env.lab.apply(service(), pod("stable", WEB), pod("canary", WEB, version="canary"), pod("customer", "exec sleep 100000", app="customer"))
+    env.lab.apply(service(), pod("stable", WEB), pod("canary", WEB, version="canary"), pod("customer", "exec sleep infinity", app="customer", of=image()))
     env.lab.kubectl("-n", "shop", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
     wait_until(lambda: set(call(env, 4)) == {"stable", "canary"}, 30, "both pods answer")
     assert call(env, 10) == {"stable": 5, "canary": 5}
@@ -142,8 +149,8 @@ def schema(env):
 
 @test("the agent is upgraded under traffic, and no call fails", seconds=180)
 def upgraded(env):
-    calls = f"while [ ! -e /tmp/end ]; do wget -T 5 -qO- http://{ADDRESS}/ || echo failed; done >/tmp/calls 2>&1; touch /tmp/ended"
-    in_customer(env, f"mkdir /tmp; ({calls}) >/dev/null 2>&1 </dev/null &")
+    calls = f"while [ ! -e /tmp/end ]; do {CALL}; done >/tmp/calls 2>&1; touch /tmp/ended"
+    in_customer(env, f"({calls}) >/dev/null 2>&1 </dev/null &")
     before = env.lab.kubectl("-n", SYSTEM, "get", "pod", "-o", "name")
     install(env, "--set", "config.log_level=debug")
     assert env.lab.kubectl("-n", SYSTEM, "get", "pod", "-o", "name") != before
