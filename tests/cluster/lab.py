@@ -39,12 +39,15 @@ class Lab:
         self.pids = {name: int(pid) for name, pid in re.findall(r"^  ([\w-]+): (\d+)$", said, re.M)}
         self.admin = f"{self.dir}/admin.kubeconfig"
 
+    def argv(self, *command):
+        return [KUBELAB, "exec", "--dir", self.dir, "--", *command]
+
     def kubectl(self, *args, text=None):
-        return sh(KUBELAB, "exec", "--dir", self.dir, "--", "kubectl", *args, input=text)
+        return sh(*self.argv("kubectl", *args), input=text)
 
     def helm(self, *args):
         sh(KUBELAB, "helm")
-        return sh(KUBELAB, "exec", "--dir", self.dir, "--", "helm", *args)
+        return sh(*self.argv("helm", *args))
 
     def load(self, *archives):
         """Images for the node."""

@@ -79,6 +79,11 @@ def in_customer(env, script):
     return env.lab.kubectl("-n", "shop", "exec", "customer", "--", "sh", "-c", script)
 
 
+def in_customer_later(env, script):
+    return subprocess.Popen(env.lab.argv("kubectl", "-n", "shop", "exec", "customer", "--", "bash", "-c", script),
+                            stdout=subprocess.PIPE, text=True)
+
+
 def refused(env, kind, spec):
     """What the API server says to it."""
     document = {"apiVersion": "cortexflow.io/v1alpha1", "kind": kind, "metadata": {"name": "x"}, "spec": spec}
@@ -145,6 +150,24 @@ def schema(env):
                   {"cidr": "192.0.2.1", "expires": "tomorrow"}):
         said = refused(env, "DenyList", {"entries": [entry]})
         assert "spec.entries" in said, said
+
+
+@test("a pod's lookup bears the pod's name, and its UDP socket ends when its backend leaves the service", seconds=60)
+def within_pods(env):
+    in_customer(env, "getent ahosts nobody.example || true")
+    uid = env.lab.kubectl("-n", "shop", "get", "pod", "customer", "-o", "jsonpath={.metadata.uid}")
+    wait_until(lambda: uid in cfcli(env, "workload", "list", "-o", "wide"), 20, "the lookup is the pod's")
+    udp = service()
+    udp["metadata"]["name"] = "cart-udp"
+    udp["spec"].update(clusterIP="10.96.0.12", ports=[{"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 8080}])
+    env.lab.apply(udp)
+    wait_until(lambda: "cart-udp" in cfcli(env, "service", "list"), 10, "the service is there")
+    waits = in_customer_later(env, "exec 3<>/dev/udp/10.96.0.12/53 && echo open && read -r -u 3 || echo ended")
+    assert waits.stdout.readline() == "open\n"
+    udp["spec"]["selector"] = {"app": "nobody"}
+    env.lab.apply(udp)
+    assert waits.stdout.readline() == "ended\n"
+    waits.wait()
 
 
 @test("the agent is upgraded under traffic, and no call fails", seconds=180)
