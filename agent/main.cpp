@@ -226,9 +226,12 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
   const auto colon = settings.metrics_listen.rfind(':');
   std::string address = settings.metrics_listen.substr(0, colon);
   if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
-  sink::MetricsServer metrics(
-      address, static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
-      {&registry, &agent_metrics, &service_metrics, &kubernetes_metrics}, [&node] { return !node.draining(); });
+  sink::MetricsServer metrics(address,
+                              static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
+                              {&registry, &agent_metrics, &service_metrics, &kubernetes_metrics}, [&node] {
+                                const auto kubernetes = node.kubernetes_figures();
+                                return !node.draining() && (!kubernetes || kubernetes->synced);
+                              });
   if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
   control::Server control(node, node, settings.control_socket, "cortexflow", &node);
   if (auto ok = control.start(); !ok) return complain(ok.error(), kExitFailure);

@@ -7,6 +7,8 @@ import re
 import signal
 import socket
 import subprocess
+import urllib.error
+import urllib.request
 
 from agent import Agent
 from isolation import PREFIX
@@ -54,8 +56,8 @@ class Lab:
         sh(KUBELAB, "load", "--dir", self.dir, *archives)
 
     def pins(self):
-        """What is in the node's BPF file system."""
-        return sh("nsenter", "-t", str(self.pids["containerd"]), "--mount", "find", "/sys/fs/bpf", "-mindepth", "1").split()
+        """The agent's in the node's BPF file system."""
+        return sh("nsenter", "-t", str(self.pids["containerd"]), "--mount", "find", "/sys/fs/bpf", "-path", "*/cortexflow*").split()
 
     def apply(self, *documents):
         """Creates or changes them."""
@@ -99,6 +101,15 @@ class LabAgent(Agent):
     def metrics(self):
         with self._lab.namespace.entered():
             return super().metrics()
+
+    def ready(self):
+        with self._lab.namespace.entered():
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.place.metrics_port}/readyz", timeout=5):
+                    return True
+            except urllib.error.HTTPError as error:
+                assert error.code == 503, error
+                return False
 
     def kubernetes(self):
         """What `cfcli status` says of the API server."""
