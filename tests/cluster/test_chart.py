@@ -53,9 +53,9 @@ def image():
     return f"localhost/cortexflow/cfagent:{version}"
 
 
-def pod(name, script, version="stable", app="cart", of=busybox_image.IMAGE):
+def pod(name, script, of=busybox_image.IMAGE, **labels):
     return {"apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "namespace": "shop", "labels": {"app": app, "version": version}},
+            "metadata": {"name": name, "namespace": "shop", "labels": labels},
             "spec": {"terminationGracePeriodSeconds": 0, "containers": [
                 {"name": "main", "image": of, "imagePullPolicy": "Never", "command": ["sh", "-ec", script]}]}}
 
@@ -115,7 +115,8 @@ def role(env):
 @test("a pod that calls a service's address reaches its pods in turn", seconds=120)
 def translated(env):
     env.lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
-    env.lab.apply(service(), pod("stable", WEB), pod("canary", WEB, version="canary"), pod("customer", "exec sleep infinity", app="customer", of=image()))
+    env.lab.apply(service(), pod("stable", WEB, app="cart", version="stable"), pod("canary", WEB, app="cart", version="canary"),
+                  pod("customer", "exec sleep infinity", of=image()))
     env.lab.kubectl("-n", "shop", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
     wait_until(lambda: set(call(env, 4)) == {"stable", "canary"}, 30, "both pods answer")
     assert call(env, 10) == {"stable": 5, "canary": 5}
@@ -162,7 +163,7 @@ def within_pods(env):
     udp["spec"].update(clusterIP="10.96.0.12", ports=[{"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 8080}])
     env.lab.apply(udp)
     wait_until(lambda: "cart-udp" in cfcli(env, "service", "list"), 10, "the service is there")
-    waits = in_customer_later(env, "exec 3<>/dev/udp/10.96.0.12/53 && echo open && read -r -u 3 || echo ended")
+    waits = in_customer_later(env, "exec 3<>/dev/udp/10.96.0.12/53 && echo open && read -r -u 3 2>/dev/null || echo ended")
     assert waits.stdout.readline() == "open\n"
     udp["spec"]["selector"] = {"app": "nobody"}
     env.lab.apply(udp)
