@@ -30,6 +30,7 @@
 #include "agent/kernel/service_tables.h"
 #include "agent/known_callers.h"
 #include "agent/override_book.h"
+#include "agent/policies.h"
 #include "agent/service_health.h"
 #include "agent/source/settings.h"
 #include "agent/sources.h"
@@ -95,13 +96,15 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] kernel::Redirect* redirect() const { return redirect_.get(); }  // null: no interfaces are chosen
   // Null: sockets stay with a backend that leaves.
   [[nodiscard]] const StaleSocketSweep* stale_sockets() const { return stale_sockets_.get(); }
+  [[nodiscard]] const Policies& policies() const { return policies_; }
   [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
   [[nodiscard]] const source::KubernetesSource* kubernetes() const { return sources_.kubernetes(); }  // null: none
 
  private:
   Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-           compile::NodeContext node, std::string cgroup_root, OverrideBook overrides, DenyBook deny_book);
+           compile::NodeContext node, const source::Settings& settings, std::string cgroup_root, OverrideBook overrides,
+           DenyBook deny_book);
 
   void open_edge(const source::Settings& settings);
   void poll_edge(std::vector<Error>& errors);
@@ -142,6 +145,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   ServiceHealth health_;
   compile::NodeContext node_;
   std::string cgroup_root_;
+  Policies policies_;
   bool keep_on_exit_ = false;   // services.keep_on_exit
   std::unique_ptr<Edge> edge_;  // null: no interface is its
   std::string edge_failure_;    // why there is none though interfaces are

@@ -68,6 +68,7 @@ model::Pod read_pod(const Field& object) {
   pod.addresses = read_addresses(object["status"]);
   pod.node = object["spec"]["nodeName"].text();
   pod.service_account = object["spec"]["serviceAccountName"].text("default");
+  pod.host_network = object["spec"]["hostNetwork"].flag(false);
   const Field annotations = object["metadata"]["annotations"];
   pod.weight = read_weight(annotations["cortexflow.io/weight"]);
   pod.cgroup = read_path(annotations["cortexflow.io/cgroup"]);
