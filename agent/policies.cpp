@@ -54,7 +54,7 @@ Result<void> Policies::open() {
 }
 
 Result<void> Policies::load() {
-  auto tables = kernel::PolicyTables::open({cgroup_root_, pin_path_, options_.keep_on_exit});
+  auto tables = kernel::PolicyTables::open({cgroup_root_, pin_path_, false});
   if (!tables) {
     failure_ = tables.error().to_string();
     return tl::make_unexpected(std::move(tables.error()));
@@ -101,7 +101,13 @@ void Policies::adopt() {
 
 void Policies::end_as_configured() {
   const std::lock_guard lock(mutex_);
-  if (tables_) tables_->set_keep_on_exit(options_.keep_on_exit && !input_.policies.empty());
+  started_ = true;
+}
+
+Policies::~Policies() {
+  if (!tables_ || !started_) return;
+  const bool held = !complete_ && tables_->adopted();
+  tables_->set_keep_on_exit(options_.keep_on_exit && (held || !targets_.empty() || !input_.policies.empty()));
 }
 
 Result<void> Policies::update(const state::Update& update, const model::Unread& unread) {

@@ -26,6 +26,10 @@ namespace cortexflow {
 class Policies : public control::PolicyView {
  public:
   Policies(const source::Settings& settings, std::string cgroup_root);
+  // Leaves policy in force as the settings say, or, where the start failed, as it was found.
+  ~Policies() override;
+  Policies(const Policies&) = delete;
+  Policies& operator=(const Policies&) = delete;
 
   // Takes over what an agent before left; nothing is loaded where there is nothing and no policy has come.
   [[nodiscard]] Result<void> open();
@@ -33,8 +37,7 @@ class Policies : public control::PolicyView {
   [[nodiscard]] Result<void> update(const state::Update& update, const model::Unread& unread);
   // Looks again for namespaces and cgroups that were not there.
   [[nodiscard]] Result<void> tick(std::chrono::steady_clock::time_point now);
-  // The agent has started: its end leaves what the settings say.
-  void end_as_configured();
+  void end_as_configured();  // the agent has started
 
   [[nodiscard]] std::vector<std::string> refusals() const;
   [[nodiscard]] control::PolicyList policies() const override;
@@ -72,6 +75,7 @@ class Policies : public control::PolicyView {
   std::unique_ptr<kernel::PolicyTables> tables_;
   std::shared_ptr<const state::Snapshot> snapshot_ = std::make_shared<const state::Snapshot>();
   model::Unread unread_;
+  bool started_ = false;
   bool complete_ = false;  // everything could be read once: from then on the sources keep the last good
   compile::PolicyInput input_;
   compile::PolicyPlan plan_;
