@@ -70,9 +70,8 @@ control::PolicyList Policies::policies() const {
   const std::lock_guard lock(mutex_);
   control::PolicyList out;
   std::map<std::string, std::uint64_t> hits;
-  for (const auto& [name, number] : numbers_.all()) {
-    hits[name.substr(0, name.find('['))] += tables_ ? tables_->hits(number) : 0;
-  }
+  const auto by_number = tables_ ? tables_->hits() : std::vector<std::uint64_t>(CF_POLICY_HITS_MAX);
+  for (const auto& [name, number] : numbers_.all()) hits[name.substr(0, name.find('['))] += by_number.at(number);
   for (const auto& policy : input_.policies) {
     control::PolicyRow row{policy->name.ns + "/" + policy->name.name,
                            action_name(policy->action),
@@ -136,8 +135,9 @@ std::optional<Policies::Figures> Policies::figures() const {
                 {"judged_again", counters[CF_POLICY_C_REJUDGED]},
                 {"helper_failed", counters[CF_POLICY_C_HELPER_FAILED]}};
   std::vector<std::pair<std::uint64_t, std::string>> busiest;
+  const auto hits = tables_->hits();
   for (const auto& [name, number] : numbers_.all()) {
-    if (const auto hits = tables_->hits(number)) busiest.emplace_back(hits, name);
+    if (hits.at(number) != 0) busiest.emplace_back(hits.at(number), name);
   }
   std::sort(busiest.rbegin(), busiest.rend());
   for (std::size_t i = 0; i < std::min(kRulesShown, busiest.size()); ++i)

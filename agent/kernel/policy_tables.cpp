@@ -5,8 +5,10 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 
+#include <cstring>
 #include <filesystem>
 
+#include "agent/kernel/map_batches.h"
 #include "agent/kernel/pinned_maps.h"
 #include "policy.skel.h"
 
@@ -134,9 +136,18 @@ cf_policy_settings PolicyTables::settings() const {
   return out;
 }
 
-std::uint64_t PolicyTables::hits(std::uint32_t rule) const {
-  std::uint64_t out = 0;
-  return bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.policy_hits), &rule, &out) == 0 ? out : 0;
+std::vector<std::uint64_t> PolicyTables::hits() const {
+  std::vector<std::uint64_t> out(CF_POLICY_HITS_MAX);
+  const int fd = bpf_map__fd(skeleton_->maps.policy_hits);
+  const bool all = each_batch(fd, [&](std::size_t count, const char* keys, const char* values) {
+    for (std::size_t i = 0; i < count; ++i) {
+      std::uint32_t rule = 0;
+      std::memcpy(&rule, keys + i * sizeof rule, sizeof rule);
+      if (rule < out.size()) std::memcpy(&out[rule], values + i * sizeof out[0], sizeof out[0]);
+    }
+  });
+  for (std::uint32_t rule = 0; !all && rule < out.size(); ++rule) bpf_map_lookup_elem(fd, &rule, &out[rule]);
+  return out;
 }
 
 std::array<std::uint64_t, CF_POLICY_C_MAX> PolicyTables::counters() const {

@@ -51,7 +51,7 @@ class PolicyTables {
   [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
   [[nodiscard]] Entries read(std::string_view map) const;
   [[nodiscard]] cf_policy_settings settings() const;
-  [[nodiscard]] std::uint64_t hits(std::uint32_t rule) const;
+  [[nodiscard]] std::vector<std::uint64_t> hits() const;  // by the rule's number
 
   // Asked when this object goes, so that a start that fails leaves what it found.
   void set_keep_on_exit(bool keep) { options_.keep_on_exit = keep; }
