@@ -81,7 +81,7 @@ struct World {
   }
 };
 
-const model::ObjectName kCart{"shop", "cart-0"};
+const model::ObjectName kCalledPod{"shop", "cart-0"};
 
 std::vector<std::shared_ptr<const model::Pod>> shop() {
   return {pod("shop", "cart-0", "cart", {{"app", "cart"}}, "10.0.0.1"),
@@ -138,10 +138,10 @@ TEST_CASE("what an AuthorizationPolicy can't mean is refused with its line and f
 }
 
 TEST_CASE("no policy: everybody may; an ALLOW policy without rules: nobody may, in its namespace alone") {
-  CHECK(World({}, shop()).verdict("10.0.0.3", kCart, 80) == "unselected");
+  CHECK(World({}, shop()).verdict("10.0.0.3", kCalledPod, 80) == "unselected");
   const World world({policy("{}")}, shop());
-  CHECK(world.verdict("10.0.0.2", kCart, 80) == "not_allowed");
-  CHECK(world.verdict("192.0.2.1", kCart, 80) == "not_allowed");
+  CHECK(world.verdict("10.0.0.2", kCalledPod, 80) == "not_allowed");
+  CHECK(world.verdict("192.0.2.1", kCalledPod, 80) == "not_allowed");
   CHECK(world.verdict("10.0.0.1", {"other", "web-0"}, 80) == "unselected");
 }
 
@@ -153,10 +153,10 @@ TEST_CASE("DENY comes before ALLOW, and what no ALLOW rule matches is refused; t
        policy("{selector: {matchLabels: {app: cart}}, action: DENY, rules: [{to: [{operation: {ports: [90]}}]}]}",
               "no-90")},
       shop());
-  CHECK(world.verdict("10.0.0.2", kCart, 80) == "allowed shop/allow-web[0]");
-  CHECK(world.verdict("10.0.0.2", kCart, 90) == "denied shop/no-90[0]");
-  CHECK(world.verdict("10.0.0.2", kCart, 81) == "not_allowed");
-  CHECK(world.verdict("10.0.0.3", kCart, 80) == "not_allowed");
+  CHECK(world.verdict("10.0.0.2", kCalledPod, 80) == "allowed shop/allow-web[0]");
+  CHECK(world.verdict("10.0.0.2", kCalledPod, 90) == "denied shop/no-90[0]");
+  CHECK(world.verdict("10.0.0.2", kCalledPod, 81) == "not_allowed");
+  CHECK(world.verdict("10.0.0.3", kCalledPod, 80) == "not_allowed");
   CHECK(world.verdict("10.0.0.1", {"shop", "web-0"}, 80) == "unselected");
 }
 
@@ -165,9 +165,9 @@ TEST_CASE("audit mode refuses nothing and says what it would refuse") {
                      policy("{action: DENY, mode: audit, rules: [{to: [{operation: {ports: [90]}}]}]}", "no-90"),
                      policy("{action: AUDIT, rules: [{to: [{operation: {ports: [91]}}]}]}", "watch-91")},
                     shop());
-  CHECK(world.verdict("10.0.0.2", kCart, 80) == "would_not_allow");
-  CHECK(world.verdict("10.0.0.2", kCart, 90) == "would_deny shop/no-90[0]");
-  CHECK(world.numbers.name(world.decide("10.0.0.2", kCart, 91).audited) == "shop/watch-91[0]");
+  CHECK(world.verdict("10.0.0.2", kCalledPod, 80) == "would_not_allow");
+  CHECK(world.verdict("10.0.0.2", kCalledPod, 90) == "would_deny shop/no-90[0]");
+  CHECK(world.numbers.name(world.decide("10.0.0.2", kCalledPod, 91).audited) == "shop/watch-91[0]");
 }
 
 TEST_CASE("CIDRs inside each other all count, and no IPv4 address is in a prefix of IPv6") {
@@ -177,17 +177,17 @@ TEST_CASE("CIDRs inside each other all count, and no IPv4 address is in a prefix
                             "no-22"),
                      policy("{action: DENY, rules: [{from: [{source: {ipBlocks: [198.51.100.7]}}]}]}", "not-7")},
                     shop());
-  CHECK(world.verdict("198.51.100.1", kCart, 80) == "allowed shop/near[0]");
-  CHECK(world.verdict("198.51.100.1", kCart, 22) == "denied shop/no-22[0]");
-  CHECK(world.verdict("198.51.100.7", kCart, 80) == "denied shop/not-7[0]");
-  CHECK(world.verdict("198.51.101.1", kCart, 80) == "not_allowed");
-  CHECK(world.verdict("192.0.2.1", kCart, 80) == "not_allowed");
-  CHECK(world.verdict("2001:db8::1", kCart, 80) == "allowed shop/near[0]");
+  CHECK(world.verdict("198.51.100.1", kCalledPod, 80) == "allowed shop/near[0]");
+  CHECK(world.verdict("198.51.100.1", kCalledPod, 22) == "denied shop/no-22[0]");
+  CHECK(world.verdict("198.51.100.7", kCalledPod, 80) == "denied shop/not-7[0]");
+  CHECK(world.verdict("198.51.101.1", kCalledPod, 80) == "not_allowed");
+  CHECK(world.verdict("192.0.2.1", kCalledPod, 80) == "not_allowed");
+  CHECK(world.verdict("2001:db8::1", kCalledPod, 80) == "allowed shop/near[0]");
 }
 
 TEST_CASE("what there is no room for is refused in words, and closes the workload") {
   const World world({policy("{rules: [{to: [{operation: {ports: [80]}}]}]}")}, shop(), {1, 1, 10, 10});
-  CHECK(world.verdict("10.0.0.2", kCart, 80) == "closed");
+  CHECK(world.verdict("10.0.0.2", kCalledPod, 80) == "closed");
   REQUIRE(!world.plan.refusals.empty());
   CHECK_THAT(world.plan.refusals[0], Catch::Contains("no room") && Catch::Contains("nobody may reach it"));
 }
@@ -199,8 +199,8 @@ TEST_CASE("an address of two identities is nobody's, and a pod of the host's net
   host->host_network = true;
   pods.push_back(host);
   const World world({policy("{rules: [{from: [{source: {serviceAccounts: [web]}}]}]}")}, pods);
-  CHECK(world.verdict("10.0.0.2", kCart, 80) == "not_allowed");
-  CHECK(world.verdict("10.0.0.9", kCart, 80) == "not_allowed");
+  CHECK(world.verdict("10.0.0.2", kCalledPod, 80) == "not_allowed");
+  CHECK(world.verdict("10.0.0.9", kCalledPod, 80) == "not_allowed");
   REQUIRE(world.plan.refusals.size() == 1);
   CHECK_THAT(world.plan.refusals[0], Catch::Contains("Pod shop/thief") && Catch::Contains("shop/web-0"));
 }
