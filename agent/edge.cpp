@@ -2,12 +2,13 @@
 #include "agent/edge.h"
 
 #include <algorithm>
+#include <cstring>
 #include <fstream>
+#include <optional>
 #include <utility>
 
 #include "agent/base/clock.h"
 #include "agent/base/octets.h"
-#include "agent/interface_addresses.h"
 
 namespace cortexflow {
 namespace {
@@ -21,22 +22,23 @@ constexpr std::chrono::minutes kMoveTime{15};
 constexpr std::chrono::minutes kClearEvery{5};
 constexpr std::uint16_t kMtu = 1500;  // where the kernel doesn't say
 
-// Of each family, what was set or else the interfaces' first.
-std::vector<model::IpAddress> own_addresses(const source::EdgeSettings& settings) {
-  auto out = settings.addresses;
-  const auto all = interface_addresses();
-  for (const bool v4 : {true, false}) {
-    const auto has_family = [v4](const model::IpAddress& one) { return one.is_v4() == v4; };
-    for (const auto& name : settings.interfaces) {
-      if (std::any_of(out.begin(), out.end(), has_family)) break;
-      for (const auto& one : all) {
-        if (one.interface != name || !has_family(one.address)) continue;
-        out.push_back(one.address);
-        break;
-      }
+// Where the edge sends from in that family: what was set, or else what it was as long as an interface of its has that,
+// or else the interfaces' first.
+std::optional<model::IpAddress> source_address(const source::EdgeSettings& settings,
+                                               const std::vector<InterfaceAddress>& all, bool v4,
+                                               const model::IpAddress& before) {
+  for (const auto& one : settings.addresses) {
+    if (one.is_v4() == v4) return one;
+  }
+  std::optional<model::IpAddress> first;
+  for (const auto& name : settings.interfaces) {
+    for (const auto& one : all) {
+      if (one.interface != name || one.address.is_v4() != v4) continue;
+      if (one.address == before) return before;
+      if (!first) first = one.address;
     }
   }
-  return out;
+  return first;
 }
 
 // The node's own connections must not have the ports that translated ones come back to.
@@ -55,34 +57,28 @@ kernel::XdpMode mode_of(const std::string& name) {
 
 }  // namespace
 
-Result<std::unique_ptr<Edge>> Edge::open(const source::EdgeSettings& settings, const std::string& pin_path) {
+Result<std::unique_ptr<Edge>> Edge::open(const source::EdgeSettings& settings,
+                                         const std::vector<InterfaceAddress>& addresses, const std::string& pin_path) {
   kernel::EdgeTablesOptions options{pin_path, settings.keep_on_exit};
   options.translations = options.pins = 2 * settings.flows;
-  options.opening = options.candidates = std::max<std::uint32_t>(1024, settings.flows / 2);
+  options.opening = std::max<std::uint32_t>(1024, settings.flows);  // closed flows are there too
+  options.candidates = std::max<std::uint32_t>(1024, settings.flows / 2);
   auto tables = kernel::EdgeTables::open(options);
   if (!tables) return tl::make_unexpected(std::move(tables.error()));
   if ((*tables)->adopted()) (*tables)->set_keep_on_exit(true);
   std::unique_ptr<Edge> edge(new Edge(settings, std::move(*tables)));
   edge->take_over();
+  edge->choose_addresses(addresses);
   return edge;
 }
 
 Edge::Edge(source::EdgeSettings settings, std::unique_ptr<kernel::EdgeTables> tables)
     : settings_(std::move(settings)), tables_(std::move(tables)) {
-  for (const auto& one : interface_addresses()) own_.insert(one.address);
-  const auto addresses = own_addresses(settings_);
-  for (const auto& address : addresses) {
-    std::copy(address.octets.begin(), address.octets.end(), address.is_v4() ? written_.address4 : written_.address6);
-  }
-  for (const bool v4 : {true, false}) {
-    if (std::any_of(addresses.begin(), addresses.end(), [v4](const auto& one) { return one.is_v4() == v4; })) continue;
-    remarks_.push_back(fmt::format("no {} address to send from: set edge.addresses", v4 ? "IPv4" : "IPv6"));
-  }
   written_.nat_port_min = settings_.nat_port_min;
   written_.nat_port_max = settings_.nat_port_max;
   written_.gue_port = settings_.gue_port;
   written_.mtu = kMtu;
-  if (auto overlap = port_overlap(settings_); !overlap.empty()) remarks_.push_back(std::move(overlap));
+  port_remark_ = port_overlap(settings_);
 }
 
 void Edge::take_over() {
@@ -93,11 +89,40 @@ void Edge::take_over() {
   }
   book_ = compile::EdgeBook(compile::adopt_edge(contents));
   for (auto& [key, value] : tables_->read("edge_deny")) denied_.emplace(std::move(key), std::move(value));
+  for (const auto& [key, value] : tables_->read("edge_settings")) {
+    const auto found = value_of<cf_edge_settings>(value);
+    if (!found) continue;  // standing flows come back to these
+    std::memcpy(written_.address4, found->address4, sizeof written_.address4);
+    std::memcpy(written_.address6, found->address6, sizeof written_.address6);
+  }
+}
+
+void Edge::choose_addresses(const std::vector<InterfaceAddress>& all) {
+  own_.clear();
+  for (const auto& one : all) own_.insert(one.address);
+  address_remarks_.clear();
+  for (const bool v4 : {true, false}) {
+    auto* to = v4 ? written_.address4 : written_.address6;
+    model::IpAddress before;
+    std::copy_n(to, before.octets.size(), before.octets.begin());
+    const auto now = source_address(settings_, all, v4, before);
+    if (!now)
+      address_remarks_.push_back(fmt::format("no {} address to send from: set edge.addresses", v4 ? "IPv4" : "IPv6"));
+    const auto octets = now.value_or(model::IpAddress{}).octets;
+    if (std::equal(octets.begin(), octets.end(), to)) continue;
+    std::copy(octets.begin(), octets.end(), to);
+    settings_written_ = false;
+  }
+}
+
+void Edge::set_addresses(const std::vector<InterfaceAddress>& all) {
+  const std::lock_guard lock(mutex_);
+  choose_addresses(all);
+  write_settings();
 }
 
 void Edge::start() {
   const std::lock_guard lock(mutex_);
-  write(book_.drop_unclaimed());
   write_deny();
   write_settings();
   started_ = true;
@@ -113,6 +138,27 @@ void Edge::update(const Plans& changed) {
   write(book_.update(changed));
   write_settings();
   for (const auto& [name, plans] : changed) note_move(name);
+}
+
+void Edge::hold(compile::ServiceBook::Incomplete incomplete) {
+  const std::lock_guard lock(mutex_);
+  book_.hold(std::move(incomplete));
+}
+
+std::set<model::ObjectName> Edge::held() const {
+  const std::lock_guard lock(mutex_);
+  return book_.held();
+}
+
+std::size_t Edge::unclaimed() const {
+  const std::lock_guard lock(mutex_);
+  return book_.unclaimed();
+}
+
+void Edge::drop_unclaimed(const std::set<std::uint16_t>& stay) {
+  const std::lock_guard lock(mutex_);
+  write(book_.drop_unclaimed(stay));
+  write_settings();
 }
 
 // A later move begins the time anew.
@@ -189,9 +235,11 @@ void Edge::finish_moves() {
   for (const auto& [key, entry] : book_.entries()) {
     for (const auto& [backend, number] : entry.numbers) owner[book_.id_of(number)] = key.service;
   }
+  std::set<std::uint32_t> living;  // those too that are held, which no service has claimed
+  for (const auto& [number, id] : book_.ids()) living.insert(id);
   std::set<model::ObjectName> pinned;
-  for (const auto id : tables_->drop_pins([&](std::uint32_t one) { return !owner.contains(one); })) {
-    pinned.insert(owner.at(id));
+  for (const auto id : tables_->drop_pins([&](std::uint32_t one) { return !living.contains(one); })) {
+    if (const auto found = owner.find(id); found != owner.end()) pinned.insert(found->second);
   }
   std::erase_if(settled_, [&](const auto& service) {
     if (pinned.contains(service) || moving_.contains(service)) return false;
@@ -243,7 +291,8 @@ void Edge::write_settings() {
 control::FunctionStatus Edge::function() const {
   const std::lock_guard lock(mutex_);
   control::FunctionStatus out{"edge", "", false, ""};
-  auto why = remarks_;
+  auto why = address_remarks_;
+  if (!port_remark_.empty()) why.push_back(port_remark_);
   for (const auto& [name, one] : interfaces_) {
     if (!one.failure.empty()) {
       why.push_back(one.failure);

@@ -16,6 +16,7 @@
 #include "agent/compile/edge_book.h"
 #include "agent/control/node_view.h"
 #include "agent/kernel/edge_tables.h"
+#include "agent/node_addresses.h"
 #include "agent/source/settings.h"
 
 namespace cortexflow {
@@ -28,6 +29,7 @@ class Edge {
   // Loads the program over what an agent before left.  start() attaches, when update() and deny() have had all of the
   // configuration.
   [[nodiscard]] static Result<std::unique_ptr<Edge>> open(const source::EdgeSettings& settings,
+                                                          const std::vector<InterfaceAddress>& addresses,
                                                           const std::string& pin_path);
   void start();
   // Until then what was found is left where it is, should the agent's start fail.
@@ -36,6 +38,13 @@ class Edge {
   [[nodiscard]] compile::EdgePlanOptions plan_options() const;
   // Each service's new plans; an empty list takes it out.
   void update(const Plans& changed);
+  // This node's, as they are now.  What it sends from stays the same as long as it is there.
+  void set_addresses(const std::vector<InterfaceAddress>& all);
+  // As EdgeBook's, for what an agent before left of services that can't be read.
+  void hold(compile::ServiceBook::Incomplete incomplete);
+  [[nodiscard]] std::set<model::ObjectName> held() const;
+  [[nodiscard]] std::size_t unclaimed() const;
+  void drop_unclaimed(const std::set<std::uint16_t>& stay);
   // All that stand; those that expire go by themselves.
   void deny(std::vector<model::DenyEntry> entries);
   // What falls due: expiry, the end of moves, interfaces that have come back.
@@ -60,6 +69,7 @@ class Edge {
   void write(const std::vector<compile::EdgeOperation>& operations);
   void write_deny();
   void write_settings();
+  void choose_addresses(const std::vector<InterfaceAddress>& all);
 
   struct Attached {
     kernel::EdgeAttachment how;
@@ -74,7 +84,8 @@ class Edge {
   std::set<model::IpAddress> own_;  // this node's addresses
   cf_edge_settings written_{};
   bool settings_written_ = false;
-  std::vector<std::string> remarks_;  // on addresses and ports
+  std::vector<std::string> address_remarks_;
+  std::string port_remark_;
   std::vector<model::DenyEntry> deny_;
   std::map<std::string, std::string> denied_;  // as edge_deny has it
   std::string deny_refusal_;

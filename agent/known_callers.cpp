@@ -66,6 +66,9 @@ void KnownCallers::put_all(const model::ObjectName& name, const model::Pod& pod,
       put(name, cf_svc_address_id(address.octets.data()), CF_SVC_CALLER_ADDRESS, caller, tables);
     }
   }
+  if (here && !pod.uid.empty() && place_.cgroup_of_pod) {
+    if (const auto id = place_.cgroup_of_pod(pod.uid)) put(name, *id, CF_SVC_CALLER_CGROUP, caller, tables);
+  }
   if (!pod.cgroup.empty()) {
     const bool below = pod.cgroup.starts_with('/');
     put(name, kernel::cgroup_id(place_.cgroup_root + (below ? "" : "/") + pod.cgroup), CF_SVC_CALLER_CGROUP, caller,

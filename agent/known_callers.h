@@ -3,7 +3,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -20,6 +23,8 @@ class KnownCallers {
   struct Place {
     std::string cgroup_root, node;
     bool by_packet = false;  // callers are known by their address too
+    // Of the pod with that uid, by which its callers are known; nothing: it has none (yet).
+    std::function<std::optional<std::uint64_t>(const std::string& uid)> cgroup_of_pod;
   };
 
   void set_place(Place place) { place_ = std::move(place); }

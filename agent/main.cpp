@@ -22,6 +22,7 @@
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/node.h"
+#include "agent/revision.h"
 #include "agent/sink/metrics_server.h"
 #include "agent/source/settings.h"
 
@@ -204,7 +205,7 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
   prometheus::Registry registry;
   Node node(settings, registry, [log_ring](std::size_t max) { return log_ring->last_formatted(max); });
   if (auto ok = node.open(); !ok) return complain(ok.error(), kExitFailure);
-  const sink::AgentMetrics agent_metrics([&node] { return node.figures(); }, CORTEXFLOW_VERSION, CORTEXFLOW_REVISION);
+  const sink::AgentMetrics agent_metrics([&node] { return node.figures(); }, CORTEXFLOW_VERSION, kRevision);
   const sink::ServiceMetrics service_metrics(
       registry, [&node] { return node.service_figures(); }, connect_latency_bounds());
   const sink::KubernetesMetrics kubernetes_metrics([&node] { return node.kubernetes_figures(); });

@@ -224,6 +224,7 @@ void Node::deliver(const cf_dns_lookup& record) {
     ++name_errors_;
     return;
   }
+  if (services_) services_->name_pod(built->workload);
   auto lookup = std::make_shared<const model::DnsLookup>(std::move(*built));
   metrics_.record(*lookup);
   workloads_.record(*lookup);

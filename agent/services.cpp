@@ -11,7 +11,6 @@
 #include "agent/base/octets.h"
 #include "agent/compile/adopt.h"
 #include "agent/compile/shares.h"
-#include "agent/interface_addresses.h"
 #include "agent/model/address_port.h"
 #include "agent/service_rows.h"
 #include "agent/state/overrides.h"
@@ -22,15 +21,6 @@ namespace {
 constexpr std::array kMaps{compile::Map::kFrontends,   compile::Map::kServices, compile::Map::kServiceLoads,
                            compile::Map::kSubsets,     compile::Map::kSlots,    compile::Map::kBackends,
                            compile::Map::kBackendLoads};
-
-// Where node ports answer.
-std::vector<model::IpAddress> node_addresses() {
-  std::vector<model::IpAddress> out;
-  for (const auto& one : interface_addresses()) {
-    if (std::find(out.begin(), out.end(), one.address) == out.end()) out.push_back(one.address);
-  }
-  return out;
-}
 
 // Everything that the service's meaning depends on, from the snapshot, which has to outlive it; but the operator's
 // part.
@@ -60,18 +50,30 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if ((*tables)->adopted()) (*tables)->set_keep_on_exit(true);
   auto health = ServiceHealth::open(settings.health_checks_in_flight);
   if (!health) return tl::make_unexpected(std::move(health.error()));
-  std::unique_ptr<Services> services(new Services(std::move(*sources), std::move(*tables), std::move(*health),
-                                                  {settings.node_name, settings.zone, node_addresses()}, settings,
-                                                  cgroup_root,
-                                                  OverrideBook::open(settings.state_dir + "/overrides.json"),
-                                                  DenyBook::open(settings.state_dir + "/denylist.json")));
+  auto addresses = NodeAddresses::open();
+  if (!addresses) return tl::make_unexpected(std::move(addresses.error()));
+  const compile::NodeContext node{settings.node_name, settings.zone, addresses->distinct()};
+  std::unique_ptr<Services> services(new Services(
+      std::move(*sources), std::move(*tables), std::move(*health), std::move(*addresses), node, settings, cgroup_root,
+      OverrideBook::open(settings.state_dir + "/overrides.json"), DenyBook::open(settings.state_dir + "/denylist.json"),
+      DenyMemory(settings.state_dir + "/denylists-last-good.json")));
   services->keep_on_exit_ = settings.keep_services_on_exit;
-  services->callers_.set_place({cgroup_root, settings.node_name, !settings.service_interfaces.empty()});
+  if (!settings.kubeconfig.empty()) {
+    auto pod_cgroups = flow::PodCgroups::open(cgroup_root);
+    if (!pod_cgroups) return tl::make_unexpected(std::move(pod_cgroups.error()));
+    services->pod_cgroups_ = std::move(*pod_cgroups);
+    (void)services->pod_cgroups_->poll();  // what is there now is known before the first pod is
+  }
+  auto* pod_cgroups = services->pod_cgroups_ ? &*services->pod_cgroups_ : nullptr;
+  services->callers_.set_place(
+      {cgroup_root, settings.node_name, !settings.service_interfaces.empty(),
+       [pod_cgroups](const std::string& uid) { return pod_cgroups ? pod_cgroups->id_of(uid) : std::nullopt; }});
   std::vector<Error> errors;
   services->open_edge(settings);
   services->take_over(errors);
   if (auto opened = services->policies_.open(); !opened) return tl::make_unexpected(std::move(opened.error()));
   for (const auto& first : services->sources_.poll(Clock::now())) services->update(first, errors);
+  services->keep_deny();
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
   if (!settings.service_interfaces.empty()) {
@@ -95,14 +97,16 @@ void Services::end_as_configured() {
 }
 
 Services::Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-                   compile::NodeContext node, const source::Settings& settings, std::string cgroup_root,
-                   OverrideBook overrides, DenyBook deny_book)
+                   NodeAddresses addresses, compile::NodeContext node, const source::Settings& settings,
+                   std::string cgroup_root, OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory)
     : sources_(std::move(sources)),
       tables_(std::move(tables)),
       health_(std::move(health)),
-      node_(std::move(node)),
+      addresses_(std::move(addresses)),
+      deny_memory_(std::move(deny_memory)),
       cgroup_root_(std::move(cgroup_root)),
       policies_(settings, cgroup_root_),
+      node_(std::move(node)),
       overrides_(std::move(overrides)),
       deny_book_(std::move(deny_book)) {}
 
@@ -121,14 +125,27 @@ void Services::take_over(std::vector<Error>& errors) {
 std::vector<int> Services::fds() const {
   auto out = sources_.fds();
   out.push_back(health_.fd());
+  if (pod_cgroups_) out.push_back(pod_cgroups_->fd());
+  out.push_back(addresses_.fd());
   return out;
+}
+
+void Services::note_pod_cgroups(std::vector<Error>& errors) {
+  if (!pod_cgroups_) return;
+  for (const auto& uid : pod_cgroups_->poll()) {
+    const auto* pod = pods_.find(uid);
+    if (pod) callers_.update(*pod, desired_.snapshot()->pods.find(*pod).get(), *tables_, errors);
+  }
 }
 
 std::vector<Error> Services::poll() {
   std::vector<Error> errors;
   for (const auto& changes : sources_.poll(Clock::now())) update(changes, errors);
+  keep_deny();
   poll_edge(errors);
+  poll_addresses(errors);
   const std::lock_guard lock(mutex_);
+  note_pod_cgroups(errors);
   auto changed = health_.take_changed();
   std::erase_if(changed, [&](const auto& service) {
     return !avoid(service, compile::AvoidedBy::kCheck, health_.reasons(service));
@@ -141,7 +158,11 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
   const std::lock_guard lock(mutex_);
   const auto update = desired_.apply(changes.source, changes.update);
   const auto& snapshot = *update.snapshot;
-  for (const auto& pod : update.touched.pods) callers_.update(pod, snapshot.pods.find(pod).get(), *tables_, errors);
+  for (const auto& pod : update.touched.pods) {
+    const auto known = snapshot.pods.find(pod);
+    pods_.update(pod, known.get());
+    callers_.update(pod, known.get(), *tables_, errors);
+  }
   auto touched = update.touched.services;
   note_unread(changes.update.unread, touched);
   for (const auto& name : touched) {
@@ -159,7 +180,7 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
   }
   plan(touched, errors);
   settle(errors);
-  if (update.touched.deny_lists) update_deny();
+  settle_deny(update.touched.deny_lists);
   if (auto done = policies_.update(update, changes.update.unread); !done) errors.push_back(std::move(done.error()));
 }
 

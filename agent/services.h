@@ -24,12 +24,16 @@
 #include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
 #include "agent/deny_book.h"
+#include "agent/deny_memory.h"
 #include "agent/edge.h"
 #include "agent/ejections.h"
+#include "agent/flow/pod_cgroups.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/known_callers.h"
+#include "agent/node_addresses.h"
 #include "agent/override_book.h"
+#include "agent/pod_directory.h"
 #include "agent/policies.h"
 #include "agent/service_health.h"
 #include "agent/source/settings.h"
@@ -99,18 +103,25 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] const Policies& policies() const { return policies_; }
   [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
+  // The event loop's thread alone.
+  void name_pod(model::Workload& workload) const { pods_.name(workload); }
   [[nodiscard]] const source::KubernetesSource* kubernetes() const { return sources_.kubernetes(); }  // null: none
 
  private:
   Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-           compile::NodeContext node, const source::Settings& settings, std::string cgroup_root, OverrideBook overrides,
-           DenyBook deny_book);
+           NodeAddresses addresses, compile::NodeContext node, const source::Settings& settings,
+           std::string cgroup_root, OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory);
 
   void open_edge(const source::Settings& settings);
   void poll_edge(std::vector<Error>& errors);
+  void poll_addresses(std::vector<Error>& errors);
+  void recall_deny();
+  void settle_deny(bool changed);
+  void keep_deny();
   void update_deny();
   control::Done keep_denied(model::DenyList list);  // under writes_mutex_
   void take_over(std::vector<Error>& errors);
+  void note_pod_cgroups(std::vector<Error>& errors);
   void update(const Sources::Update& changes, std::vector<Error>& errors);
   [[nodiscard]] bool may_lack(const model::ObjectName& service) const;
   void note_unread(const model::Unread& unread, std::set<model::ObjectName>& touched);
@@ -141,9 +152,11 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
 
   Sources sources_;
   std::unique_ptr<kernel::ServiceTables> tables_;
-  std::unique_ptr<kernel::Redirect> redirect_;  // over tables_
+  std::unique_ptr<kernel::Redirect> redirect_;   // over tables_
+  std::optional<flow::PodCgroups> pod_cgroups_;  // where there is an API server, whose pods have them
   ServiceHealth health_;
-  compile::NodeContext node_;
+  NodeAddresses addresses_;  // the event loop's, as the next
+  DenyMemory deny_memory_;
   std::string cgroup_root_;
   Policies policies_;
   bool keep_on_exit_ = false;   // services.keep_on_exit
@@ -154,8 +167,14 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   // works.
   std::mutex writes_mutex_;
   mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
+  compile::NodeContext node_;
   OverrideBook overrides_;
   DenyBook deny_book_;  // changed under both
+  bool deny_recalled_ = false;
+  DenyMemory::Lists held_deny_;                    // in force though they can't be read
+  std::string held_deny_words_;                    // likewise, in words
+  std::optional<DenyMemory::Lists> deny_to_keep_;  // by keep_deny()
+  std::string deny_failure_;                       // why none would be so at the next start
   static constexpr std::size_t kDroppedKept = 100;
   std::string override_failure_;      // why what has gone of them is still in the file
   bool overrides_unwritten_ = false;  // something was dropped that the file still has
@@ -171,6 +190,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   ConnectionTotals totals_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   KnownCallers callers_;
+  PodDirectory pods_;
   // What can't be read yet; none: since the start all could be once, so that the sources keep the last good.
   std::optional<model::Unread> unread_ = model::Unread{};
   std::string held_words_;  // what stays as it was for that

@@ -19,6 +19,7 @@ void Services::note_unread(const model::Unread& unread, std::set<model::ObjectNa
   if (!unread_) return;
   unread_ = unread;
   touched.insert(book_.held().begin(), book_.held().end());
+  if (edge_) touched.merge(edge_->held());
   for (const auto& name : overrides_.names()) touched.insert(name);
 }
 
@@ -31,6 +32,8 @@ void Services::settle(std::vector<Error>& errors) {
     held_words_.clear();
     book_.hold({});
     write(book_.drop_unclaimed(), errors);
+    if (edge_) edge_->hold({});
+    if (edge_) edge_->drop_unclaimed({});
     if (auto dropped = memory_.drop_unclaimed(*tables_); !dropped) errors.push_back(std::move(dropped.error()));
     return;
   }
@@ -41,15 +44,20 @@ void Services::settle(std::vector<Error>& errors) {
     }
     for (const auto& name : book_.held()) stay.insert(compile::owner_of(name));
     write(book_.drop_unclaimed(stay), errors);
+    if (edge_) {
+      for (const auto& name : edge_->held()) stay.insert(compile::owner_of(name));
+      edge_->drop_unclaimed(stay);
+    }
   }
   const auto names = overrides_.names();
   const auto overrides = std::count_if(names.begin(), names.end(), [this](const auto& name) { return may_lack(name); });
   std::string words;
-  if (book_.unclaimed() > 0 || overrides > 0) {
+  const auto edge_ports = edge_ ? edge_->unclaimed() : 0;
+  if (book_.unclaimed() > 0 || edge_ports > 0 || overrides > 0) {
     words = fmt::format(
-        "{} service ports and the operator's settings of {} services stay as the agent before left them, as not all of "
-        "the manifests can be read; repair what `cfcli service list` says is not used",
-        book_.unclaimed(), overrides);
+        "{} service ports, {} of the edge's and the operator's settings of {} services stay as the agent before left "
+        "them, as not all of the manifests can be read; repair what `cfcli service list` says is not used",
+        book_.unclaimed(), edge_ports, overrides);
     if (words != held_words_) spdlog::warn("services: {}", words);
   }
   held_words_ = std::move(words);

@@ -35,7 +35,11 @@ std::vector<Sources::Update> Sources::poll(Time now) {
     all.anything = all.anything || unread.anything;
     all.objects.insert(unread.objects.begin(), unread.objects.end());
   }
-  for (auto& one : out) one.update.unread = all;
+  // What one source does not have, the next may.
+  for (auto& one : out) {
+    one.update.unread = all;
+    if (&one != &out.back()) one.update.unread.anything = true;
+  }
   return out;
 }
 

@@ -26,7 +26,12 @@ void add_workload(CLI::App& app, Context& context) {
       *workload, context, "workloads that made lookups", "/v1/workloads",
       {"workloads",
        {{"WORKLOAD", "/workload/name"}, {"LOOKUPS", "/lookups"}, {"FAILED", "/failed"}, {"LAST SEEN", "/last_seen"}},
-       {{"CGROUP", "/workload/cgroup_path"}, {"POD", "/workload/pod_uid"}, {"CONTAINER", "/workload/container_id"}},
+       {{"POD", "/workload/pod"},
+        {"CONTAINER", "/workload/container"},
+        {"OWNER", "/workload/owner"},
+        {"CGROUP", "/workload/cgroup_path"},
+        {"POD UID", "/workload/pod_uid"},
+        {"CONTAINER ID", "/workload/container_id"}},
        "/workload/name"});
 }
 

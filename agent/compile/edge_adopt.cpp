@@ -38,6 +38,7 @@ EdgeAdopted adopt_edge(const std::map<EdgeMap, std::vector<std::pair<std::string
     auto& entry = out.entries[value->service];
     entry.service = value->service;
     entry.table = value->table;
+    entry.owner = value->owner;
     entry.frontends.push_back(frontend);
     entry.plan.frontends.emplace_back(frontend.address, frontend.port);
     entry.plan.protocol = frontend.protocol;

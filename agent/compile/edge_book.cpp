@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "agent/base/octets.h"
+#include "agent/compile/image.h"
 #include "agent/compile/shares.h"
 
 namespace cortexflow::compile {
@@ -25,6 +26,7 @@ cf_edge_frontend frontend_value(const EdgeEntry& entry) {
   value.table = entry.table;
   value.mode = static_cast<std::uint8_t>(entry.plan.mode);
   value.flags = entry.plan.by_client ? CF_EDGE_BY_CLIENT : 0;
+  value.owner = entry.owner;
   return value;
 }
 
@@ -58,6 +60,23 @@ bool same_slots(const EdgeSlots& a, const EdgeSlots& b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
            return x.now == y.now && x.before == y.before;
          });
+}
+
+// Whether the tables would be others by this plan.  Their weights show in the slots alone.
+bool would_change(const EdgeEntry& entry, const EdgePlan& plan) {
+  const auto& had = entry.plan;
+  if (had.frontends != plan.frontends || had.mode != plan.mode || had.by_client != plan.by_client) return true;
+  const auto same = [](const EdgeBackend& a, const EdgeBackend& b) {
+    return a.backend == b.backend && a.local == b.local && a.draining == b.draining;
+  };
+  if (!std::equal(had.backends.begin(), had.backends.end(), plan.backends.begin(), plan.backends.end(), same))
+    return true;
+  EdgeEntry planned;
+  planned.plan = plan;
+  planned.numbers = entry.numbers;
+  const auto wanted = wanted_slots(planned);
+  return !std::equal(entry.slots.begin(), entry.slots.end(), wanted.begin(), wanted.end(),
+                     [](const auto& slot, auto number) { return slot.now == number; });
 }
 
 EdgeOperation table_write(const EdgeEntry& entry) {
@@ -118,6 +137,7 @@ EdgeBook::EdgeBook(EdgeAdopted adopted) : unclaimed_(std::move(adopted.entries))
   for (const auto& [service, entry] : unclaimed_) {
     next_service_ = std::max(next_service_, service + 1);
     tables_.insert(entry.table);
+    for (const auto& frontend : entry.frontends) unclaimed_frontends_[frontend] = service;
     for (const auto& one : entry.plan.backends) {
       const Frontend address{one.backend.address, one.backend.port, entry.plan.protocol};
       if (one.local && adopted.local.count(address)) ++local_[address][service];
@@ -125,30 +145,48 @@ EdgeBook::EdgeBook(EdgeAdopted adopted) : unclaimed_(std::move(adopted.entries))
   }
 }
 
-bool EdgeBook::claim(const EdgePlan& plan, EdgeEntry& entry) {
-  for (auto& [service, found] : unclaimed_) {
-    const bool its = std::any_of(found.frontends.begin(), found.frontends.end(), [&](const Frontend& frontend) {
-      return frontend.protocol == plan.protocol &&
-             std::find(plan.frontends.begin(), plan.frontends.end(), std::pair(frontend.address, frontend.port)) !=
-                 plan.frontends.end();
-    });
-    if (!its) continue;
-    entry = std::move(found);
-    unclaimed_.erase(service);
-    return true;
+// By a frontend, unless it is known to be another service's.
+std::optional<std::uint32_t> EdgeBook::find_unclaimed(const EdgePlan& plan) const {
+  for (const auto& [address, port] : plan.frontends) {
+    const auto found = unclaimed_frontends_.find({address, port, plan.protocol});
+    if (found == unclaimed_frontends_.end()) continue;
+    const auto owner = unclaimed_.at(found->second).owner;
+    if (owner == owner_of(plan.service) || owner == 0) return found->second;
   }
-  return false;
+  return std::nullopt;
 }
 
-std::vector<EdgeOperation> EdgeBook::drop_unclaimed() {
+bool EdgeBook::is_held(const EdgePlan& plan) const {
+  if (!incomplete_ || entries_.contains(key_of(plan)) || !incomplete_(plan.service)) return false;
+  const auto service = find_unclaimed(plan);
+  return service && would_change(unclaimed_.at(*service), plan);
+}
+
+void EdgeBook::claim(std::uint32_t service, const PortKey& key) {
+  auto& entry = entries_[key] = std::move(unclaimed_.at(service));
+  unclaimed_.erase(service);
+  for (const auto& frontend : entry.frontends) {
+    unclaimed_frontends_.erase(frontend);
+    owners_.emplace(frontend, key);
+  }
+}
+
+std::vector<EdgeOperation> EdgeBook::drop_unclaimed(const std::set<std::uint16_t>& stay) {
   Writer writer;
-  for (const auto& [service, entry] : unclaimed_) {
+  for (auto at = unclaimed_.begin(); at != unclaimed_.end();) {
+    const auto& entry = at->second;
+    if (stay.contains(entry.owner)) {
+      ++at;
+      continue;
+    }
     for (const auto& frontend : entry.frontends) {
-      if (!owners_.count(frontend)) writer.frontend(frontend, nullptr);
+      unclaimed_frontends_.erase(frontend);
+      give_up(frontend, writer);
     }
     remove(entry, writer);
+    at = unclaimed_.erase(at);
   }
-  unclaimed_.clear();
+  retry(writer);
   return finish(std::move(writer));
 }
 
@@ -171,7 +209,7 @@ std::string EdgeBook::lacks_room(const EdgePlan& plan, const EdgeEntry* entry) c
     return fmt::format("{} backends would be in use, {} are possible", backends,
                        static_cast<int>(CF_EDGE_BACKENDS_MAX) - 1);
   }
-  std::size_t frontends = owners_.size() + local_.size() + plan.frontends.size();
+  std::size_t frontends = owners_.size() + unclaimed_frontends_.size() + local_.size() + plan.frontends.size();
   for (const auto& one : plan.backends) frontends += one.local ? 1 : 0;
   if (frontends > CF_EDGE_FRONTENDS_MAX) {
     return fmt::format("{} frontends would be in use, {} are possible", frontends,
@@ -224,14 +262,21 @@ void EdgeBook::place_local(const EdgeEntry& entry, const EdgePlan& plan, bool th
   }
 }
 
+// Nobody has the frontend any more.
+void EdgeBook::give_up(const Frontend& frontend, Writer& writer) {
+  owners_.erase(frontend);
+  cf_edge_frontend local{};
+  local.mode = CF_EDGE_LOCAL_BACKEND;
+  writer.frontend(frontend, local_.count(frontend) ? &local : nullptr);
+}
+
 void EdgeBook::claim_frontends(const PortKey& key, EdgeEntry& entry, Writer& writer) {
   const auto value = frontend_value(entry);
   entry.frontends.clear();
   entry.contested.clear();
   for (const auto& [address, port] : entry.plan.frontends) {
     const Frontend frontend{address, port, entry.plan.protocol};
-    const auto [owner, fresh] = owners_.emplace(frontend, key);
-    if (owner->second != key) {
+    if (unclaimed_frontends_.contains(frontend) || owners_.emplace(frontend, key).first->second != key) {
       entry.contested.push_back(frontend);
       continue;
     }
@@ -242,12 +287,7 @@ void EdgeBook::claim_frontends(const PortKey& key, EdgeEntry& entry, Writer& wri
 
 void EdgeBook::release(const PortKey& key, Writer& writer) {
   auto& entry = entries_.at(key);
-  for (const auto& frontend : entry.frontends) {
-    owners_.erase(frontend);
-    cf_edge_frontend local{};
-    local.mode = CF_EDGE_LOCAL_BACKEND;
-    writer.frontend(frontend, local_.count(frontend) ? &local : nullptr);
-  }
+  for (const auto& frontend : entry.frontends) give_up(frontend, writer);
   if (entry.table != 0) remove(entry, writer);
   entries_.erase(key);
 }
@@ -271,11 +311,7 @@ std::vector<EdgeOperation> EdgeBook::finish(Writer writer) {
 
 void EdgeBook::put(const PortKey& key, const EdgePlan& plan, Writer& writer) {
   if (!entries_.count(key)) {
-    EdgeEntry adopted;
-    if (claim(plan, adopted)) {
-      for (const auto& frontend : adopted.frontends) owners_.emplace(frontend, key);
-      entries_[key] = std::move(adopted);
-    }
+    if (const auto service = find_unclaimed(plan)) claim(*service, key);
   }
   const auto found = entries_.find(key);
   const bool placed = found != entries_.end() && found->second.table != 0;
@@ -296,8 +332,10 @@ void EdgeBook::put(const PortKey& key, const EdgePlan& plan, Writer& writer) {
   }
   entry.refusal.clear();
   entry.wanted = entry.plan = plan;
-  const bool same_frontends = placed && before.frontends == plan.frontends && before.mode == plan.mode &&
-                              before.by_client == plan.by_client && entry.contested.empty();
+  const auto owner = owner_of(plan.service);
+  const bool same_frontends = placed && entry.owner == owner && before.frontends == plan.frontends &&
+                              before.mode == plan.mode && before.by_client == plan.by_client && entry.contested.empty();
+  entry.owner = owner;
   const auto old_frontends = entry.frontends;
   write_backends(entry, placed ? &before : nullptr, writer);
   auto slots = entry.slots;
@@ -314,10 +352,7 @@ void EdgeBook::put(const PortKey& key, const EdgePlan& plan, Writer& writer) {
     for (const auto& frontend : old_frontends) {
       const std::pair address(frontend.address, frontend.port);
       if (std::find(plan.frontends.begin(), plan.frontends.end(), address) != plan.frontends.end()) continue;
-      owners_.erase(frontend);
-      cf_edge_frontend local{};
-      local.mode = CF_EDGE_LOCAL_BACKEND;
-      writer.frontend(frontend, local_.count(frontend) ? &local : nullptr);
+      give_up(frontend, writer);
     }
     claim_frontends(key, entry, writer);
   }
@@ -338,16 +373,28 @@ std::vector<EdgeOperation> EdgeBook::update(const std::map<model::ObjectName, st
     for (const auto& key : gone) release(key, writer);
   }
   for (const auto& [name, plans] : changed) {
-    for (const auto& plan : plans) put(key_of(plan), plan, writer);
+    held_.erase(name);
+    for (const auto& plan : plans) {
+      if (is_held(plan)) {
+        held_.insert(name);
+      } else {
+        put(key_of(plan), plan, writer);
+      }
+    }
   }
-  // What was given up may be what another lacked.
+  retry(writer);
+  return finish(std::move(writer));
+}
+
+// What was given up may be what another lacked.
+void EdgeBook::retry(Writer& writer) {
   for (auto& [key, entry] : entries_) {
     if (!entry.refusal.empty()) put(key, EdgePlan(entry.wanted), writer);
-    const bool freed = std::any_of(entry.contested.begin(), entry.contested.end(),
-                                   [&](const auto& frontend) { return !owners_.count(frontend); });
+    const bool freed = std::any_of(entry.contested.begin(), entry.contested.end(), [&](const auto& frontend) {
+      return !owners_.count(frontend) && !unclaimed_frontends_.contains(frontend);
+    });
     if (freed && entry.refusal.empty()) claim_frontends(key, entry, writer);
   }
-  return finish(std::move(writer));
 }
 
 std::vector<EdgeOperation> EdgeBook::settle(const model::ObjectName& service) {

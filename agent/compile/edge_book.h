@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ struct EdgeOperation {
 struct EdgeEntry {
   std::uint32_t service = 0;
   std::uint32_t table = 0;
+  std::uint16_t owner = 0;  // as its frontends have it: owner_of() the service; 0: an agent before did not note it
   EdgePlan wanted;
   EdgePlan plan;                    // as it stands in the tables
   std::vector<Frontend> frontends;  // that it has
@@ -38,7 +40,7 @@ struct EdgeEntry {
   std::string refusal;  // why the tables aren't what the plan wants; empty if they are
 };
 
-// What an agent before left in the tables, by service number; without names, as the kernel has none.
+// What an agent before left in the tables, by service number; without names, as the kernel has but a note of them.
 struct EdgeAdopted {
   std::map<std::uint32_t, EdgeEntry> entries;
   std::map<std::uint16_t, std::uint32_t> ids;  // of backends
@@ -57,8 +59,14 @@ class EdgeBook {
   // Each service's new plans; an empty list takes it out.
   [[nodiscard]] std::vector<EdgeOperation> update(const std::map<model::ObjectName, std::vector<EdgePlan>>& changed);
 
-  // What was adopted and no plan has claimed is taken out: to be called once the configuration has been read whole.
-  [[nodiscard]] std::vector<EdgeOperation> drop_unclaimed();
+  // As ServiceBook::hold(), held() and unclaimed().
+  void hold(ServiceBook::Incomplete incomplete) { incomplete_ = std::move(incomplete); }
+  [[nodiscard]] const std::set<model::ObjectName>& held() const { return held_; }
+  [[nodiscard]] std::size_t unclaimed() const { return unclaimed_.size(); }
+
+  // What was adopted and no plan has claimed is taken out, and its frontends go to who else wants them: to be called
+  // once the configuration has been read.  Those stay whose service, by its owner_of(), is in `stay`.
+  [[nodiscard]] std::vector<EdgeOperation> drop_unclaimed(const std::set<std::uint16_t>& stay = {});
 
   // For all ports of the service: see edge_slots.h.
   [[nodiscard]] std::vector<EdgeOperation> settle(const model::ObjectName& service);
@@ -70,9 +78,10 @@ class EdgeBook {
     const auto found = ids_.find(number);
     return found == ids_.end() ? 0 : found->second;
   }
-  [[nodiscard]] std::size_t backends() const { return ids_.size(); }     // in use
-  [[nodiscard]] std::size_t services() const { return tables_.size(); }  // likewise
-  [[nodiscard]] bool has_local() const { return !local_.empty(); }       // CF_EDGE_HAS_LOCAL
+  [[nodiscard]] const std::map<std::uint16_t, std::uint32_t>& ids() const { return ids_; }  // of numbers in use
+  [[nodiscard]] std::size_t backends() const { return ids_.size(); }                        // in use
+  [[nodiscard]] std::size_t services() const { return tables_.size(); }                     // likewise
+  [[nodiscard]] bool has_local() const { return !local_.empty(); }                          // CF_EDGE_HAS_LOCAL
 
  private:
   class Writer;
@@ -80,16 +89,23 @@ class EdgeBook {
   void release(const PortKey& key, Writer& writer);
   void remove(const EdgeEntry& entry, Writer& writer);
   std::vector<EdgeOperation> finish(Writer writer);
+  void give_up(const Frontend& frontend, Writer& writer);
   void claim_frontends(const PortKey& key, EdgeEntry& entry, Writer& writer);
   void write_backends(EdgeEntry& entry, const EdgePlan* before, Writer& writer);
   void place_local(const EdgeEntry& entry, const EdgePlan& plan, bool there, Writer& writer);
   [[nodiscard]] std::string lacks_room(const EdgePlan& plan, const EdgeEntry* entry) const;
   std::uint16_t new_number();
 
-  [[nodiscard]] bool claim(const EdgePlan& plan, EdgeEntry& entry);
+  [[nodiscard]] std::optional<std::uint32_t> find_unclaimed(const EdgePlan& plan) const;
+  [[nodiscard]] bool is_held(const EdgePlan& plan) const;
+  void claim(std::uint32_t service, const PortKey& key);
+  void retry(Writer& writer);
 
   std::map<PortKey, EdgeEntry> entries_;
   std::map<std::uint32_t, EdgeEntry> unclaimed_;
+  std::map<Frontend, std::uint32_t> unclaimed_frontends_;
+  ServiceBook::Incomplete incomplete_;
+  std::set<model::ObjectName> held_;
   std::map<Frontend, PortKey> owners_;
   std::map<Frontend, std::map<std::uint32_t, int>> local_;  // CF_EDGE_LOCAL_BACKEND entries: by service, how often
   std::map<std::uint16_t, std::uint32_t> ids_;              // backend number -> id, of those in use

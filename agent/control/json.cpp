@@ -22,7 +22,11 @@ ordered_json workload_json(const model::Workload& workload) {
   return {{"name", workload.name},
           {"cgroup_path", workload.cgroup_path},
           {"container_id", workload.container_id},
-          {"pod_uid", workload.pod_uid}};
+          {"pod_uid", workload.pod_uid},
+          {"namespace", workload.ns},
+          {"pod", workload.pod},
+          {"container", workload.container},
+          {"owner", workload.owner}};
 }
 
 ordered_json connections_json(const ConnectionRow& row) {

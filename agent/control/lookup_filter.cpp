@@ -66,6 +66,9 @@ Result<LookupFilter::Test> LookupFilter::make_test(const std::string& field, con
   if (field == "workload") {
     return [value](const DnsLookup& l) {
       return fnmatch(value.c_str(), l.workload.name.c_str(), FNM_NOESCAPE) == 0 || l.workload.pod_uid == value ||
+             (!l.workload.pod.empty() &&
+              (fnmatch(value.c_str(), l.workload.pod.c_str(), FNM_NOESCAPE) == 0 ||
+               fnmatch(value.c_str(), (l.workload.ns + "/" + l.workload.pod).c_str(), FNM_NOESCAPE) == 0)) ||
              (!l.workload.container_id.empty() && value.size() >= 12 && l.workload.container_id.starts_with(value));
     };
   }

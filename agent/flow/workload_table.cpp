@@ -34,6 +34,9 @@ void WorkloadTable::record(const model::DnsLookup& lookup) {
   if (lookup.transmissions == 0) return;
   const std::lock_guard lock(mutex_);
   Row& row = row_of(lookup);
+  if (row.workload.pod != lookup.workload.pod || row.workload.container != lookup.workload.container) {
+    row.workload = lookup.workload;  // its pod became known
+  }
   ++row.lookups;
   if (has_failed(lookup)) ++row.failed;
   row.last_seen = std::max(

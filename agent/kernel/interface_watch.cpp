@@ -12,13 +12,13 @@
 
 namespace cortexflow::kernel {
 
-Result<InterfaceWatch> InterfaceWatch::open() {
+Result<InterfaceWatch> InterfaceWatch::open(Watched what) {
   Fd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
-  address.nl_groups = RTMGRP_LINK;
+  address.nl_groups = what == Watched::kInterfaces ? RTMGRP_LINK : RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
   if (!fd || bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return fail_errno("cannot watch the network interfaces", errno);
+    return fail_errno("cannot watch the network interfaces and their addresses", errno);
   }
   return InterfaceWatch(std::move(fd));
 }

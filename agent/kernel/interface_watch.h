@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The interfaces of the agent's network namespace, and word of when they change.
+// The interfaces of the agent's network namespace, and word of when they or their addresses change.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,10 +16,12 @@ struct NetworkInterface {
   std::string name;
 };
 
+enum class Watched : std::uint8_t { kInterfaces, kAddresses };
+
 class InterfaceWatch {
  public:
-  [[nodiscard]] static Result<InterfaceWatch> open();
-  // Readable when an interface has come, gone or been renamed.
+  [[nodiscard]] static Result<InterfaceWatch> open(Watched what);
+  // Readable when an interface has come, gone or been renamed; or an address of one has come or gone.
   [[nodiscard]] int fd() const { return socket_.get(); }
   // Takes the word that has come; true if there was any, or some was lost.
   [[nodiscard]] bool changed();

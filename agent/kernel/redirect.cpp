@@ -37,7 +37,7 @@ Redirect::Redirect(RedirectOptions options, InterfaceWatch watch)
     : options_(std::move(options)), watch_(std::move(watch)) {}
 
 Result<std::unique_ptr<Redirect>> Redirect::open(const RedirectOptions& options, const ServiceTables& tables) {
-  auto watch = InterfaceWatch::open();
+  auto watch = InterfaceWatch::open(Watched::kInterfaces);
   if (!watch) return tl::make_unexpected(std::move(watch.error()));
   std::unique_ptr<Redirect> redirect(new Redirect(options, std::move(*watch)));
   if (auto loaded = redirect->load(tables); !loaded) return tl::make_unexpected(std::move(loaded.error()));

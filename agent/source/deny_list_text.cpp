@@ -5,6 +5,7 @@
 
 #include "agent/model/time_text.h"
 #include "agent/source/manifest/document_reader.h"
+#include "agent/source/manifest/document_split.h"
 #include "agent/source/manifest/file_text.h"
 
 namespace cortexflow::source {
@@ -16,10 +17,10 @@ constexpr std::size_t kOctetsMax = 16U << 20U;
 constexpr const char* kName = "operator";
 constexpr std::string_view kEntryField = "spec.entries[0].";
 
-ordered_json document_of(ordered_json entries) {
+ordered_json document_of(ordered_json entries, const std::string& name = kName) {
   return {{"apiVersion", "cortexflow.io/v1alpha1"},
           {"kind", "DenyList"},
-          {"metadata", {{"name", kName}}},
+          {"metadata", {{"name", name}}},
           {"spec", {{"entries", std::move(entries)}}}};
 }
 
@@ -53,12 +54,13 @@ std::string deny_list_text(const model::DenyList& list) {
   for (const auto& entry : list.entries) {
     ordered_json item{{"cidr", entry.cidr()}};
     if (!entry.ports.empty()) item["ports"] = entry.ports;
-    item["direction"] = direction_name(entry);
-    item["mode"] = mode_name(entry);
+    // Defaults left out, it has no more values than the document that it was read from: it can be read again.
+    if (!entry.in || entry.out) item["direction"] = direction_name(entry);
+    if (entry.audit) item["mode"] = mode_name(entry);
     if (entry.expires) item["expires"] = model::time_text(*entry.expires);
     entries.push_back(std::move(item));
   }
-  return document_of(std::move(entries)).dump(1) + "\n";
+  return document_of(std::move(entries), list.name.name.empty() ? kName : list.name.name).dump(1) + "\n";
 }
 
 Result<model::DenyList> read_deny_list_file(const std::string& path) {
@@ -68,6 +70,19 @@ Result<model::DenyList> read_deny_list_file(const std::string& path) {
   auto list = parse(**text);
   if (!list) return tl::make_unexpected(std::move(list.error()).wrap(path));
   return list;
+}
+
+Result<std::vector<model::DenyList>> read_deny_lists_file(const std::string& path) {
+  auto text = read_text(path, kDenyListsOctetsMax);
+  if (!text) return tl::make_unexpected(std::move(text.error()).wrap(path));
+  std::vector<model::DenyList> out;
+  if (!*text) return out;
+  for (const auto& document : split_json(**text)) {
+    auto list = parse(document.text);
+    if (!list) return tl::make_unexpected(std::move(list.error()).wrap(fmt::format("{}:{}", path, document.line)));
+    out.push_back(std::move(*list));
+  }
+  return out;
 }
 
 std::string direction_name(const model::DenyEntry& entry) {

@@ -5,6 +5,10 @@
 
 namespace cortexflow::state {
 
+bool is_unread(const model::Unread& unread, const model::ObjectKey& object) {
+  return unread.anything || unread.objects.contains(object);
+}
+
 bool may_lack(const model::Unread& unread, const model::ObjectName& service) {
   if (unread.anything) return true;
   return std::any_of(unread.objects.begin(), unread.objects.end(), [&](const model::ObjectKey& key) {

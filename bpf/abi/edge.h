@@ -41,10 +41,11 @@ enum {
 	CF_EDGE_HOPS = 1024,		/* next hops remembered a CPU; a power of two */
 
 	CF_EDGE_PIN_TICKS = 1,	   /* a candidate that is seen again after this is pinned */
-	CF_EDGE_CLOSED_TICKS = 60, /* a closed flow's port may be given to another after this: TIME-WAIT */
+	CF_EDGE_CLOSED_TICKS = 60, /* a closed flow's port may be given to any other after this: TIME-WAIT */
 	CF_EDGE_TCP_TICKS = 900,   /* and an idle flow's after this, where there is no free one */
 	CF_EDGE_UDP_TICKS = 60,
 	CF_EDGE_PORT_TRIES = 8,
+	CF_EDGE_FREE_TRIES = 4, /* of these, before one that may be had from a closed flow is taken */
 };
 
 /* Address, port and protocol; of a frontend, or of a backend on this node (CF_EDGE_LOCAL_BACKEND). */
@@ -70,9 +71,9 @@ enum cf_edge_frontend_flags {
 struct cf_edge_frontend {
 	__u32 service;
 	__u32 table;
-	__u8 mode;  /* enum cf_edge_mode */
-	__u8 flags; /* enum cf_edge_frontend_flags */
-	__u16 pad;
+	__u8 mode;   /* enum cf_edge_mode */
+	__u8 flags;  /* enum cf_edge_frontend_flags */
+	__u16 owner; /* the agent's note of the service's name; 0: none */
 };
 CF_EDGE_STATIC_ASSERT(sizeof(struct cf_edge_frontend) == 12, "cf_edge_frontend");
 
@@ -171,10 +172,15 @@ CF_EDGE_STATIC_ASSERT(sizeof(struct cf_edge_pin) == 12, "cf_edge_pin");
 enum cf_edge_nat_flags {
 	CF_EDGE_REPLY = 1, /* from backend to client */
 	CF_EDGE_ANSWERED = 2,
-	CF_EDGE_CLOSED = 4,
+	CF_EDGE_CLOSED = 4, /* a FIN or RST went this way */
+	CF_EDGE_RESET = 8,  /* a RST did, the last of all */
+	CF_EDGE_BEGUN = 16, /* reply: by a SYN, whose number and clock are `ack` and `timestamp` until it is closed */
 };
 
-/* edge_nat and edge_opening, by flow as it comes in: what its packets get, in either direction. */
+/* edge_nat and edge_opening, by flow as it comes in: what its packets get, in either direction.
+ * `ack`: what the client must acknowledge to have shown that it is where it says; of a reply that is closed, what the
+ * backend has acknowledged.  `timestamp`: of such a reply, the client's clock as the backend last had it (RFC 7323);
+ * 0: none. */
 struct cf_edge_nat {
 	__u8 source[16];
 	__u8 dest[16];
@@ -182,12 +188,13 @@ struct cf_edge_nat {
 	__u16 dest_port;
 	__u32 id;   /* of the backend */
 	__u32 tick; /* of the latest packet */
-	__u32 ack;  /* what the client must acknowledge to have shown that it is where it says */
+	__u32 ack;
 	__u16 backend;
 	__u8 flags; /* enum cf_edge_nat_flags */
 	__u8 pad;
+	__u32 timestamp;
 };
-CF_EDGE_STATIC_ASSERT(sizeof(struct cf_edge_nat) == 52, "cf_edge_nat");
+CF_EDGE_STATIC_ASSERT(sizeof(struct cf_edge_nat) == 56, "cf_edge_nat");
 
 struct cf_edge_fragment_key {
 	__u8 source[16];
@@ -247,10 +254,11 @@ enum cf_edge_counter {
 	CF_EDGE_C_FROM_PIN, /* found its backend by a pin */
 	CF_EDGE_C_OPENED,   /* flows given a translation */
 	CF_EDGE_C_ESTABLISHED,
-	CF_EDGE_C_PORT_TAKEN, /* from a flow that had not shown itself */
-	CF_EDGE_C_FRAGMENT,   /* first fragments remembered */
-	CF_EDGE_C_ROUTED,     /* asked the routing table */
-	CF_EDGE_C_LOST,	      /* a pin, candidate or fragment could not be written */
+	CF_EDGE_C_PORT_TAKEN,  /* from a flow that had not shown itself */
+	CF_EDGE_C_PORT_REUSED, /* from a closed flow, in the backend's TIME-WAIT or after its RST */
+	CF_EDGE_C_FRAGMENT,    /* first fragments remembered */
+	CF_EDGE_C_ROUTED,      /* asked the routing table */
+	CF_EDGE_C_LOST,	       /* a pin, candidate or fragment could not be written */
 	CF_EDGE_C_MAX,
 };
 

@@ -7,76 +7,20 @@
  * its client has shown that it is where it says: TCP, by acknowledging the number that the backend chose, which nobody
  * knows who has not had the backend's SYN-ACK; UDP, by sending again after an answer.  So a flood of SYNs from made-up
  * addresses fills edge_opening, pushes out other half-open flows (the least lately used first) and nothing else; ports
- * are taken from half-open flows when there are no free ones, never from one in edge_nat that is alive.
+ * are taken from closed and half-open flows when there are no free ones, never from one in edge_nat that is alive.
+ *
+ * A flow that both sides have closed, or the backend has reset, goes back to edge_opening, where it is pushed out
+ * first: short connections in any number cost those that stand nothing, nor do strangers who pretend to be their
+ * clients.
  */
 #ifndef CORTEXFLOW_LIB_EDGE_NAT_H
 #define CORTEXFLOW_LIB_EDGE_NAT_H
 
-#include "bpf/lib/edge_choice.h"
-
-/* The key under which the other direction's packets are found. */
-static __always_inline void edge_other_way(const struct cf_edge_nat *entry, __u8 protocol, struct cf_edge_flow *key)
-{
-	__builtin_memcpy(key->source, entry->dest, sizeof(key->source));
-	__builtin_memcpy(key->dest, entry->source, sizeof(key->dest));
-	key->source_port = entry->dest_port;
-	key->dest_port = entry->source_port;
-	key->protocol = protocol;
-	key->pad[0] = key->pad[1] = key->pad[2] = 0;
-}
-
-/* Whether a port may be taken from this flow, by its reply entry. */
-static __always_inline bool edge_is_over(const struct cf_edge_nat *reply, __u8 protocol, __u32 tick)
-{
-	__s32 idle = tick - reply->tick; /* below 0: another CPU's clock has just ticked */
-
-	if (reply->flags & CF_EDGE_CLOSED)
-		return idle > (__s32)CF_EDGE_CLOSED_TICKS;
-	return idle > (__s32)(protocol == IPPROTO_TCP ? CF_EDGE_TCP_TICKS : CF_EDGE_UDP_TICKS);
-}
-
-/* Puts the reply entry under a port of ours that is free, and the port into the key. */
-static __noinline bool edge_take_port(const struct cf_edge_settings *settings, struct cf_edge_flow *key,
-				      const struct cf_edge_nat *reply, __u32 hash)
-{
-	__u32 first = settings->nat_port_min, range = settings->nat_port_max - first + 1, tick = reply->tick;
-	__s32 oldest_age = -1;
-	__u16 oldest = 0;
-
-	for (int i = 0; i < CF_EDGE_PORT_TRIES; i++) {
-		struct cf_edge_nat *held;
-		struct cf_edge_flow other;
-
-		key->dest_port = first + (__u32)((__u64)hash * range >> 32);
-		hash = hash * 0x9e3779b1U + 0x7f4a7c15U;
-		held = bpf_map_lookup_elem(&edge_nat, key);
-		if (held) {
-			if (!edge_is_over(held, key->protocol, tick))
-				continue;
-			edge_other_way(held, key->protocol, &other);
-			bpf_map_delete_elem(&edge_nat, &other);
-			bpf_map_delete_elem(&edge_nat, key);
-		}
-		if (!bpf_map_update_elem(&edge_opening, key, reply, BPF_NOEXIST))
-			return true;
-		held = bpf_map_lookup_elem(&edge_opening, key);
-		if (held && (__s32)(tick - held->tick) > oldest_age) {
-			oldest_age = tick - held->tick;
-			oldest = key->dest_port;
-		}
-	}
-	if (!oldest)
-		return false;
-	key->dest_port = oldest;
-	if (bpf_map_delete_elem(&edge_opening, key)) /* another CPU was first */
-		return false;
-	edge_count(CF_EDGE_C_PORT_TAKEN);
-	return !bpf_map_update_elem(&edge_opening, key, reply, BPF_NOEXIST);
-}
+#include "bpf/lib/edge_port.h"
 
 /* A new flow to that backend: `entry` is what its packets get.  0, or the verdict that it ends with. */
-static __noinline __u32 edge_open(const struct edge_packet *p, const struct cf_edge_settings *settings, __u32 number,
-				  struct cf_edge_nat *entry)
+static __noinline __u32 edge_open(struct xdp_md *ctx, const struct edge_packet *p,
+				  const struct cf_edge_settings *settings, __u32 number, struct cf_edge_nat *entry)
 {
 	struct cf_edge_backend *backend = bpf_map_lookup_elem(&edge_backends, &number);
 	struct cf_edge_nat reply = {};
@@ -100,6 +44,11 @@ static __noinline __u32 edge_open(const struct edge_packet *p, const struct cf_e
 	entry->backend = reply.backend = number;
 	entry->tick = reply.tick = tick;
 	reply.flags = CF_EDGE_REPLY;
+	if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+		reply.flags |= CF_EDGE_BEGUN;
+		reply.ack = p->sequence;
+		reply.timestamp = edge_timestamp(ctx, p, false);
+	}
 	__builtin_memcpy(reply.source, p->flow.dest, sizeof(reply.source));
 	__builtin_memcpy(reply.dest, p->flow.source, sizeof(reply.dest));
 	reply.source_port = p->flow.dest_port;
@@ -165,12 +114,36 @@ static __always_inline void edge_touch(struct cf_edge_nat *entry, const struct e
 {
 	if (entry->tick != p->tick)
 		entry->tick = p->tick;
-	if (p->tcp_flags & (TCP_FIN | TCP_RST)) {
-		if (p->kind != EDGE_ICMP_ERROR)
-			entry->flags |= CF_EDGE_CLOSED;
-	} else if ((p->tcp_flags & TCP_SYN) && (entry->flags & CF_EDGE_CLOSED)) {
-		entry->flags &= ~CF_EDGE_CLOSED;
+	if (p->kind == EDGE_ICMP_ERROR)
+		return;
+	if (p->tcp_flags & (TCP_FIN | TCP_RST))
+		entry->flags |= p->tcp_flags & TCP_RST ? CF_EDGE_CLOSED | CF_EDGE_RESET : CF_EDGE_CLOSED;
+	else if (entry->flags & (CF_EDGE_CLOSED | CF_EDGE_RESET))
+		entry->flags &= p->tcp_flags & TCP_SYN ? ~(CF_EDGE_CLOSED | CF_EDGE_RESET) : ~CF_EDGE_RESET;
+}
+
+/* From edge_nat back to edge_opening, where it is closed for good: no client's word alone makes it that. */
+static __noinline void edge_retire(const struct edge_packet *p, struct cf_edge_nat *entry)
+{
+	struct cf_edge_nat *other;
+	struct cf_edge_flow key;
+
+	edge_other_way(entry, p->flow.protocol, &key);
+	other = bpf_map_lookup_elem(&edge_nat, &key);
+	if (!other)
+		return;
+	if (!(entry->flags & other->flags & CF_EDGE_CLOSED) &&
+	    (entry->flags & (CF_EDGE_REPLY | CF_EDGE_RESET)) != (CF_EDGE_REPLY | CF_EDGE_RESET))
+		return;
+	entry->flags &= ~CF_EDGE_ANSWERED;
+	other->flags &= ~CF_EDGE_ANSWERED;
+	if (bpf_map_update_elem(&edge_opening, &p->flow, entry, BPF_ANY) ||
+	    bpf_map_update_elem(&edge_opening, &key, other, BPF_ANY)) {
+		edge_count(CF_EDGE_C_LOST);
+		return;
 	}
+	bpf_map_delete_elem(&edge_nat, &key);
+	bpf_map_delete_elem(&edge_nat, &p->flow);
 }
 
 /* Whether the backend is still there that the entry was made for. */
@@ -190,6 +163,8 @@ static __always_inline struct cf_edge_nat *edge_find_forward(const struct edge_p
 	if (entry) {
 		if (edge_is_valid(entry)) {
 			edge_touch(entry, p);
+			if ((p->tcp_flags & (TCP_FIN | TCP_RST)) && p->kind == EDGE_WHOLE)
+				edge_retire(p, entry);
 			return entry;
 		}
 		bpf_map_delete_elem(&edge_nat, &p->flow);
@@ -220,10 +195,20 @@ static __noinline void edge_note_answer(const struct edge_packet *p, const struc
 	forward->flags |= CF_EDGE_ANSWERED;
 }
 
+/* The backend's side of a flow that it has closed: what it has of the client (lib/edge_port.h). */
+static __noinline void edge_note_closed(struct xdp_md *ctx, const struct edge_packet *p, struct cf_edge_nat *reply)
+{
+	if (p->kind != EDGE_WHOLE || !(p->tcp_flags & TCP_ACK))
+		return;
+	reply->ack = p->ack;
+	reply->timestamp = edge_timestamp(ctx, p, true);
+}
+
 /* From a backend: what the packet gets; NULL where the flow is not known. */
-static __always_inline struct cf_edge_nat *edge_find_reply(const struct edge_packet *p)
+static __always_inline struct cf_edge_nat *edge_find_reply(struct xdp_md *ctx, const struct edge_packet *p)
 {
 	struct cf_edge_nat *entry = bpf_map_lookup_elem(&edge_nat, &p->flow);
+	bool stands = entry;
 
 	if (!entry) {
 		entry = bpf_map_lookup_elem(&edge_opening, &p->flow);
@@ -233,6 +218,11 @@ static __always_inline struct cf_edge_nat *edge_find_reply(const struct edge_pac
 	if (!entry || !(entry->flags & CF_EDGE_REPLY))
 		return NULL;
 	edge_touch(entry, p);
+	if (entry->flags & CF_EDGE_CLOSED) {
+		edge_note_closed(ctx, p, entry);
+		if (stands)
+			edge_retire(p, entry);
+	}
 	return entry;
 }
 

@@ -64,7 +64,7 @@ static __always_inline int edge_to_frontend(struct xdp_md *ctx, struct edge_pack
 		number = edge_choose(p, frontend, settings->hash_seed);
 	if (!number || !edge_backend(number, frontend->service))
 		return edge_verdict(CF_EDGE_V_NO_BACKEND, XDP_DROP);
-	verdict = edge_open(p, settings, number, &fresh);
+	verdict = edge_open(ctx, p, settings, number, &fresh);
 	if (verdict)
 		return edge_verdict(verdict, XDP_DROP);
 	return edge_translate(ctx, p, settings, &fresh, CF_EDGE_V_TRANSLATED);
@@ -77,7 +77,7 @@ static __always_inline int edge_from_backend(struct xdp_md *ctx, struct edge_pac
 	struct cf_edge_nat *entry;
 
 	p->tick = edge_tick();
-	entry = edge_find_reply(p);
+	entry = edge_find_reply(ctx, p);
 	if (!entry)
 		return edge_verdict(unknown, XDP_PASS);
 	if ((settings->flags & (CF_EDGE_DENY_ANY | CF_EDGE_DENY_PORT)) &&
@@ -101,7 +101,7 @@ static __always_inline int edge_receive(struct xdp_md *ctx)
 	const struct cf_edge_settings *settings;
 	struct cf_edge_frontend *frontend;
 	struct edge_packet p = {};
-	__u32 zero = 0;
+	__u32 zero = 0, unknown = CF_EDGE_V_REPLY_UNKNOWN;
 
 	switch (edge_parse(ctx, &p)) {
 	case EDGE_PARSED:
@@ -119,15 +119,16 @@ static __always_inline int edge_receive(struct xdp_md *ctx)
 	frontend = edge_frontend_of(p.flow.dest, p.flow.dest_port, p.flow.protocol);
 	if (frontend && frontend->mode != CF_EDGE_LOCAL_BACKEND)
 		return edge_to_frontend(ctx, &p, settings, frontend);
-	if (p.flow.dest_port >= settings->nat_port_min && p.flow.dest_port <= settings->nat_port_max &&
-	    edge_same(p.flow.dest, p.is_v6 ? settings->address6 : settings->address4))
-		return edge_from_backend(ctx, &p, settings, CF_EDGE_V_REPLY_UNKNOWN);
-	if (settings->flags & CF_EDGE_HAS_LOCAL) {
+	if (p.flow.dest_port < settings->nat_port_min || p.flow.dest_port > settings->nat_port_max ||
+	    !edge_same(p.flow.dest, p.is_v6 ? settings->address6 : settings->address4)) {
+		if (!(settings->flags & CF_EDGE_HAS_LOCAL))
+			return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
 		frontend = edge_frontend_of(p.flow.source, p.flow.source_port, p.flow.protocol);
-		if (frontend && frontend->mode == CF_EDGE_LOCAL_BACKEND)
-			return edge_from_backend(ctx, &p, settings, CF_EDGE_V_NOT_OURS);
+		if (!frontend || frontend->mode != CF_EDGE_LOCAL_BACKEND)
+			return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
+		unknown = CF_EDGE_V_NOT_OURS;
 	}
-	return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
+	return edge_from_backend(ctx, &p, settings, unknown);
 }
 
 #endif

@@ -9,7 +9,7 @@ import socket
 import subprocess
 
 from agent import Agent
-from isolation import PREFIX
+from isolation import CGROUP, PREFIX
 from netns import Namespace, sh
 
 KUBELAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kubelab")
@@ -46,12 +46,16 @@ class Lab:
         """Creates or changes them."""
         return self.kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)}))
 
+    def load(self, *archives):
+        """Container images, for the node."""
+        sh(KUBELAB, "load", "--dir", self.dir, *archives)
+
     def signal_server(self, number):
         os.kill(self.pids["apiserver"], number)
 
-    def agent(self, place, *flags, kubeconfig=None):
+    def agent(self, place, *flags, kubeconfig=None, cgroup_root=CGROUP):
         """An agent that reaches the API server; its metrics are in the lab's namespace."""
-        return LabAgent(self, "--kubeconfig", kubeconfig or self.admin, *flags, place=place)
+        return LabAgent(self, "--kubeconfig", kubeconfig or self.admin, *flags, place=place, cgroup_root=cgroup_root)
 
     def kubeconfig(self, place, name, server=None, user=None):
         """The administrator's, with another server or user."""
@@ -77,9 +81,9 @@ class Lab:
 
 
 class LabAgent(Agent):
-    def __init__(self, lab, *flags, place):
+    def __init__(self, lab, *flags, place, cgroup_root):
         self._lab = lab
-        super().__init__(*flags, place=place, prefix=("nsenter", f"--net={lab.namespace.path}"))
+        super().__init__(*flags, place=place, cgroup_root=cgroup_root, prefix=("nsenter", f"--net={lab.namespace.path}"))
 
     def metrics(self):
         with self._lab.namespace.entered():

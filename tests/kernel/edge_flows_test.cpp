@@ -211,6 +211,39 @@ TEST_CASE("ports of flows that stand are not given away: with none left, new flo
   CHECK(edge.entries("edge_opening") == 0);
 }
 
+TEST_CASE("a closed flow's port goes to one whose SYN the backend takes in TIME-WAIT, and to any after its RST") {
+  EdgeProgram edge;
+  auto settings = edge.settings;
+  settings.nat_port_min = settings.nat_port_max = 65500;
+  edge.set(settings);
+  edge.serve(plan_of(CF_EDGE_NAT, 1));
+  const Peer backend{"10.1.0.10", 8080}, ours{"10.1.0.254", 65500};
+  const auto begin = [&](std::uint32_t number, std::uint32_t sequence) {
+    if (edge.run(tcp_frame(client(number), kFront, {kSyn, sequence})).verdict != CF_EDGE_V_TRANSLATED) return false;
+    edge.run(tcp_frame(backend, ours, {kSyn | kAck, 7000, sequence + 1}));
+    edge.run(tcp_frame(client(number), kFront, {kAck, sequence + 1, 7001}));
+    return true;
+  };
+  REQUIRE(begin(1, 100));
+  CHECK_FALSE(begin(2, 5000));  // it stands
+  edge.run(tcp_frame(backend, ours, {kFin | kAck, 7001, 101}));
+  CHECK_FALSE(begin(2, 5000));  // half of it does
+  edge.run(tcp_frame(client(1), kFront, {kFin | kAck, 101, 7002}));
+  edge.run(tcp_frame(backend, ours, {kAck, 7002, 102}));
+  CHECK(edge.entries("edge_nat") == 0);  // it takes no room from those that stand
+  CHECK(edge.run(tcp_frame(client(1), kFront, {kAck, 102, 7002})).verdict == CF_EDGE_V_TRANSLATED);
+  CHECK_FALSE(begin(2, 102));  // nor older than what the backend has
+  REQUIRE(begin(2, 103));
+  CHECK(edge.count(CF_EDGE_C_PORT_REUSED) == 1);
+  CHECK(edge.count(CF_EDGE_C_PORT_TAKEN) == 0);
+  CHECK_FALSE(begin(1, 9000));  // who had it before has it no more
+  edge.run(tcp_frame(client(2), kFront, {kRst, 104}));
+  CHECK_FALSE(begin(3, 9000));  // a client's word, which anybody can send, gives nothing away
+  CHECK(edge.entries("edge_nat") == 2);
+  edge.run(tcp_frame(backend, ours, {kRst, 7001}));
+  REQUIRE(begin(3, 50));
+}
+
 TEST_CASE("a translated flow whose backend has gone goes to another") {
   EdgeProgram edge;
   auto plan = plan_of(CF_EDGE_NAT, 2);

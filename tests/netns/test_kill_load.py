@@ -9,11 +9,11 @@ import sys
 import threading
 
 from agent import wait_until
+from edge_world import FRONT, HERE, Edge, World
 from harness import test
 from load import Iperf, Wrk, wait_for_load
 from netns import sh
 from shop import SERVICE, call, manifests, service, set_up, shares, start, write
-from test_edge import FRONT, HERE, Edge, World
 
 setup = set_up
 IPERF = "10.97.0.2"

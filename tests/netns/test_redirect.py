@@ -367,7 +367,7 @@ def comes_and_goes(env):
 @test("interfaces to serve without services are refused in words")
 def no_services(env):
     done = env.place.run("--services-interfaces", "tap*")
-    assert done.returncode == 2 and "set manifests too" in done.stderr, done
+    assert done.returncode == 2 and "set manifests or kubeconfig too" in done.stderr, done
 
 
 @test("the agent is killed under load: no call fails, and the next one takes over flows and hooks", seconds=90)

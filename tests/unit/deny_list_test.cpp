@@ -86,6 +86,18 @@ TEST_CASE("the operator's list comes back from its file as it was; one that is b
   CHECK_FALSE(source::read_deny_list_file(path));
 }
 
+TEST_CASE("a file of DenyLists comes back as it was") {
+  const test::Directory directory;
+  const auto path = directory.socket() + ".json";
+  CHECK(source::read_deny_lists_file(path)->empty());
+  const model::DenyList one{{"", "one"}, {entry_of(R"({"cidr": "198.51.100.0/24", "mode": "Audit"})")}};
+  const model::DenyList two{{"", "two"}, {}};
+  REQUIRE(replace_file(path, source::deny_list_text(one) + source::deny_list_text(two)));
+  CHECK(*source::read_deny_lists_file(path) == std::vector{one, two});
+  REQUIRE(replace_file(path, source::deny_list_text(one) + "{\"kind\": "));
+  CHECK_FALSE(source::read_deny_lists_file(path));
+}
+
 TEST_CASE("an entry that the API is given can't be more than an entry") {
   for (const char* bad : {"", "[]", "{}", R"({"cidr": "192.0.2.1", "more": 1})", R"({"cidr": 1})",
                           R"({"cidr": "192.0.2.1\"}]}}"})", R"({"cidr": "192.0.2.1", "ports": "80"})"}) {

@@ -3,11 +3,13 @@
 // own service, and in the end the maps must hold what a fresh compile of the last configuration gives.
 #include "agent/compile/edge_book.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <random>
 
 #include "agent/compile/deny_plan.h"
+#include "agent/compile/image.h"
 
 using namespace cortexflow;
 using namespace cortexflow::compile;
@@ -61,6 +63,21 @@ struct Maps {
         }
         return;
     }
+  }
+
+  // As an agent that comes back finds them.
+  EdgeAdopted adopted() const {
+    const auto octets = [](const auto& value) {
+      return std::string(reinterpret_cast<const char*>(&value), sizeof value);
+    };
+    std::map<EdgeMap, std::vector<std::pair<std::string, std::string>>> contents;
+    for (const auto& [key, value] : frontends) contents[EdgeMap::kFrontends].emplace_back(key, octets(value));
+    for (const auto& [key, value] : backends) contents[EdgeMap::kBackends].emplace_back(octets(key), octets(value));
+    for (const auto& [key, slots] : tables) {
+      contents[EdgeMap::kTables].emplace_back(
+          octets(key), std::string(reinterpret_cast<const char*>(slots.data()), sizeof(cf_edge_table)));
+    }
+    return adopt_edge(contents);
   }
 
   void check_whole() const {
@@ -291,17 +308,7 @@ TEST_CASE("what an agent before left in the edge's tables is taken over, not wri
     }
   };
   apply(before.update({{kept.service, {kept}}, {gone.service, {gone}}}));
-  const auto octets = [](const auto& value) {
-    return std::string(reinterpret_cast<const char*>(&value), sizeof value);
-  };
-  std::map<EdgeMap, std::vector<std::pair<std::string, std::string>>> contents;
-  for (const auto& [key, value] : maps.frontends) contents[EdgeMap::kFrontends].emplace_back(key, octets(value));
-  for (const auto& [key, value] : maps.backends) contents[EdgeMap::kBackends].emplace_back(octets(key), octets(value));
-  for (const auto& [key, slots] : maps.tables) {
-    contents[EdgeMap::kTables].emplace_back(
-        octets(key), std::string(reinterpret_cast<const char*>(slots.data()), sizeof(cf_edge_table)));
-  }
-  EdgeBook after(adopt_edge(contents));
+  EdgeBook after(maps.adopted());
   CHECK(after.has_local());
   CHECK(after.update({{kept.service, {kept}}}).empty());
   apply(after.drop_unclaimed());
@@ -314,4 +321,40 @@ TEST_CASE("what an agent before left in the edge's tables is taken over, not wri
   CHECK(maps.backends.size() == 6);
   apply(after.update({{kept.service, {}}}));
   CHECK((maps.backends.empty() && maps.tables.empty() && maps.frontends.empty()));
+}
+
+TEST_CASE(
+    "what may be missing of a service keeps nothing of the edge's from it, and an address stays with who had it") {
+  auto unread = plan_of(5), other = plan_of(3);
+  other.service = name_of(1);
+  other.frontends[0].first = v4(1, 1);
+  EdgeBook before;
+  Maps maps;
+  const auto apply = [&](const std::vector<EdgeOperation>& operations) {
+    for (const auto& operation : operations) {
+      maps.apply(operation);
+      maps.check_whole();
+    }
+  };
+  apply(before.update({{unread.service, {unread}}, {other.service, {other}}}));
+  EdgeBook after(maps.adopted());
+  after.hold([&](const model::ObjectName& name) { return name == unread.service; });
+  auto poorer = unread;
+  poorer.backends.pop_back();
+  auto greedy = other;  // wants what the other one has
+  greedy.frontends.emplace_back(unread.frontends[0]);
+  std::sort(greedy.frontends.begin(), greedy.frontends.end());
+  apply(after.update({{unread.service, {poorer}}, {other.service, {greedy}}}));
+  CHECK(after.held() == std::set{unread.service});
+  apply(after.drop_unclaimed({owner_of(unread.service)}));
+  CHECK(maps.backends.size() == 8);
+  CHECK(after.unclaimed() == 1);
+  CHECK(after.update({{unread.service, {unread}}}).empty());  // as it was: it is nobody's loss to claim it
+  CHECK(after.held().empty());
+  after.hold({});
+  apply(after.update({{unread.service, {poorer}}}));
+  CHECK(maps.backends.size() == 7);
+  apply(after.update({{unread.service, {}}}));
+  CHECK(maps.backends.size() == 3);
+  CHECK(maps.frontends.size() == 2);  // both are the other's now
 }

@@ -116,7 +116,8 @@ void ApiClient::get(const std::string& path, std::chrono::seconds answer_max, On
                    fmt::format("{}://{}:{}{}{}", url.scheme, host, url.port, url.path, path).c_str());
   curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
-  // Over TLS the handshake tells whether one connection will do for all; else nothing would, and they would wait for it.
+  // Over TLS the handshake tells whether one connection will do for all; else nothing would, and they would wait for
+  // it.
   curl_easy_setopt(handle, CURLOPT_PIPEWAIT, url.scheme == "https" ? 1L : 0L);
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(handle, CURLOPT_USERAGENT, kUserAgent);

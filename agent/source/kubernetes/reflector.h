@@ -54,7 +54,8 @@ class Reflector {
   // The longest that the answer to the request under way may take.
   [[nodiscard]] std::chrono::seconds answer_max() const { return answer_max_; }
 
-  // Part of the answer's body, nothing when it begins; `status` is its HTTP status.  False: the rest is of no use, end it.
+  // Part of the answer's body, nothing when it begins; `status` is its HTTP status.  False: the rest is of no use, end
+  // it.
   [[nodiscard]] bool received(std::string_view octets, int status, Time now);
   void ended(const Answered& answered, Time now);
 

@@ -19,7 +19,8 @@ ResourceVersion in_group(const std::string& version, const std::string& plural, 
 }
 
 // Annotations that a reader looks at begin so; others may have a megabyte.
-constexpr std::array<std::string_view, 2> kAnnotations{"cortexflow.io/", "service.kubernetes.io/"};
+constexpr std::array<std::string_view, 3> kAnnotations{"cortexflow.io/", "service.kubernetes.io/",
+                                                       "kubernetes.io/config.hash"};
 
 bool is_read(const std::string& annotation) {
   return std::any_of(kAnnotations.begin(), kAnnotations.end(),
@@ -125,13 +126,21 @@ void normalize(json& object, const Resource& resource, const ResourceVersion& ve
   if (object.contains("metadata") && object["metadata"].is_object()) {
     auto& metadata = object["metadata"];
     keep_only(metadata, [](const std::string& key) {
-      return key == "name" || key == "namespace" || key == "labels" || key == "annotations" || key == "uid";
+      return key == "name" || key == "namespace" || key == "labels" || key == "annotations" || key == "uid" ||
+             key == "ownerReferences";
     });
     if (metadata.contains("annotations")) keep_only(metadata["annotations"], is_read);
   }
   if (resource.kind == model::Kind::kPod) {
     keep_keys(object, "spec", {"nodeName", "serviceAccountName", "hostNetwork"});
-    keep_keys(object, "status", {"podIP", "podIPs", "phase"});
+    keep_keys(object, "status",
+              {"podIP", "podIPs", "phase", "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"});
+    for (const char* list : {"containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"}) {
+      if (!object.contains("status") || !object["status"].is_object() || !object["status"].contains(list)) continue;
+      for (auto& container : object["status"][list]) {
+        keep_only(container, [](const std::string& key) { return key == "name" || key == "containerID"; });
+      }
+    }
   }
   if (resource.kind != model::Kind::kEndpointSlice) return;
   if (version.kind == "Endpoints") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/v1 Pod, as far as it names a workload.  Containers are not looked at: without a cluster a pod is the cgroup or
-// network namespace that its annotations name.
+// core/v1 Pod, as far as it names a workload.  In a cluster its cgroups have its uid; without one a pod is the cgroup
+// or network namespace that its annotations name.
 #include <algorithm>
 #include <charconv>
 
@@ -13,6 +13,8 @@ namespace cortexflow::source {
 namespace {
 
 constexpr std::size_t kPodAddressesMax = 16;
+constexpr std::size_t kOwnersMax = 64;
+constexpr std::size_t kContainersMax = 1000;
 constexpr std::uint32_t kPodWeightMax = 1000;
 
 // An annotation's value is a text, numbers too.
@@ -58,6 +60,33 @@ std::vector<model::IpAddress> read_addresses(const Field& status) {
   return addresses;
 }
 
+// As far as the pod itself tells: what made a Job is in the Job.
+std::string read_owner(const Field& metadata, const model::Labels& labels) {
+  for (const Field& reference : metadata["ownerReferences"].items(kOwnersMax)) {
+    if (!reference["controller"].flag(false)) continue;
+    const std::string kind = reference["kind"].text(), name = reference["name"].text();
+    const auto hash = labels.find("pod-template-hash");
+    const std::string suffix = hash == labels.end() ? "" : "-" + hash->second;
+    if (kind == "ReplicaSet" && !suffix.empty() && name.ends_with(suffix)) {
+      return "Deployment/" + name.substr(0, name.size() - suffix.size());
+    }
+    return kind + "/" + name;
+  }
+  return {};
+}
+
+std::vector<std::pair<std::string, std::string>> read_containers(const Field& status) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const std::string_view list : {"initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"}) {
+    for (const Field& one : status[list].items(kContainersMax)) {
+      const std::string id = one["containerID"].text();  // "containerd://0123..."
+      const auto scheme = id.find("://");
+      if (scheme != std::string::npos) out.emplace_back(id.substr(scheme + 3), one["name"].text());
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 model::Pod read_pod(const Field& object) {
@@ -66,10 +95,14 @@ model::Pod read_pod(const Field& object) {
   pod.name = std::move(metadata.name);
   pod.labels = std::move(metadata.labels);
   pod.addresses = read_addresses(object["status"]);
+  pod.containers = read_containers(object["status"]);
+  pod.owner = read_owner(object["metadata"], pod.labels);
   pod.node = object["spec"]["nodeName"].text();
   pod.service_account = object["spec"]["serviceAccountName"].text("default");
   pod.host_network = object["spec"]["hostNetwork"].flag(false);
   const Field annotations = object["metadata"]["annotations"];
+  // A static pod's cgroup has the hash of its file for a uid.
+  pod.uid = annotations["kubernetes.io/config.hash"].text(object["metadata"]["uid"].text());
   pod.weight = read_weight(annotations["cortexflow.io/weight"]);
   pod.cgroup = read_path(annotations["cortexflow.io/cgroup"]);
   const Field netns = annotations["cortexflow.io/netns"];
