@@ -22,6 +22,7 @@
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/node.h"
+#include "agent/removal.h"
 #include "agent/revision.h"
 #include "agent/sink/metrics_server.h"
 #include "agent/source/settings.h"
@@ -42,6 +43,7 @@ using LogRing = spdlog::sinks::ringbuffer_sink_mt;
 struct Flags {
   std::string config_file;
   bool dry_run = false;
+  bool remove = false;
   std::map<std::string, std::vector<std::string>> values;  // by setting key
 };
 
@@ -58,6 +60,8 @@ void add_flags(CLI::App& app, Flags& flags) {
                  fmt::format("settings file (default {}, if it is there)", source::kDefaultConfigFile))
       ->check([](const std::string& path) { return path.empty() ? "expected a path" : ""; });
   app.add_flag("--dry-run", flags.dry_run, "say what would be loaded, load nothing");
+  app.add_flag("--remove", flags.remove, "take out of the kernel what an agent that is gone left there, and end")
+      ->excludes("--dry-run");
   app.set_version_flag("--version", std::string("cfagent ") + CORTEXFLOW_VERSION);
   for (const auto& key : source::setting_keys()) {
     auto* option = app.add_option(flag_name(key), flags.values[key],
@@ -189,6 +193,19 @@ int dry_run(const source::Settings& settings) {
   return 0;
 }
 
+int remove(const source::Settings& settings) {
+  if (auto ok = kernel::check_pin_path(settings.pin_path); !ok) return complain(ok.error(), kExitFailure);
+  if (access(settings.pin_path.c_str(), F_OK) != 0) {
+    fmt::print("nothing is left in {}\n", settings.pin_path);
+    return 0;
+  }
+  const auto lock = lock_pin_path(settings.pin_path);
+  if (!lock) return complain(lock.error(), kExitFailure);
+  if (auto ok = remove_left(settings.pin_path); !ok) return complain(ok.error(), kExitFailure);
+  fmt::print("removed {} and what was attached by it\n", settings.pin_path);
+  return 0;
+}
+
 int run(const Flags& flags, const source::Settings& settings, const std::shared_ptr<LogRing>& log_ring) {
   // Blocked before any thread starts: only the event loop hears them.
   sigset_t signals;
@@ -213,9 +230,12 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
   const auto colon = settings.metrics_listen.rfind(':');
   std::string address = settings.metrics_listen.substr(0, colon);
   if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
-  sink::MetricsServer metrics(
-      address, static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
-      {&registry, &agent_metrics, &service_metrics, &kubernetes_metrics}, [&node] { return !node.draining(); });
+  sink::MetricsServer metrics(address,
+                              static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
+                              {&registry, &agent_metrics, &service_metrics, &kubernetes_metrics}, [&node] {
+                                const auto kubernetes = node.kubernetes_figures();
+                                return !node.draining() && (!kubernetes || kubernetes->synced);
+                              });
   if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
   control::Server control(node, node, settings.control_socket, "cortexflow", &node, node.policy_view());
   if (auto ok = control.start(); !ok) return complain(ok.error(), kExitFailure);
@@ -267,6 +287,7 @@ int main(int argc, char** argv) try {
   if (!settings) return complain(settings.error(), kExitUsage);
   kernel::show_libbpf_messages(settings->log_level == "debug");
   if (flags.dry_run) return dry_run(*settings);
+  if (flags.remove) return remove(*settings);
   auto log_ring = std::make_shared<LogRing>(kLogLinesKept);
   set_up_log(*settings, log_ring);
   return run(flags, *settings, log_ring);

@@ -17,6 +17,10 @@ namespace {
 
 constexpr std::string_view kOwn = "redirect_";
 
+std::string pins_below(const std::string& pin_path, int interface) {
+  return fmt::format("{}/{}if{}", pin_path, kOwn, interface);
+}
+
 bool is_own(const bpf_map* map) { return std::string_view(bpf_map__name(map)).starts_with(kOwn); }
 
 constexpr std::array<const char*, CF_REDIRECT_V_MAX> kVerdicts{"other",           "not_service",
@@ -88,8 +92,10 @@ bool Redirect::chosen(const std::string& interface) const {
                      [&](const auto& pattern) { return fnmatch(pattern.c_str(), interface.c_str(), 0) == 0; });
 }
 
-std::string Redirect::pins_of(int interface) const {
-  return fmt::format("{}/{}if{}", options_.pin_path, kOwn, interface);
+std::string Redirect::pins_of(int interface) const { return pins_below(options_.pin_path, interface); }
+
+void Redirect::detach(int interface, const std::string& pin_path) {
+  detach_tc(interface, pins_below(pin_path, interface));
 }
 
 Redirect::Interface Redirect::serve(const NetworkInterface& interface) {

@@ -37,6 +37,8 @@ class Redirect {
   [[nodiscard]] static Result<std::unique_ptr<Redirect>> open(const RedirectOptions& options,
                                                               const ServiceTables& tables);
   [[nodiscard]] static Result<void> try_load();
+  // Takes away what an agent that is gone left at an interface.
+  static void detach(int interface, const std::string& pin_path);
   ~Redirect();
   Redirect(const Redirect&) = delete;
   Redirect& operator=(const Redirect&) = delete;

@@ -85,7 +85,8 @@ void MetricsServer::add_routes() {
   server_->Get("/readyz", [this](const httplib::Request&, httplib::Response& response) {
     const bool ready = ready_();
     response.status = ready ? 200 : 503;
-    response.set_content(ready ? "ready\n" : "not ready: the agent is starting or draining\n", "text/plain");
+    response.set_content(
+        ready ? "ready\n" : "not ready: starting or draining, or the cluster's state is not known yet\n", "text/plain");
   });
 }
 

@@ -7,6 +7,8 @@ import re
 import signal
 import socket
 import subprocess
+import urllib.error
+import urllib.request
 
 from agent import Agent
 from isolation import CGROUP, PREFIX
@@ -39,8 +41,23 @@ class Lab:
         self.pids = {name: int(pid) for name, pid in re.findall(r"^  ([\w-]+): (\d+)$", said, re.M)}
         self.admin = f"{self.dir}/admin.kubeconfig"
 
+    def argv(self, *command):
+        return [KUBELAB, "exec", "--dir", self.dir, "--", *command]
+
     def kubectl(self, *args, text=None):
-        return sh(KUBELAB, "exec", "--dir", self.dir, "--", "kubectl", *args, input=text)
+        return sh(*self.argv("kubectl", *args), input=text)
+
+    def helm(self, *args):
+        sh(KUBELAB, "helm")
+        return sh(*self.argv("helm", *args))
+
+    def load(self, *archives):
+        """Images for the node."""
+        sh(KUBELAB, "load", "--dir", self.dir, *archives)
+
+    def pins(self):
+        """The agent's in the node's BPF file system."""
+        return sh("nsenter", "-t", str(self.pids["containerd"]), "--mount", "find", "/sys/fs/bpf", "-path", "*/cortexflow*").split()
 
     def apply(self, *documents):
         """Creates or changes them."""
@@ -88,6 +105,15 @@ class LabAgent(Agent):
     def metrics(self):
         with self._lab.namespace.entered():
             return super().metrics()
+
+    def ready(self):
+        with self._lab.namespace.entered():
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.place.metrics_port}/readyz", timeout=5):
+                    return True
+            except urllib.error.HTTPError as error:
+                assert error.code == 503, error
+                return False
 
     def kubernetes(self):
         """What `cfcli status` says of the API server."""

@@ -175,9 +175,11 @@ def no_state(env):
     env.lab.signal_server(signal.SIGSTOP)
     start(env)
     assert "not known yet" in env.agent.kubernetes()["detail"], env.agent.kubernetes()
+    assert not env.agent.ready()
     assert call(env, 4) == {"1": 4}
     env.lab.signal_server(signal.SIGCONT)
     untroubled(env)
+    assert env.agent.ready()
     assert call(env, 4) == {"1": 4}
     move(env, (0, 1, 2))
 

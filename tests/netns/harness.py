@@ -2,7 +2,8 @@
 """The registry of tests and the way they are run.
 
 A test file has tests, each a function under @test("one sentence"), and may have `setup(stack)`, whose value every test
-of the file gets as its argument; what setup enters into the stack is left when the file's tests are done.
+of the file gets as its argument; what setup enters into the stack is left when the file's tests are done.  Its own
+SETUP_SECONDS bound both.
 """
 
 import contextlib
@@ -97,15 +98,16 @@ def run_file(module, tests):
     """Answers (passed, failed)."""
     print(f"# {module}", flush=True)
     prepare = getattr(sys.modules[module], "setup", None)
+    seconds_around = getattr(sys.modules[module], "SETUP_SECONDS", SETUP_SECONDS)
     arguments, results = [], []
     with contextlib.ExitStack() as last:
         stack = contextlib.ExitStack()
         last.callback(stack.close)  # should this run be ended here
-        if prepare and not attempt(f"{module} is set up", SETUP_SECONDS, lambda: arguments.append(prepare(stack))):
+        if prepare and not attempt(f"{module} is set up", seconds_around, lambda: arguments.append(prepare(stack))):
             return 0, len(tests)
         for _, sentence, seconds, function in tests:
             results.append(attempt(sentence, seconds, lambda f=function: f(*arguments)))
-        results.append(attempt(f"{module} ends cleanly", SETUP_SECONDS, stack.close))
+        results.append(attempt(f"{module} ends cleanly", seconds_around, stack.close))
     return results.count(True), results.count(False)
 
 

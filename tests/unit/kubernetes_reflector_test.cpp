@@ -22,7 +22,7 @@ json service(const std::string& name, const std::string& version) {
 json event(const std::string& type, json object) { return {{"type", type}, {"object", std::move(object)}}; }
 
 // A reflector of services, what it told, and a server that the test plays.
-struct Follower {
+struct ReflectorFollower {
   std::map<std::string, std::string> known;  // name -> resource version
   std::vector<std::string> seen_in_list;
   bool in_list = false;
@@ -31,7 +31,7 @@ struct Follower {
   const Resource& resource;
   Reflector reflector;
 
-  explicit Follower(model::Kind kind = model::Kind::kService)
+  explicit ReflectorFollower(model::Kind kind = model::Kind::kService)
       : resource(
             *std::find_if(resources().begin(), resources().end(), [kind](const auto& r) { return r.kind == kind; })),
         reflector(resource,
@@ -77,7 +77,7 @@ struct Follower {
 }  // namespace
 
 TEST_CASE("a list in pages is followed by a watch from where it was taken") {
-  Follower f;
+  ReflectorFollower f;
   CHECK(f.asked() == "/api/v1/services?limit=500");
   CHECK(f.asked().empty());  // one request at a time
   f.list({service("a", "3"), service("b", "4")}, "10", "to/ken==");
@@ -90,7 +90,7 @@ TEST_CASE("a list in pages is followed by a watch from where it was taken") {
 }
 
 TEST_CASE("events come in any pieces, and a watch goes on where it ended") {
-  Follower f;
+  ReflectorFollower f;
   (void)f.asked();
   f.list({service("a", "3")}, "10");
   (void)f.asked();
@@ -108,7 +108,7 @@ TEST_CASE("events come in any pieces, and a watch goes on where it ended") {
 
 TEST_CASE("a watch that is gone is a list anew, and what went meanwhile goes") {
   const auto gone = GENERATE(0, 1);
-  Follower f;
+  ReflectorFollower f;
   (void)f.asked();
   f.list({service("a", "3"), service("b", "4")}, "10");
   (void)f.asked();
@@ -126,7 +126,7 @@ TEST_CASE("a watch that is gone is a list anew, and what went meanwhile goes") {
 }
 
 TEST_CASE("pages that take longer than the server keeps the list are followed by one whole list") {
-  Follower f;
+  ReflectorFollower f;
   (void)f.asked();
   f.list({service("a", "3")}, "10", "more");
   (void)f.asked();
@@ -137,7 +137,7 @@ TEST_CASE("pages that take longer than the server keeps the list are followed by
 }
 
 TEST_CASE("a cut stream goes on from the latest event; failures wait longer each, with jitter, to a limit") {
-  Follower f;
+  ReflectorFollower f;
   (void)f.asked();
   f.list({}, "10");
   (void)f.asked();
@@ -163,7 +163,7 @@ TEST_CASE("a cut stream goes on from the latest event; failures wait longer each
 }
 
 TEST_CASE("a server that asks to come back later is left alone for so long") {
-  Follower f;
+  ReflectorFollower f;
   (void)f.asked();
   f.reflector.ended({429, "", 20s}, f.now);
   CHECK(f.reflector.time() >= f.now + 20s);
@@ -171,7 +171,7 @@ TEST_CASE("a server that asks to come back later is left alone for so long") {
 }
 
 TEST_CASE("what is no list and no event is said, and loses nothing") {
-  Follower f;
+  ReflectorFollower f;
   (void)f.asked();
   f.list({service("a", "3")}, "10");
   const std::vector<std::string> nonsense{"<html>maintenance</html>\n",
@@ -189,7 +189,7 @@ TEST_CASE("what is no list and no event is said, and loses nothing") {
     f.end();
     CHECK(f.known.size() == 1);
   }
-  Follower g;
+  ReflectorFollower g;
   for (const std::string body :
        {"", "null", "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"1\"}}", "<html>"}) {
     g.now = std::max(g.now, g.reflector.time());
@@ -202,7 +202,7 @@ TEST_CASE("what is no list and no event is said, and loses nothing") {
 }
 
 TEST_CASE("an older server's version of a kind is found, and a newer one's after its upgrade") {
-  Follower f(model::Kind::kEndpointSlice);
+  ReflectorFollower f(model::Kind::kEndpointSlice);
   CHECK(f.asked() == "/apis/discovery.k8s.io/v1/endpointslices?limit=500");
   CHECK(f.receive("404 page not found\n", 404));
   f.end(404);
@@ -220,7 +220,7 @@ TEST_CASE("an older server's version of a kind is found, and a newer one's after
 }
 
 TEST_CASE("a kind of ours that is not installed is no trouble, is looked for again, and may go while in use") {
-  Follower f(model::Kind::kTrafficPolicy);
+  ReflectorFollower f(model::Kind::kTrafficPolicy);
   (void)f.asked();
   CHECK(f.receive("404 page not found\n", 404));
   f.end(404);
@@ -239,7 +239,7 @@ TEST_CASE("a kind of ours that is not installed is no trouble, is looked for aga
 }
 
 TEST_CASE("a 404 that is not the API server's, or of a kind that every server has, takes nothing away") {
-  Follower f(model::Kind::kTrafficPolicy);
+  ReflectorFollower f(model::Kind::kTrafficPolicy);
   (void)f.asked();
   f.list({service("a", "3")}, "10");
   (void)f.asked();
@@ -247,7 +247,7 @@ TEST_CASE("a 404 that is not the API server's, or of a kind that every server ha
   f.end(404);
   CHECK(f.known.size() == 1);
   CHECK_FALSE(f.reflector.trouble().empty());
-  Follower g;
+  ReflectorFollower g;
   (void)g.asked();
   g.list({service("a", "3")}, "10");
   (void)g.asked();
@@ -258,7 +258,7 @@ TEST_CASE("a 404 that is not the API server's, or of a kind that every server ha
 }
 
 TEST_CASE("a role that may not list is told what it lacks") {
-  Follower f;
+  ReflectorFollower f;
   (void)f.asked();
   CHECK(f.tell(json{{"kind", "Status"}, {"message", "services is forbidden: User \"x\" cannot list"}}, 403));
   f.end(403);
