@@ -17,6 +17,7 @@ void explain_policy(const Policies& policies, const FoundCaller& caller, control
   if (!caller.pod && caller.addresses.empty()) return;
   const auto from = caller.pod ? caller.pod->name.ns + "/" + caller.pod->name.name : caller.addresses[0].to_string();
   std::vector<std::string> targets;
+  targets.reserve(path.backends.size() + 1);
   for (const auto& backend : path.backends) targets.push_back(backend.address);
   if (path.verdict == "direct") targets.push_back(path.address);
   for (std::size_t i = 0; i < std::min(targets.size(), kBackendsJudged); ++i) {

@@ -181,6 +181,8 @@ def denied(env):
     assert "refused: denied by shop/no-thief[0]" in checked.stdout, checked
     checked = env.agent.cfcli("policy", "check", "10.71.0.1", f"{CART}:8080")
     assert "passes: allowed by shop/all[0]" in checked.stdout, checked
+    explained = env.agent.cfcli("explain", "shop/thief", f"{CART}:8080").stdout
+    assert f"{CART}:8080: refused (denied by shop/no-thief[0])" in explained, explained
     listed = env.agent.cfcli("policy", "list")
     assert "shop/no-thief" in listed.stdout and "DENY" in listed.stdout, listed
     refused = env.agent.cfcli("policy", "check", "shop/nobody", "shop/cart:8080")

@@ -197,6 +197,15 @@ inline std::vector<ordered_json> lines_of(const std::string& body) {
 }
 
 // A server that is up; stopped as the agent does it, draining first.
+struct FakePolicies : control::PolicyView {
+  control::PolicyList policies() const override {
+    return {{{"shop/allow-web", "ALLOW", "enforce", 1, 2, 3}}, "cgroup_skb", ""};
+  }
+  Answer<PolicyCheck> check(const PolicyQuery&) const override {
+    return PolicyCheck{"allowed", false, "shop/allow-web[0]", "", "shop/web", "shop/cart", {"shop/allow-web"}};
+  }
+};
+
 struct Serving {
   Serving() {
     for (const auto& lookup : {answered(), timed_out(), with_rcode(kNxDomain)}) node.add(lookup);
@@ -210,7 +219,8 @@ struct Serving {
 
   Directory directory;
   FakeNode node;
-  Server server{node, node, directory.socket(), "no-such-group", &node};
+  FakePolicies policies;
+  Server server{node, node, directory.socket(), "no-such-group", &node, &policies};
 };
 
 }  // namespace cortexflow::test
