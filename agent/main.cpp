@@ -18,10 +18,12 @@
 #include "agent/json_message.h"
 #include "agent/kernel/edge_tables.h"
 #include "agent/kernel/host.h"
+#include "agent/kernel/policy_tables.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/node.h"
 #include "agent/removal.h"
+#include "agent/revision.h"
 #include "agent/sink/metrics_server.h"
 #include "agent/source/settings.h"
 
@@ -164,6 +166,8 @@ int dry_run(const source::Settings& settings) {
   if (settings.follows_services()) {
     if (auto ok = kernel::ServiceTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
     fmt::print("takes the service programs; would attach them to {}\n", *root);
+    if (auto ok = kernel::PolicyTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
+    fmt::print("takes the policy programs; would attach them to {} once there is an AuthorizationPolicy\n", *root);
     if (!settings.manifests.empty()) {
       fmt::print("would follow the manifests in {}\n", fmt::join(settings.manifests, ", "));
     }
@@ -218,7 +222,7 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
   prometheus::Registry registry;
   Node node(settings, registry, [log_ring](std::size_t max) { return log_ring->last_formatted(max); });
   if (auto ok = node.open(); !ok) return complain(ok.error(), kExitFailure);
-  const sink::AgentMetrics agent_metrics([&node] { return node.figures(); }, CORTEXFLOW_VERSION, CORTEXFLOW_REVISION);
+  const sink::AgentMetrics agent_metrics([&node] { return node.figures(); }, CORTEXFLOW_VERSION, kRevision);
   const sink::ServiceMetrics service_metrics(
       registry, [&node] { return node.service_figures(); }, connect_latency_bounds());
   const sink::KubernetesMetrics kubernetes_metrics([&node] { return node.kubernetes_figures(); });
@@ -233,7 +237,7 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
                                 return !node.draining() && (!kubernetes || kubernetes->synced);
                               });
   if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
-  control::Server control(node, node, settings.control_socket, "cortexflow", &node);
+  control::Server control(node, node, settings.control_socket, "cortexflow", &node, node.policy_view());
   if (auto ok = control.start(); !ok) return complain(ok.error(), kExitFailure);
 
   for (const auto& function : node.status().functions) {

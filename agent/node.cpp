@@ -293,6 +293,12 @@ sink::AgentFigures Node::figures() const {
       for (std::size_t i = 0; i < verdicts.size(); ++i) out.redirect[kernel::redirect_verdict_name(i)] = verdicts[i];
       for (const auto& map : redirect->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
     }
+    if (auto policy = services_->policies().figures()) {
+      out.policy_verdicts = std::move(policy->verdicts);
+      out.policy_events = std::move(policy->events);
+      out.policy_hits = std::move(policy->hits);
+      for (const auto& [name, use] : policy->maps) out.maps.push_back({name, use.first, use.second});
+    }
     if (const auto* edge = services_->edge()) {
       auto figures = edge_figures(edge->tables().counters());
       out.edge_verdicts = std::move(figures.verdicts);
@@ -345,6 +351,7 @@ std::vector<kernel::ProgramInfo> Node::kernel_programs() const {
     programs.insert(programs.end(), more.begin(), more.end());
   };
   if (services_) add(services_->tables().programs());
+  if (services_) add(services_->policies().programs());
   if (services_ && services_->stale_sockets()) programs.push_back(services_->stale_sockets()->program());
   if (services_ && services_->redirect()) add(services_->redirect()->programs());
   if (services_ && services_->edge()) programs.push_back(services_->edge()->tables().program());
@@ -426,6 +433,8 @@ control::Answer<control::DenyView> Node::deny_list() const {
 control::Done Node::deny(const std::string& entry) { return services_ ? services_->deny(entry) : no_services(); }
 
 control::Done Node::allow(const std::string& cidr) { return services_ ? services_->allow(cidr) : no_services(); }
+
+const control::PolicyView* Node::policy_view() const { return services_ ? &services_->policies() : nullptr; }
 
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }
 

@@ -54,7 +54,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!addresses) return tl::make_unexpected(std::move(addresses.error()));
   const compile::NodeContext node{settings.node_name, settings.zone, addresses->distinct()};
   std::unique_ptr<Services> services(new Services(
-      std::move(*sources), std::move(*tables), std::move(*health), std::move(*addresses), node, cgroup_root,
+      std::move(*sources), std::move(*tables), std::move(*health), std::move(*addresses), node, settings, cgroup_root,
       OverrideBook::open(settings.state_dir + "/overrides.json"), DenyBook::open(settings.state_dir + "/denylist.json"),
       DenyMemory(settings.state_dir + "/denylists-last-good.json")));
   services->keep_on_exit_ = settings.keep_services_on_exit;
@@ -71,6 +71,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   std::vector<Error> errors;
   services->open_edge(settings);
   services->take_over(errors);
+  if (auto opened = services->policies_.open(); !opened) return tl::make_unexpected(std::move(opened.error()));
   for (const auto& first : services->sources_.poll(Clock::now())) services->update(first, errors);
   services->keep_deny();
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
@@ -92,17 +93,19 @@ void Services::end_as_configured() {
   tables_->set_keep_on_exit(keep_on_exit_);
   if (redirect_) redirect_->set_keep_on_exit(keep_on_exit_);
   if (edge_) edge_->end_as_configured();
+  policies_.end_as_configured();
 }
 
 Services::Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-                   NodeAddresses addresses, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides,
-                   DenyBook deny_book, DenyMemory deny_memory)
+                   NodeAddresses addresses, compile::NodeContext node, const source::Settings& settings,
+                   std::string cgroup_root, OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory)
     : sources_(std::move(sources)),
       tables_(std::move(tables)),
       health_(std::move(health)),
       addresses_(std::move(addresses)),
       deny_memory_(std::move(deny_memory)),
       cgroup_root_(std::move(cgroup_root)),
+      policies_(settings, cgroup_root_),
       node_(std::move(node)),
       overrides_(std::move(overrides)),
       deny_book_(std::move(deny_book)) {}
@@ -178,6 +181,7 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
   plan(touched, errors);
   settle(errors);
   settle_deny(update.touched.deny_lists);
+  if (auto done = policies_.update(update, changes.update.unread); !done) errors.push_back(std::move(done.error()));
 }
 
 std::vector<Error> Services::judge_backends() {
@@ -186,6 +190,7 @@ std::vector<Error> Services::judge_backends() {
   for (const auto& pod : callers_.due(std::chrono::steady_clock::now())) {
     callers_.update(pod, desired_.snapshot()->pods.find(pod).get(), *tables_, errors);
   }
+  if (auto done = policies_.tick(std::chrono::steady_clock::now()); !done) errors.push_back(std::move(done.error()));
   const auto [changed, to_keep] = ejections_.look(std::chrono::steady_clock::now(), book_, *tables_);
   for (const auto& name : changed) {
     const auto ejected = ejections_.ejected(name);
@@ -356,6 +361,7 @@ std::vector<std::string> Services::refusals() const {
   for (const auto& refusal : desired_.refusals()) out.push_back(refusal.to_string());
   for (const auto& [pod, words] : callers_.refusals()) out.push_back(words);
   out.insert(out.end(), dropped_.begin(), dropped_.end());
+  for (auto& words : policies_.refusals()) out.push_back(std::move(words));
   if (edge_) {
     for (auto& words : edge_->refusals()) out.push_back(std::move(words));
   }

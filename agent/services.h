@@ -34,6 +34,7 @@
 #include "agent/node_addresses.h"
 #include "agent/override_book.h"
 #include "agent/pod_directory.h"
+#include "agent/policies.h"
 #include "agent/service_health.h"
 #include "agent/source/settings.h"
 #include "agent/sources.h"
@@ -99,6 +100,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] kernel::Redirect* redirect() const { return redirect_.get(); }  // null: no interfaces are chosen
   // Null: sockets stay with a backend that leaves.
   [[nodiscard]] const StaleSocketSweep* stale_sockets() const { return stale_sockets_.get(); }
+  [[nodiscard]] const Policies& policies() const { return policies_; }
   [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
   // The event loop's thread alone.
@@ -107,8 +109,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
 
  private:
   Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-           NodeAddresses addresses, compile::NodeContext node, std::string cgroup_root, OverrideBook overrides,
-           DenyBook deny_book, DenyMemory deny_memory);
+           NodeAddresses addresses, compile::NodeContext node, const source::Settings& settings,
+           std::string cgroup_root, OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory);
 
   void open_edge(const source::Settings& settings);
   void poll_edge(std::vector<Error>& errors);
@@ -156,6 +158,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   NodeAddresses addresses_;  // the event loop's, as the next
   DenyMemory deny_memory_;
   std::string cgroup_root_;
+  Policies policies_;
   bool keep_on_exit_ = false;   // services.keep_on_exit
   std::unique_ptr<Edge> edge_;  // null: no interface is its
   std::string edge_failure_;    // why there is none though interfaces are

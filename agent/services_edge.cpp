@@ -41,6 +41,7 @@ std::vector<control::FunctionStatus> Services::functions() const {
                     ? stale_sockets_->function()
                     : control::FunctionStatus{StaleSocketSweep::kName, "", true,
                                               stale_sockets_failure_ + "; they stay with a backend that leaves"});
+  if (const auto function = policies_.function(); !function.hook.empty() || function.degraded) out.push_back(function);
   if (edge_) {
     out.push_back(edge_->function());
     const std::lock_guard lock(mutex_);

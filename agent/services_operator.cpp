@@ -1,10 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 // What operators ask of services.
+#include <algorithm>
+
+#include "agent/model/address_port.h"
 #include "agent/operator_request.h"
 #include "agent/service_explain.h"
 #include "agent/services.h"
 
 namespace cortexflow {
+namespace {
+
+constexpr std::size_t kBackendsJudged = 16;
+
+// What authorization on this node would say to the caller, at each backend that it may get.
+void explain_policy(const Policies& policies, const FoundCaller& caller, control::ExplainedPath& path) {
+  if (!caller.pod && caller.addresses.empty()) return;
+  const auto from = caller.pod ? caller.pod->name.ns + "/" + caller.pod->name.name : caller.addresses[0].to_string();
+  std::vector<std::string> targets;
+  for (const auto& backend : path.backends) targets.push_back(backend.address);
+  if (path.verdict == "direct") targets.push_back(path.address);
+  for (std::size_t i = 0; i < std::min(targets.size(), kBackendsJudged); ++i) {
+    const auto target = model::parse_address_port(targets[i]);
+    if (!target || !target->port) continue;
+    const auto checked =
+        policies.check({from, target->address.to_string(), target->port.value_or(0), path.protocol == "UDP"});
+    if (!checked || checked->verdict == "unselected") continue;
+    path.steps.push_back({"policy",
+                          fmt::format("{}: {} ({}{}{})", targets[i], checked->refused ? "refused" : "passes",
+                                      checked->verdict, checked->rule.empty() ? "" : " by ", checked->rule),
+                          "policy_rules"});
+  }
+}
+
+}  // namespace
+
 control::Answer<std::vector<control::SimulatedPort>> Services::simulate(const control::SimulationQuery& query) const {
   const auto name = object_name(query.service);
   if (!name) return refused(400, name.error());
@@ -36,6 +65,7 @@ control::Answer<control::Explanation> Services::explain(const std::string& calle
   const std::lock_guard lock(mutex_);
   auto explained = cortexflow::explain({*snapshot, book_, *tables_, redirect_.get(), cgroup_root_}, *found, target);
   if (!explained) return refused(400, std::move(explained.error()));
+  for (auto& path : explained->paths) explain_policy(policies_, *found, path);
   return std::move(*explained);
 }
 

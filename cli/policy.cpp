@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// policy create-blocklist, check-blocklist and remove-ip: the operator's part of the edge's deny list.
+// policy list and check: AuthorizationPolicies.  policy create-blocklist, check-blocklist and remove-ip: the operator's
+// part of the edge's deny list.
 #include "agent/control/time_text.h"
 #include "cli/commands.h"
 
@@ -83,11 +84,68 @@ Result<void> check(const Context& context, const Given& given) {
   return show_list(context, context.client().get("/v1/denylist", parameters));
 }
 
+struct Asked {
+  std::string from, to;
+  bool udp = false;
+};
+
+Result<void> list_policies(const Context& context) {
+  const auto document = context.client().get("/v1/policies", {});
+  if (!document) return tl::make_unexpected(document.error());
+  show(context, *document,
+       {"policies",
+        {{"NAME", "/name"},
+         {"ACTION", "/action"},
+         {"MODE", "/mode"},
+         {"RULES", "/rules"},
+         {"WORKLOADS", "/workloads"},
+         {"HITS", "/hits"}},
+        {},
+        "/name"});
+  if (const auto problem = document->at("problem").get<std::string>(); context.is_table() && !problem.empty()) {
+    fmt::print(stderr, "cfcli: {}\n", printable(problem));
+  }
+  return {};
+}
+
+Result<void> check_connection(const Context& context, const Asked& asked) {
+  const auto colon = asked.to.rfind(':');
+  if (colon == std::string::npos) return fail("{}: expected NAMESPACE/POD:PORT, or ADDRESS:PORT", asked.to);
+  std::string to = asked.to.substr(0, colon);
+  if (to.starts_with('[') && to.ends_with(']')) to = to.substr(1, to.size() - 2);
+  const auto document = context.client().get("/v1/policies/check", {{"from", asked.from},
+                                                                    {"to", to},
+                                                                    {"port", asked.to.substr(colon + 1)},
+                                                                    {"protocol", asked.udp ? "udp" : "tcp"}});
+  if (!document) return tl::make_unexpected(document.error());
+  if (show_document(context, *document)) return {};
+  const auto rule = document->at("rule").get<std::string>();
+  fmt::print("{}: {}{}\n", document->at("refused").get<bool>() ? "refused" : "passes", cell(*document, "/verdict"),
+             rule.empty() ? "" : " by " + printable(rule));
+  fmt::print("from {} to {}\n", cell(*document, "/from"), cell(*document, "/to"));
+  fmt::print("policies of the workload: {}\n", cell(*document, "/policies"));
+  return {};
+}
+
 }  // namespace
 
 void add_policy(CLI::App& app, Context& context) {
-  auto* policy = app.add_subcommand("policy", "whom the edge keeps out")->require_subcommand(1);
+  auto* policy = app.add_subcommand("policy", "who may call whom, and whom the edge keeps out")->require_subcommand(1);
   const auto given = std::make_shared<Given>();
+
+  auto* policies = policy->add_subcommand("list", "the AuthorizationPolicies in force, and how often they decided");
+  policies->callback([&context] {
+    context.has_names = true;
+    context.run = [&context] { return list_policies(context); };
+  });
+
+  auto* connection = policy->add_subcommand("check", "may this caller reach that workload, and which rule says so");
+  const auto asked = std::make_shared<Asked>();
+  connection->add_option("from", asked->from, "NAMESPACE/POD, or an address")->required();
+  connection->add_option("to", asked->to, "NAMESPACE/POD:PORT, or ADDRESS:PORT")->required();
+  connection->add_flag("--udp", asked->udp, "a datagram, not a TCP connection");
+  connection->callback(
+      [&context, asked] { context.run = [&context, asked] { return check_connection(context, *asked); }; });
 
   auto* add = policy->add_subcommand("create-blocklist", "keep these out of the services' outside addresses");
   add->add_option("prefixes", given->prefixes, "ADDRESS or ADDRESS/LENGTH")->required();

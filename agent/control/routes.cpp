@@ -51,6 +51,8 @@ const std::vector<Server::Route>& Server::routes() {
       {"/v1/workloads", {}, &Server::serve_workloads},
       {"/v1/services", {}, &Server::serve_services},
       {"/v1/denylist", {{"address"}, false}, &Server::serve_deny_list},
+      {"/v1/policies", {}, &Server::serve_policies},
+      {"/v1/policies/check", {{"from", "to", "port", "protocol"}, false}, &Server::serve_policy_check},
       {"/v1/lb/simulation", {{"service", "callers", "version", "from"}, false}, &Server::serve_simulation},
       {"/v1/explain", {{"caller", "target"}, false}, &Server::serve_explanation},
       {"/v1/logs", {{"lines"}, false}, &Server::serve_logs},

@@ -19,10 +19,11 @@ constexpr std::chrono::seconds kDrainMax{3};
 }  // namespace
 
 Server::Server(const NodeView& node, ServiceOperator& services, std::string socket_path, std::string group,
-               DenyOperator* deny)
+               DenyOperator* deny, const PolicyView* policies)
     : node_(node),
       services_(services),
       deny_(deny),
+      policies_(policies),
       socket_path_(std::move(socket_path)),
       group_(std::move(group)),
       http_(std::make_unique<http::Server>()) {}

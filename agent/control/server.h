@@ -13,6 +13,7 @@
 #include "agent/control/deny_operator.h"
 #include "agent/control/node_view.h"
 #include "agent/control/parameters.h"
+#include "agent/control/policy_view.h"
 #include "agent/control/service_operator.h"
 
 namespace httplib {
@@ -32,9 +33,9 @@ class Server {
 
   // `node` and `services` have to outlive the server.  The socket is readable and writable by `group`, if there is such
   // a group.
-  // `deny` too; null: there is no edge.
+  // `deny` and `policies` too; null: there is no edge, or no manifests are followed.
   Server(const NodeView& node, ServiceOperator& services, std::string socket_path, std::string group,
-         DenyOperator* deny = nullptr);
+         DenyOperator* deny = nullptr, const PolicyView* policies = nullptr);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
@@ -72,6 +73,8 @@ class Server {
   Done put_deny_list(const Parameters&, const nlohmann::ordered_json& body, std::string&);
   Done delete_deny_list(const Parameters& parameters, const nlohmann::ordered_json&, std::string&);
   void serve_deny_list(const Parameters& parameters, httplib::Response& response);
+  void serve_policies(const Parameters& parameters, httplib::Response& response);
+  void serve_policy_check(const Parameters& parameters, httplib::Response& response);
   void serve_status(const Parameters& parameters, httplib::Response& response);
   void serve_version(const Parameters& parameters, httplib::Response& response);
   void serve_bpf(const Parameters& parameters, httplib::Response& response);
@@ -89,6 +92,7 @@ class Server {
   const NodeView& node_;
   ServiceOperator& services_;
   DenyOperator* deny_;
+  const PolicyView* policies_;
   std::string socket_path_;
   std::string group_;
   std::mutex watchers_mutex_;

@@ -8,8 +8,8 @@
 namespace cortexflow::model {
 namespace {
 
-constexpr std::array<std::string_view, 6> kNames{"Service",   "EndpointSlice", "Pod",
-                                                 "Namespace", "TrafficPolicy", "DenyList"};
+constexpr std::array<std::string_view, 7> kNames{"Service",  "EndpointSlice",      "Pod", "Namespace", "TrafficPolicy",
+                                                 "DenyList", "AuthorizationPolicy"};
 static_assert(kNames.size() == std::variant_size_v<Object>);
 
 }  // namespace

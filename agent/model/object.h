@@ -12,12 +12,21 @@
 #include <variant>
 #include <vector>
 
+#include "agent/model/authorization_policy.h"
 #include "agent/model/deny_list.h"
 #include "agent/model/service.h"
 
 namespace cortexflow::model {
 
-enum class Kind : std::uint8_t { kService, kEndpointSlice, kPod, kNamespace, kTrafficPolicy, kDenyList };
+enum class Kind : std::uint8_t {
+  kService,
+  kEndpointSlice,
+  kPod,
+  kNamespace,
+  kTrafficPolicy,
+  kDenyList,
+  kAuthorizationPolicy
+};
 
 // "Service"
 [[nodiscard]] std::string_view kind_name(Kind kind);
@@ -32,9 +41,10 @@ struct ObjectKey {
 };
 
 // In the order of Kind.  Never null.
-using Object = std::variant<std::shared_ptr<const Service>, std::shared_ptr<const EndpointSlice>,
-                            std::shared_ptr<const Pod>, std::shared_ptr<const Namespace>,
-                            std::shared_ptr<const TrafficPolicy>, std::shared_ptr<const DenyList>>;
+using Object =
+    std::variant<std::shared_ptr<const Service>, std::shared_ptr<const EndpointSlice>, std::shared_ptr<const Pod>,
+                 std::shared_ptr<const Namespace>, std::shared_ptr<const TrafficPolicy>,
+                 std::shared_ptr<const DenyList>, std::shared_ptr<const AuthorizationPolicy>>;
 
 [[nodiscard]] ObjectKey key_of(const Object& object);
 [[nodiscard]] bool same_value(const Object& one, const Object& other);

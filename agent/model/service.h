@@ -92,6 +92,7 @@ struct Pod {
   std::string uid{};         // in the paths of its cgroups; of a static pod its hash; empty without a cluster
   std::string owner{};       // "Deployment/web"; empty: none
   std::vector<std::pair<std::string, std::string>> containers{};  // id, name; of this node's pods
+  bool host_network = false;                                      // its addresses are its node's
   bool operator==(const Pod&) const = default;
 };
 

@@ -64,6 +64,19 @@ void add_edge(Families& to, const AgentFigures& figures) {
       .add_each(figures.edge_events, "event");
 }
 
+void add_policy(Families& to, const AgentFigures& figures) {
+  if (figures.policy_verdicts.empty()) return;
+  to.counter("cortexflow_policy_verdicts_total",
+             "Connections and datagrams to this machine's sockets that were judged, each by its one verdict.")
+      .add_each(figures.policy_verdicts, "verdict");
+  to.counter("cortexflow_policy_events_total",
+             "What authorization did beside the verdicts: packets dropped, connections judged again, audited...")
+      .add_each(figures.policy_events, "event");
+  to.counter("cortexflow_policy_rule_hits_total",
+             "How often a rule of an AuthorizationPolicy decided or, AUDIT, matched; the busiest 100.")
+      .add_each(figures.policy_hits, "rule");
+}
+
 void add_health(Families& to, const AgentFigures& figures) {
   if (!figures.health) return;
   const auto& health = *figures.health;
@@ -127,6 +140,7 @@ std::vector<MetricFamily> AgentMetrics::Collect() const {
   add_dns(families, figures);
   add_services(families, figures);
   add_edge(families, figures);
+  add_policy(families, figures);
   add_health(families, figures);
   add_bpf(families, figures);
   add_process(families);

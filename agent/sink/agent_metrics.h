@@ -55,8 +55,11 @@ struct AgentFigures {
   std::uint64_t max_overrides = 0;
   std::map<std::string, std::uint64_t> edge_verdicts;  // empty: there is no edge
   std::map<std::string, std::uint64_t> edge_events;
-  std::vector<Map> maps;          // names have to differ
-  std::vector<Program> programs;  // likewise
+  std::map<std::string, std::uint64_t> policy_verdicts;  // empty: no AuthorizationPolicy has come
+  std::map<std::string, std::uint64_t> policy_events;
+  std::map<std::string, std::uint64_t> policy_hits;  // by rule
+  std::vector<Map> maps;                             // names have to differ
+  std::vector<Program> programs;                     // likewise
 };
 
 // Asks for the figures at each scrape, from the scraping thread.

@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "agent/source/manifest/cidr.h"
 #include "agent/source/manifest/file_text.h"
 #include "agent/source/manifest/yaml_reader.h"
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t kInterfaceNameMax = 15;  // IFNAMSIZ, and a zero
 constexpr int kNatPortsMin = 256;
+constexpr std::size_t kWorkloadRangesMax = 256;
 constexpr std::size_t kDnsPortsMax = 8;  // CF_DNS_PORTS_MAX; the kernel side refuses more too
 
 template <typename Number>
@@ -160,6 +162,18 @@ bool set_edge_flows(const std::string& text, Settings& settings) {
   return flows.has_value();
 }
 
+bool set_workload_ranges(const std::string& text, Settings& settings) {
+  auto& ranges = settings.policy.workload_ranges;
+  ranges.clear();
+  std::istringstream list(text);
+  for (std::string item; std::getline(list, item, ',');) {
+    const auto cidr = parse_cidr(item);
+    if (!cidr) return false;
+    ranges.push_back(cidr->to_string());
+  }
+  return !ranges.empty() && ranges.size() <= kWorkloadRangesMax;
+}
+
 bool set_listen(const std::string& text, Settings& settings) {
   const auto colon = text.rfind(':');
   if (colon == std::string::npos || colon == 0) return false;
@@ -196,6 +210,22 @@ const std::vector<Setting>& all_settings() {
                    "interfaces of callers that connect-time hooks don't see, such as tap*: served by their packets",
                    &Settings::service_interfaces),
       {"health.checks_in_flight", "a number from 1 to 512", set_checks_in_flight},
+      {"policy.trust_domain", "a trust domain, such as cluster.local",
+       [](const std::string& text, Settings& settings) {
+         settings.policy.trust_domain = text;
+         return !text.empty() && text.find('/') == std::string::npos && text != "*";
+       }},
+      {"policy.workload_ranges", "up to 256 CIDRs that workloads' addresses are from", set_workload_ranges, true},
+      {"policy.unknown", "one of deny, allow, audit",
+       [](const std::string& text, Settings& settings) {
+         settings.policy.unknown = text;
+         return text == "deny" || text == "allow" || text == "audit";
+       }},
+      {"policy.keep_on_exit", "true or false",
+       [](const std::string& text, Settings& settings) {
+         settings.policy.keep_on_exit = text == "true";
+         return text == "true" || text == "false";
+       }},
       {"edge.interfaces", "network interfaces, for XDP", set_interfaces, true},
       edge_choice("edge.mode", {"auto", "native", "generic"}, &EdgeSettings::mode),
       edge_choice("edge.forwarding", {"snat", "ipip", "gue"}, &EdgeSettings::forwarding),

@@ -25,6 +25,14 @@ struct EdgeSettings {
   bool keep_on_exit = false;      // the program goes on when the agent ends
 };
 
+// AuthorizationPolicy in the kernel.
+struct PolicySettings {
+  std::string trust_domain = "cluster.local";  // of this mesh's workloads
+  std::string unknown = "deny";                // deny, allow, audit: callers in `workload_ranges` that no pod has yet
+  std::vector<std::string> workload_ranges;    // CIDRs that workloads' addresses are from
+  bool keep_on_exit = true;                    // policy is enforced on when the agent ends
+};
+
 struct Settings {
   std::string config_file;  // empty: none was read
   std::string node_name;    // empty: the host's name
@@ -40,6 +48,7 @@ struct Settings {
   std::vector<std::string> service_interfaces;    // served by their packets; names, with wildcards
   std::string cgroup_root;                        // observed with what is below it; empty: the whole machine
   std::size_t health_checks_in_flight = 256;
+  PolicySettings policy;
   EdgeSettings edge;
   std::string log_level = "info";
   std::string log_format = "text";

@@ -82,6 +82,11 @@ void DesiredState::set(const model::ObjectKey& key, const std::optional<model::O
       if (replace(next_.deny_lists, key.name, now) != now) touched.deny_lists = true;
       return;
     }
+    case model::Kind::kAuthorizationPolicy: {
+      const auto now = as<model::AuthorizationPolicy>(object);
+      if (replace(next_.authorization_policies, key.name, now) != now) touched.authorization_policies = true;
+      return;
+    }
   }
 }
 

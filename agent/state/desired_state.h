@@ -24,6 +24,7 @@ struct Touched {
   std::set<model::ObjectName> pods;  // themselves: they may be callers
   std::set<std::string> namespaces;
   bool deny_lists = false;
+  bool authorization_policies = false;
 };
 
 struct Update {

@@ -22,6 +22,7 @@ bool may_lack(const model::Unread& unread, const model::ObjectName& service) {
       case model::Kind::kNamespace:
         return key.name.name == service.ns;
       case model::Kind::kDenyList:
+      case model::Kind::kAuthorizationPolicy:
         break;
     }
     return false;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "agent/model/authorization_policy.h"
 #include "agent/model/deny_list.h"
 #include "agent/model/service.h"
 #include "agent/state/persistent_map.h"
@@ -27,6 +28,7 @@ struct Snapshot {
   PersistentMap<model::Namespace> namespaces;
   PersistentMap<model::TrafficPolicy> policies;
   PersistentMap<model::DenyList> deny_lists;
+  PersistentMap<model::AuthorizationPolicy> authorization_policies;
   PersistentMap<ServiceParts> parts;
 };
 

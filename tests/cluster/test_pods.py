@@ -53,7 +53,7 @@ def named(env):
     assert workload["namespace"] == "default" and workload["container"] == "main", workload
     assert workload["owner"] == "Deployment/web" and workload["name"] == "default/web", workload
     shown = env.agent.cfcli("dns", "watch", "--since", "1m", "--follow=false", "--workload", f"default/{name}", "-o", "json").stdout
-    assert any(json.loads(line).get("name") == "shown.test" for line in shown.splitlines() if line.strip()), shown
+    assert any(json.loads(line).get("lookup", {}).get("name") == "shown.test" for line in shown.splitlines() if line.strip()), shown
 
 
 @test("a pod's first process is known by its version: it reaches the subset of that version from its first connection", seconds=180)

@@ -135,6 +135,10 @@ TEST_CASE("A value that won't do is refused with what was expected, and one at t
       {"edge.flows", "1024", "1023", "a number from 1024 to 4194304"},
       {"edge.flows", "4194304", "4194305", "a number from 1024 to 4194304"},
       {"edge.keep_on_exit", "true", "1", "true or false"},
+      {"policy.trust_domain", "example.org", "a/b", "a trust domain"},
+      {"policy.workload_ranges", "10.0.0.0/8,2001:db8::/32", "10.0.0.1/8", "CIDRs"},
+      {"policy.unknown", "audit", "hold", "one of deny, allow, audit"},
+      {"policy.keep_on_exit", "false", "no", "true or false"},
   }));
   CAPTURE(row.key, row.good, row.bad);
   Settings settings;

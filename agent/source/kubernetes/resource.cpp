@@ -113,6 +113,9 @@ const std::vector<Resource>& resources() {
       {Kind::kService, {core("services", "Service")}},
       {Kind::kTrafficPolicy, {in_group("cortexflow.io/v1alpha1", "trafficpolicies", "TrafficPolicy")}, true},
       {Kind::kDenyList, {in_group("cortexflow.io/v1alpha1", "denylists", "DenyList")}, true},
+      {Kind::kAuthorizationPolicy,
+       {in_group("cortexflow.io/v1alpha1", "authorizationpolicies", "AuthorizationPolicy")},
+       true},
   };
   return kResources;
 }

@@ -11,9 +11,9 @@
 //
 // A field that is not known is refused: a typing error must not pass for a default.
 #include <algorithm>
-#include <charconv>
 
 #include "agent/model/time_text.h"
+#include "agent/source/manifest/cidr.h"
 #include "agent/source/manifest/metadata.h"
 #include "agent/source/manifest/object_readers.h"
 
@@ -23,37 +23,12 @@ namespace {
 constexpr std::size_t kEntriesMax = 262'144;  // as many as the kernel's table has room for
 constexpr std::size_t kDeniedPortsMax = 64;
 
-// Octets behind the prefix are a mistake more often than not: which of the two is meant?
-bool has_host_bits(const model::IpAddress& address, unsigned length) {
-  for (unsigned bit = length + (address.is_v4() ? 96U : 0U); bit < 128; ++bit) {
-    if (address.octets[bit / 8] & (0x80U >> (bit % 8))) return true;
-  }
-  return false;
-}
-
-void read_cidr(const Field& field, model::DenyEntry& entry) {
-  const std::string text = field.required_text();
-  const auto slash = text.find('/');
-  const auto address = model::IpAddress::parse(text.substr(0, slash));
-  if (!address || (address->is_v4() && text.find(':') != std::string::npos)) {
-    return field.expected("an address, or ADDRESS/LENGTH");
-  }
-  const unsigned most = address->is_v4() ? 32 : 128;
-  unsigned length = most;
-  if (slash != std::string::npos) {
-    const char* last = text.data() + text.size();
-    const auto [end, error] = std::from_chars(text.data() + slash + 1, last, length);
-    if (error != std::errc{} || end != last || length > most) return field.expected("ADDRESS/LENGTH");
-  }
-  if (has_host_bits(*address, length)) return field.expected("an address with zeros behind the prefix");
-  entry.prefix = *address;
-  entry.length = static_cast<std::uint8_t>(length);
-}
-
 model::DenyEntry read_entry(const Field& item) {
   item.only({"cidr", "ports", "direction", "mode", "expires"});
   model::DenyEntry entry;
-  read_cidr(item["cidr"], entry);
+  const model::Cidr cidr = read_cidr(item["cidr"]);
+  entry.prefix = cidr.prefix;
+  entry.length = cidr.length;
   for (const Field& port : item["ports"].items(kDeniedPortsMax)) {
     if (!port.present()) port.expected("a port");
     entry.ports.push_back(static_cast<std::uint16_t>(port.number(1, 65535).value_or(0)));

@@ -19,6 +19,7 @@ std::string_view api_version(model::Kind kind) {
       return "discovery.k8s.io/v1";
     case model::Kind::kTrafficPolicy:
     case model::Kind::kDenyList:
+    case model::Kind::kAuthorizationPolicy:
       return "cortexflow.io/v1alpha1";
     default:
       return "v1";
@@ -43,6 +44,8 @@ model::Object read_object(model::Kind kind, const Field& object) {
       return std::make_shared<const model::Namespace>(read_namespace(object));
     case model::Kind::kDenyList:
       return std::make_shared<const model::DenyList>(read_deny_list(object));
+    case model::Kind::kAuthorizationPolicy:
+      return std::make_shared<const model::AuthorizationPolicy>(read_authorization_policy(object));
     case model::Kind::kTrafficPolicy:
       break;
   }

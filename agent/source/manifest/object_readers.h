@@ -3,6 +3,7 @@
 // return counts only if the document has no problem.
 #pragma once
 
+#include "agent/model/authorization_policy.h"
 #include "agent/model/deny_list.h"
 #include "agent/model/service.h"
 #include "agent/source/manifest/field.h"
@@ -14,6 +15,7 @@ namespace cortexflow::source {
 [[nodiscard]] model::Pod read_pod(const Field& object);
 [[nodiscard]] model::Namespace read_namespace(const Field& object);
 [[nodiscard]] model::DenyList read_deny_list(const Field& object);
+[[nodiscard]] model::AuthorizationPolicy read_authorization_policy(const Field& object);
 [[nodiscard]] model::TrafficPolicy read_traffic_policy(const Field& object);
 
 }  // namespace cortexflow::source

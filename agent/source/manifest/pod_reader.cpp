@@ -99,6 +99,7 @@ model::Pod read_pod(const Field& object) {
   pod.owner = read_owner(object["metadata"], pod.labels);
   pod.node = object["spec"]["nodeName"].text();
   pod.service_account = object["spec"]["serviceAccountName"].text("default");
+  pod.host_network = object["spec"]["hostNetwork"].flag(false);
   const Field annotations = object["metadata"]["annotations"];
   // A static pod's cgroup has the hash of its file for a uid.
   pod.uid = annotations["kubernetes.io/config.hash"].text(object["metadata"]["uid"].text());

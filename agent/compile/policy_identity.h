@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Identities of workloads as numbers.  Pure.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "agent/model/service.h"
+
+namespace cortexflow::compile {
+
+using HashKey = std::array<std::uint64_t, 2>;
+
+struct PolicyIdentity {
+  std::string ns, service_account;
+  model::Labels labels;  // only those with keys that policies name
+  auto operator<=>(const PolicyIdentity&) const = default;
+  // "shop/web app=web,version=v2"
+  [[nodiscard]] std::string to_string() const;
+};
+
+[[nodiscard]] PolicyIdentity identity_of(const model::Pod& pod, const std::set<std::string>& label_keys);
+
+// SipHash-2-4 (Aumasson, Bernstein, 2012): with a key of its own for each machine nobody can choose labels that get
+// another workload's number.
+[[nodiscard]] std::uint64_t siphash(const HashKey& key, std::string_view text);
+
+// Not below CF_POLICY_ID_FIRST.
+[[nodiscard]] std::uint64_t identity_number(const HashKey& key, const PolicyIdentity& identity);
+
+}  // namespace cortexflow::compile

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/kernel/policy_tables.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "agent/kernel/map_batches.h"
+#include "agent/kernel/pinned_maps.h"
+#include "policy.skel.h"
+
+namespace cortexflow::kernel {
+
+bool PolicyTables::is_pinned(const std::string& pin_path) {
+  return Fd(bpf_obj_get((pin_path + "/policy_settings").c_str())) ? true : false;
+}
+
+Result<std::unique_ptr<PolicyTables>> PolicyTables::open(const PolicyTablesOptions& options) {
+  std::unique_ptr<PolicyTables> tables(new PolicyTables(options));
+  if (auto loaded = tables->load(); !loaded) return tl::make_unexpected(std::move(loaded.error()));
+  return tables;
+}
+
+Result<void> PolicyTables::try_load() {
+  policy_bpf* skeleton = policy_bpf__open_and_load();
+  if (!skeleton) return fail_errno("the kernel refused the policy programs", errno);
+  policy_bpf__destroy(skeleton);
+  return {};
+}
+
+PolicyTables::~PolicyTables() {
+  if (!options_.keep_on_exit) remove_pins();
+  links_.clear();
+  policy_bpf__destroy(skeleton_);
+}
+
+std::string PolicyTables::pin_of(std::string_view name) const { return fmt::format("{}/{}", options_.pin_path, name); }
+
+Result<void> PolicyTables::load() {
+  cgroup_ = Fd(::open(options_.cgroup_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup_) return fail_errno(fmt::format("cannot open cgroup root {}", options_.cgroup_root), errno);
+  skeleton_ = policy_bpf__open();
+  if (!skeleton_) return fail_errno("cannot open the policy programs", errno);
+  adopted_ = reuse_pinned_maps(maps_of(skeleton_->obj), options_.pin_path);
+  if (const int error = policy_bpf__load(skeleton_); error != 0) {
+    options_.keep_on_exit = true;  // what enforces now goes on
+    return fail_errno("the kernel refused the policy programs", -error,
+                      "run with --log-level debug for the verifier's words");
+  }
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) fds_[bpf_map__name(map)] = bpf_map__fd(map);
+  return {};
+}
+
+Result<void> PolicyTables::attach() {
+  if (!links_.empty()) return {};
+  if (!adopted_) {
+    if (auto pinned = pin_maps(maps_of(skeleton_->obj), options_.pin_path); !pinned) return pinned;
+  }
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) {
+    if (auto attached = attach(program); !attached) return attached;
+  }
+  return {};
+}
+
+Result<void> PolicyTables::attach(bpf_program* program) {
+  const auto path = pin_of(std::string(bpf_program__name(program)) + "_link");
+  Fd pinned(bpf_obj_get(path.c_str()));
+  if (pinned && bpf_link_update(pinned.get(), bpf_program__fd(program), nullptr) == 0) {
+    links_.push_back(std::move(pinned));
+    return {};
+  }
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);  // its cgroup has gone
+  Fd link(
+      bpf_link_create(bpf_program__fd(program), cgroup_.get(), bpf_program__expected_attach_type(program), nullptr));
+  if (!link) return fail_errno(fmt::format("cannot attach {}", bpf_program__name(program)), errno);
+  if (bpf_obj_pin(link.get(), path.c_str()) != 0) return fail_errno(fmt::format("cannot pin {}", path), errno);
+  links_.push_back(std::move(link));
+  return {};
+}
+
+void PolicyTables::remove_pins() {
+  if (!skeleton_) return;
+  std::error_code ignored;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) {
+    std::filesystem::remove(pin_of(std::string(bpf_program__name(program)) + "_link"), ignored);
+  }
+  for (const auto* map : maps_of(skeleton_->obj)) std::filesystem::remove(pin_of(bpf_map__name(map)), ignored);
+  std::filesystem::remove(options_.pin_path, ignored);  // unless others' pins are in it
+}
+
+Result<void> PolicyTables::put(std::string_view map, const std::string& key, const std::string& value) {
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return fail("there is no map {}", map);
+  if (bpf_map_update_elem(found->second, key.data(), value.data(), BPF_ANY) != 0) {
+    return fail_errno(fmt::format("cannot write {}", map), errno);
+  }
+  return {};
+}
+
+Result<void> PolicyTables::erase(std::string_view map, const std::string& key) {
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return fail("there is no map {}", map);
+  if (bpf_map_delete_elem(found->second, key.data()) != 0 && errno != ENOENT) {
+    return fail_errno(fmt::format("cannot erase from {}", map), errno);
+  }
+  return {};
+}
+
+PolicyTables::Entries PolicyTables::read(std::string_view map) const {
+  Entries out;
+  const auto found = fds_.find(map);
+  if (found == fds_.end()) return out;
+  bpf_map_info info{};
+  __u32 length = sizeof info;
+  if (bpf_map_get_info_by_fd(found->second, &info, &length) != 0) return out;
+  std::string key(info.key_size, '\0'), next(info.key_size, '\0'), value(info.value_size, '\0');
+  for (const char* at = nullptr;
+       out.size() < info.max_entries && bpf_map_get_next_key(found->second, at, next.data()) == 0; at = key.data()) {
+    key = next;
+    if (bpf_map_lookup_elem(found->second, key.data(), value.data()) == 0) out.emplace_back(key, value);
+  }
+  return out;
+}
+
+cf_policy_settings PolicyTables::settings() const {
+  const std::uint32_t zero = 0;
+  cf_policy_settings out{};
+  if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.policy_settings), &zero, &out) != 0) return {};
+  return out;
+}
+
+std::vector<std::uint64_t> PolicyTables::hits() const {
+  std::vector<std::uint64_t> out(CF_POLICY_HITS_MAX);
+  const int fd = bpf_map__fd(skeleton_->maps.policy_hits);
+  const bool all = each_batch(fd, [&](std::size_t count, const char* keys, const char* values) {
+    for (std::size_t i = 0; i < count; ++i) {
+      std::uint32_t rule = 0;
+      std::memcpy(&rule, keys + i * sizeof rule, sizeof rule);
+      if (rule < out.size()) std::memcpy(&out[rule], values + i * sizeof out[0], sizeof out[0]);
+    }
+  });
+  for (std::uint32_t rule = 0; !all && rule < out.size(); ++rule) bpf_map_lookup_elem(fd, &rule, &out[rule]);
+  return out;
+}
+
+std::array<std::uint64_t, CF_POLICY_C_MAX> PolicyTables::counters() const {
+  std::array<std::uint64_t, CF_POLICY_C_MAX> sums{};
+  std::vector<std::uint64_t> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  for (__u32 counter = 0; counter < CF_POLICY_C_MAX; ++counter) {
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.policy_counters), &counter, per_cpu.data()) != 0) continue;
+    for (const auto value : per_cpu) sums[counter] += value;
+  }
+  return sums;
+}
+
+std::vector<ProgramInfo> PolicyTables::programs() const {
+  std::vector<ProgramInfo> out;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) {
+    out.push_back(describe_program(bpf_program__fd(program)));
+    out.back().attached_to = options_.cgroup_root;
+    out.back().pin = pin_of(std::string(bpf_program__name(program)) + "_link");
+  }
+  return out;
+}
+
+}  // namespace cortexflow::kernel

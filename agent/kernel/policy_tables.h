@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Authorization of bpf/mesh in this kernel: its programs, pinned so that they enforce without the agent, and its
+// tables, which an agent that comes back finds as they were.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "agent/base/fd.h"
+#include "agent/base/result.h"
+#include "agent/kernel/introspect.h"
+#include "bpf/abi/policy.h"
+
+struct bpf_program;
+struct policy_bpf;
+
+namespace cortexflow::kernel {
+
+struct PolicyTablesOptions {
+  std::string cgroup_root;
+  std::string pin_path;
+  bool keep_on_exit = false;  // the programs go on enforcing when this object is gone
+};
+
+class PolicyTables {
+ public:
+  using Entries = std::vector<std::pair<std::string, std::string>>;  // key and value, octets as in bpf/abi/policy.h
+
+  // Are there programs of an agent before?
+  [[nodiscard]] static bool is_pinned(const std::string& pin_path);
+  // Loads the programs over the pinned tables, or over new ones where there are none or their layout is another's.
+  // Nothing is attached that was not attached before.
+  [[nodiscard]] static Result<std::unique_ptr<PolicyTables>> open(const PolicyTablesOptions& options);
+  [[nodiscard]] static Result<void> try_load();  // and lets them go again: does this kernel take them?
+  ~PolicyTables();
+  PolicyTables(const PolicyTables&) = delete;
+  PolicyTables& operator=(const PolicyTables&) = delete;
+
+  // Attaches, or puts these programs in the place of the pinned ones, each without a moment between.  To be called when
+  // the tables are written.
+  [[nodiscard]] Result<void> attach();
+
+  // `map` as bpftool names it.  Thread-safe.
+  [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
+  [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
+  [[nodiscard]] Entries read(std::string_view map) const;
+  [[nodiscard]] cf_policy_settings settings() const;
+  [[nodiscard]] std::vector<std::uint64_t> hits() const;  // by the rule's number
+
+  // Asked when this object goes, so that a start that fails leaves what it found.
+  void set_keep_on_exit(bool keep) { options_.keep_on_exit = keep; }
+  // True if open() found tables of an agent before.
+  [[nodiscard]] bool adopted() const { return adopted_; }
+
+  // By enum cf_policy_verdict and enum cf_policy_counter.
+  [[nodiscard]] std::array<std::uint64_t, CF_POLICY_C_MAX> counters() const;
+  [[nodiscard]] std::vector<ProgramInfo> programs() const;
+
+ private:
+  explicit PolicyTables(PolicyTablesOptions options) : options_(std::move(options)) {}
+  [[nodiscard]] Result<void> load();
+  [[nodiscard]] Result<void> attach(bpf_program* program);
+  [[nodiscard]] std::string pin_of(std::string_view name) const;
+  void remove_pins();
+
+  PolicyTablesOptions options_;
+  Fd cgroup_;
+  policy_bpf* skeleton_ = nullptr;
+  std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
+  std::vector<Fd> links_;
+  bool adopted_ = false;
+};
+
+}  // namespace cortexflow::kernel

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/policies.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+
+#include "agent/base/octets.h"
+#include "agent/kernel/namespaces.h"
+
+namespace cortexflow {
+namespace {
+
+constexpr std::chrono::seconds kLookEvery{1};
+
+std::string range_key(const std::string& cidr) {
+  const auto slash = cidr.find('/');
+  const auto prefix = model::IpAddress::parse(cidr.substr(0, slash)).value_or(model::IpAddress{});
+  const auto length = static_cast<std::uint32_t>(std::stoul(cidr.substr(slash + 1))) + (prefix.is_v4() ? 96U : 0U);
+  cf_policy_range key{length, {}};
+  std::copy(prefix.octets.begin(), prefix.octets.end(), key.address);
+  return octets_of(key);
+}
+
+std::string address_key(const model::IpAddress& address) {
+  return {reinterpret_cast<const char*>(address.octets.data()), address.octets.size()};
+}
+
+template <typename Key>
+std::string in_table(const std::string& octets, std::uint32_t table) {
+  auto key = value_of<Key>(octets).value_or(Key{});
+  key.table = table;
+  return octets_of(key);
+}
+
+bool same_rules(const std::map<std::string, cf_policy_rule>& one, const std::map<std::string, cf_policy_rule>& other) {
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(), [](const auto& a, const auto& b) {
+    return a.first == b.first && octets_of(a.second) == octets_of(b.second);
+  });
+}
+
+bool is_policy_key(const model::ObjectKey& key) { return key.kind == model::Kind::kAuthorizationPolicy; }
+
+}  // namespace
+
+Policies::Policies(const source::Settings& settings, std::string cgroup_root)
+    : options_(settings.policy), cgroup_root_(std::move(cgroup_root)), pin_path_(settings.pin_path) {
+  input_.trust_domain = options_.trust_domain;
+}
+
+Result<void> Policies::open() {
+  const std::lock_guard lock(mutex_);
+  return kernel::PolicyTables::is_pinned(pin_path_) ? load() : Result<void>{};
+}
+
+Result<void> Policies::load() {
+  auto tables = kernel::PolicyTables::open({cgroup_root_, pin_path_, false});
+  if (!tables) {
+    failure_ = tables.error().to_string();
+    return tl::make_unexpected(std::move(tables.error()));
+  }
+  failure_.clear();
+  tables_ = std::move(*tables);
+  if (tables_->adopted()) adopt();
+  if (settings_.hash_key[0] == 0 && settings_.hash_key[1] == 0 &&
+      getrandom(settings_.hash_key, sizeof settings_.hash_key, 0) != sizeof settings_.hash_key) {
+    return fail_errno("cannot make a key for workloads' identities", errno);
+  }
+  input_.hash_key = {settings_.hash_key[0], settings_.hash_key[1]};
+  return {};
+}
+
+void Policies::adopt() {
+  tables_->set_keep_on_exit(true);
+  settings_ = tables_->settings();
+  const auto into = [&](const char* map, Octets& octets) {
+    for (auto& [key, value] : tables_->read(map)) octets.emplace(std::move(key), std::move(value));
+  };
+  into("policy_addresses", addresses_);
+  into("policy_locals", locals_);
+  into("policy_targets", targets_);
+  into("policy_ranges", ranges_);
+  for (const auto& [key, value] : tables_->read("policy_rules")) {
+    const auto table = value_of<cf_policy_rule_key>(key)->table;
+    written_[table].rules.emplace(in_table<cf_policy_rule_key>(key, 0), *value_of<cf_policy_rule>(value));
+  }
+  for (const auto& [key, value] : tables_->read("policy_blocks")) {
+    const auto table = value_of<cf_policy_block_key>(key)->table;
+    written_[table].blocks.emplace(in_table<cf_policy_block_key>(key, 0), *value_of<cf_policy_rule>(value));
+  }
+  for (const auto& [number, table] : written_) {
+    for (const auto* rules : {&table.rules, &table.blocks}) {
+      for (const auto& [key, rule] : *rules) stale_hits_.insert(std::begin(rule.rule), std::end(rule.rule));
+    }
+  }
+  for (const auto& [key, value] : targets_) {
+    last_table_ = std::max(last_table_, value_of<cf_policy_target>(value)->table);
+  }
+  if (!written_.empty()) last_table_ = std::max(last_table_, written_.rbegin()->first);
+}
+
+void Policies::end_as_configured() {
+  const std::lock_guard lock(mutex_);
+  started_ = true;
+}
+
+Policies::~Policies() {
+  if (!tables_ || !started_) return;
+  const bool held = !complete_ && tables_->adopted();
+  tables_->set_keep_on_exit(options_.keep_on_exit && (held || !targets_.empty() || !input_.policies.empty()));
+}
+
+Result<void> Policies::update(const state::Update& update, const model::Unread& unread) {
+  const std::lock_guard lock(mutex_);
+  snapshot_ = update.snapshot;
+  const bool was_complete = complete_;
+  unread_ = unread;
+  complete_ = complete_ || unread_.empty();
+  if (was_complete && !update.touched.authorization_policies && update.touched.pods.empty()) return {};
+  std::set<std::string> closed;
+  for (const auto& key : complete_ ? std::set<model::ObjectKey>{} : unread_.objects) {
+    if (is_policy_key(key)) closed.insert(key.name.ns);
+  }
+  if (!tables_) {
+    bool any = !closed.empty();
+    snapshot_->authorization_policies.for_each([&](const auto&) { any = true; });
+    if (!any) return {};
+    if (auto loaded = load(); !loaded) return loaded;
+  }
+  // What an agent before left stays until all can be read: who is allowed is not known before.
+  if (!complete_ && tables_->adopted()) return tables_->attach();
+  input_.closed_namespaces = std::move(closed);
+  return apply();
+}
+
+Result<void> Policies::tick(std::chrono::steady_clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  if (!tables_ || now - looked_ < kLookEvery || (!complete_ && tables_->adopted())) return {};
+  looked_ = now;
+  find_locals();
+  return locals_wanted_ == locals_ && failure_.empty() ? Result<void>{} : apply();
+}
+
+// By cgroup and network namespace, as far as they are there.
+void Policies::find_locals() {
+  locals_wanted_.clear();
+  local_refusals_.clear();
+  const auto put = [&](const model::Pod& pod, cf_policy_local_kind kind, const Result<std::uint64_t>& id) {
+    const auto refuse = [&](const std::string& why) {
+      local_refusals_.push_back(fmt::format("Pod {}/{}: {}", pod.name.ns, pod.name.name, why));
+    };
+    if (!id) return refuse(id.error().to_string());
+    const auto identity = octets_of(plan_.pods.at(pod.name));
+    const auto [known, fresh] =
+        locals_wanted_.emplace(octets_of(cf_policy_local{*id, static_cast<__u32>(kind), 0}), identity);
+    if (!fresh && known->second != identity) refuse("another pod of another identity is in its cgroup or namespace");
+  };
+  for (const auto& pod : input_.pods) {
+    if (!plan_.pods.contains(pod->name)) continue;
+    if (!pod->netns.empty()) put(*pod, CF_POLICY_LOCAL_NETNS, kernel::netns_cookie(pod->netns));
+    if (pod->cgroup.empty()) continue;
+    const bool below = pod->cgroup.starts_with('/');
+    put(*pod, CF_POLICY_LOCAL_CGROUP, kernel::cgroup_id(cgroup_root_ + (below ? "" : "/") + pod->cgroup));
+  }
+}
+
+std::uint32_t Policies::flags() const {
+  std::uint32_t out = targets_.empty() ? 0U : static_cast<std::uint32_t>(CF_POLICY_ON);
+  for (const auto& [key, identity] : locals_) {
+    out |= value_of<cf_policy_local>(key)->kind == CF_POLICY_LOCAL_NETNS ? CF_POLICY_HAS_NETNS : CF_POLICY_HAS_CGROUPS;
+  }
+  return out | (ranges_.empty() ? 0U : static_cast<std::uint32_t>(CF_POLICY_HAS_RANGES));
+}
+
+Result<void> Policies::put_all(const char* map, const Octets& wanted, const Octets& had) {
+  for (const auto& [key, value] : wanted) {
+    const auto known = had.find(key);
+    if (known != had.end() && known->second == value) continue;
+    if (auto put = tables_->put(map, key, value); !put) return put;
+  }
+  return {};
+}
+
+Result<void> Policies::erase_others(const char* map, const Octets& wanted, Octets& had) {
+  for (const auto& [key, value] : had) {
+    if (wanted.contains(key)) continue;
+    if (auto erased = tables_->erase(map, key); !erased) return erased;
+  }
+  had = wanted;
+  return {};
+}
+
+// Those that the kernel has not under any number.  A table that can't be written whole closes its workloads.
+Result<bool> Policies::write_tables(std::map<std::uint64_t, cf_policy_target>& targets) {
+  std::vector<std::uint32_t> numbers;
+  std::set<std::size_t> closed;
+  bool changed = false;
+  for (std::size_t i = 0; i < plan_.tables.size(); ++i) {
+    const auto& table = plan_.tables[i];
+    const auto known = std::find_if(written_.begin(), written_.end(), [&](const auto& one) {
+      return same_rules(one.second.rules, table.rules) && same_rules(one.second.blocks, table.blocks);
+    });
+    if (known != written_.end()) {
+      numbers.push_back(known->first);
+      continue;
+    }
+    changed = true;
+    const auto number = ++last_table_;
+    numbers.push_back(number);
+    written_[number] = {table.rules, table.blocks};
+    Result<void> put;
+    for (auto at = table.rules.begin(); put && at != table.rules.end(); ++at) {
+      put = tables_->put("policy_rules", in_table<cf_policy_rule_key>(at->first, number), octets_of(at->second));
+    }
+    for (auto at = table.blocks.begin(); put && at != table.blocks.end(); ++at) {
+      put = tables_->put("policy_blocks", in_table<cf_policy_block_key>(at->first, number), octets_of(at->second));
+    }
+    if (put) continue;
+    closed.insert(i);
+    plan_.refusals.push_back(fmt::format("policy: {}: nobody may reach the workloads whose rules these are",
+                                         std::move(put.error()).to_string()));
+  }
+  for (const auto& [identity, target] : plan_.targets) {
+    targets[identity] = {numbers[target.table],
+                         target.flags | (closed.contains(target.table) ? static_cast<__u32>(CF_POLICY_CLOSED) : 0U)};
+  }
+  return changed;
+}
+
+Result<void> Policies::erase_tables(const std::set<std::uint32_t>& numbers) {
+  for (const auto number : numbers) {
+    const auto found = written_.find(number);
+    if (found == written_.end()) continue;
+    for (const auto& [key, value] : found->second.rules) {
+      if (auto gone = tables_->erase("policy_rules", in_table<cf_policy_rule_key>(key, number)); !gone) return gone;
+    }
+    for (const auto& [key, value] : found->second.blocks) {
+      if (auto gone = tables_->erase("policy_blocks", in_table<cf_policy_block_key>(key, number)); !gone) return gone;
+    }
+    written_.erase(found);
+  }
+  return {};
+}
+
+Result<void> Policies::write_settings(bool rules_changed) {
+  ++settings_.generation;
+  if (rules_changed) ++settings_.rules_generation;
+  settings_.flags = flags();
+  settings_.unknown = options_.unknown == "allow"   ? CF_POLICY_UNKNOWN_ALLOW
+                      : options_.unknown == "audit" ? CF_POLICY_UNKNOWN_AUDIT
+                                                    : CF_POLICY_UNKNOWN_DENY;
+  return tables_->put("policy_settings", octets_of(std::uint32_t{0}), octets_of(settings_));
+}
+
+Result<void> Policies::apply() {
+  input_.policies.clear();
+  input_.pods.clear();
+  snapshot_->authorization_policies.for_each([&](const auto& policy) { input_.policies.push_back(policy); });
+  snapshot_->pods.for_each([&](const auto& pod) { input_.pods.push_back(pod); });
+  const auto by_name = [](const auto& one, const auto& other) { return one->name < other->name; };
+  std::sort(input_.policies.begin(), input_.policies.end(), by_name);
+  std::sort(input_.pods.begin(), input_.pods.end(), by_name);
+  plan_ = compile::plan_policies(input_, numbers_);
+  find_locals();
+
+  Octets addresses, targets, ranges;
+  std::map<std::uint64_t, cf_policy_target> planned;
+  for (const auto& [address, identity] : plan_.addresses) addresses[address_key(address)] = octets_of(identity);
+  for (const auto& cidr : options_.workload_ranges) ranges[range_key(cidr)] = octets_of(std::uint32_t{1});
+  // 1. What is pointed to, 2. what points to it, 3. that all verdicts are made anew, 4. what nothing points to.
+  const auto tables_changed = write_tables(planned);
+  if (!tables_changed) return tl::make_unexpected(tables_changed.error());
+  for (const auto& [identity, target] : planned) targets[octets_of(identity)] = octets_of(target);
+  const bool rules_changed = *tables_changed || targets != targets_;
+  const auto step = [&](const Result<void>& done) {
+    if (!done && failure_.empty()) failure_ = done.error().to_string();
+    return done.has_value();
+  };
+  failure_.clear();
+  bool good = step(put_all("policy_targets", targets, targets_)) && step(put_all("policy_ranges", ranges, ranges_)) &&
+              step(put_all("policy_addresses", addresses, addresses_)) &&
+              step(put_all("policy_locals", locals_wanted_, locals_)) &&
+              step(erase_others("policy_addresses", addresses, addresses_)) &&
+              step(erase_others("policy_locals", locals_wanted_, locals_)) &&
+              step(erase_others("policy_ranges", ranges, ranges_)) &&
+              step(erase_others("policy_targets", targets, targets_)) && step(write_settings(rules_changed)) &&
+              step(tables_->attach());
+  std::set<std::uint32_t> unused;
+  for (const auto& [number, table] : written_) unused.insert(number);
+  for (const auto& [identity, target] : planned) unused.erase(target.table);
+  good = good && step(erase_tables(unused));
+  for (const auto rule : stale_hits_) {
+    good = good && step(tables_->put("policy_hits", octets_of(rule), octets_of(std::uint64_t{0})));
+  }
+  if (good) stale_hits_.clear();
+  return good ? Result<void>{} : fail("policy: {}; what was in force before is as far as nothing newer is", failure_);
+}
+
+}  // namespace cortexflow

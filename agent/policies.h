@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// AuthorizationPolicies on their way into the kernel: snapshots -> plan -> map writes, in an order in which every state
+// between refuses what both the one before and the one after refuse.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/compile/policy_plan.h"
+#include "agent/control/node_view.h"
+#include "agent/control/policy_view.h"
+#include "agent/kernel/policy_tables.h"
+#include "agent/model/object.h"
+#include "agent/source/settings.h"
+#include "agent/state/desired_state.h"
+
+namespace cortexflow {
+
+class Policies : public control::PolicyView {
+ public:
+  Policies(const source::Settings& settings, std::string cgroup_root);
+  // Leaves policy in force as the settings say, or, where the start failed, as it was found.
+  ~Policies() override;
+  Policies(const Policies&) = delete;
+  Policies& operator=(const Policies&) = delete;
+
+  // Takes over what an agent before left; nothing is loaded where there is nothing and no policy has come.
+  [[nodiscard]] Result<void> open();
+  // Both from the event loop.  An error leaves what was written before it.
+  [[nodiscard]] Result<void> update(const state::Update& update, const model::Unread& unread);
+  // Looks again for namespaces and cgroups that were not there.
+  [[nodiscard]] Result<void> tick(std::chrono::steady_clock::time_point now);
+  void end_as_configured();  // the agent has started
+
+  [[nodiscard]] std::vector<std::string> refusals() const;
+  [[nodiscard]] control::PolicyList policies() const override;
+  [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const override;
+  struct Figures {
+    std::map<std::string, std::uint64_t> verdicts, events;
+    std::map<std::string, std::uint64_t> hits;  // by rule; those that have any, the busiest
+    std::vector<std::pair<const char*, std::pair<std::size_t, std::size_t>>> maps;  // used, and limit
+  };
+  [[nodiscard]] std::optional<Figures> figures() const;  // none: no policy has come
+  [[nodiscard]] std::vector<kernel::ProgramInfo> programs() const;
+  [[nodiscard]] control::FunctionStatus function() const;
+
+ private:
+  struct Table {
+    std::map<std::string, cf_policy_rule> rules, blocks;
+  };
+  using Octets = std::map<std::string, std::string>;
+
+  [[nodiscard]] control::FunctionStatus function_status() const;
+  [[nodiscard]] Result<void> apply();
+  [[nodiscard]] Result<void> load();
+  void adopt();
+  void find_locals();
+  [[nodiscard]] std::uint32_t flags() const;
+  [[nodiscard]] Result<bool> write_tables(std::map<std::uint64_t, cf_policy_target>& targets);
+  [[nodiscard]] Result<void> write_settings(bool rules_changed);
+  [[nodiscard]] Result<void> put_all(const char* map, const Octets& wanted, const Octets& had);
+  [[nodiscard]] Result<void> erase_others(const char* map, const Octets& wanted, Octets& had);
+  [[nodiscard]] Result<void> erase_tables(const std::set<std::uint32_t>& numbers);
+
+  source::PolicySettings options_;
+  std::string cgroup_root_, pin_path_;
+  mutable std::mutex mutex_;  // of all below
+  std::unique_ptr<kernel::PolicyTables> tables_;
+  std::shared_ptr<const state::Snapshot> snapshot_ = std::make_shared<const state::Snapshot>();
+  model::Unread unread_;
+  bool started_ = false;
+  bool complete_ = false;  // everything could be read once: from then on the sources keep the last good
+  compile::PolicyInput input_;
+  compile::PolicyPlan plan_;
+  compile::RuleNumbers numbers_;
+  std::vector<std::string> local_refusals_;
+  Octets locals_wanted_;
+  std::chrono::steady_clock::time_point looked_;
+  // What the kernel has.
+  std::map<std::uint32_t, Table> written_;
+  Octets addresses_, locals_, targets_, ranges_;
+  cf_policy_settings settings_{};
+  std::uint32_t last_table_ = 0;
+  std::string failure_;
+  std::set<std::uint32_t> stale_hits_;  // numbers that another agent had given
+};
+
+}  // namespace cortexflow

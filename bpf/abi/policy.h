@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The tables of authorization (bpf/mesh/policy.bpf.c): what the agent writes and the kernel reads, and what the kernel
+ * counts.  Included by clang for the bpf target and by the C++ compiler; both check the layout below.
+ *
+ *   network namespace, cgroup       -> policy_locals    -> identity of the workload whose socket it is
+ *   address                         -> policy_addresses -> identity of who sends (and of local sockets not found above)
+ *   address                         -> policy_ranges    -> there: it is a workload's, known or not
+ *   identity                        -> policy_targets   -> a table, and what no rule of it says
+ *   table, source, port, protocol   -> policy_rules     -> what the rules say; source and port also as "any"
+ *   table, port, protocol, address  -> policy_blocks    -> the same by CIDR; an entry says what all that cover it say
+ *
+ * A table is written whole before a target points to it, and goes when none does any more; its number is not used
+ * again while the maps live.  An identity is a keyed hash of what it stands for (namespace, service account, labels
+ * that policies name), so that it is the same in the next agent, and another for whoever gets the address next.
+ *
+ * Addresses are 16 octets in network order, IPv4 as ::ffff:a.b.c.d (RFC 4291 2.5.5.2).  Ports are in host order.
+ */
+#ifndef CORTEXFLOW_ABI_POLICY_H
+#define CORTEXFLOW_ABI_POLICY_H
+
+#ifdef __bpf__
+#include <vmlinux.h>
+#else
+#include <linux/types.h>
+#endif
+
+#ifdef __cplusplus
+#define CF_POLICY_STATIC_ASSERT static_assert
+#else
+#define CF_POLICY_STATIC_ASSERT _Static_assert
+#endif
+
+enum {
+	CF_POLICY_LOCALS_MAX = 65536,
+	CF_POLICY_ADDRESSES_MAX = 262144,
+	CF_POLICY_RANGES_MAX = 256,
+	CF_POLICY_TARGETS_MAX = 65536,
+	CF_POLICY_RULES_MAX = 524288,  /* half of them for one state: two are there while one takes the other's place */
+	CF_POLICY_BLOCKS_MAX = 131072, /* likewise */
+	CF_POLICY_HITS_MAX = 131072,   /* rules that are counted one by one */
+	CF_POLICY_CALLERS_MAX = 65536, /* sockets of local workloads that are known by their cgroup; LRU */
+	CF_POLICY_ASKED_MAX = 65536,   /* (UDP socket, peer); LRU */
+	CF_POLICY_CGROUP_LEVELS = 8,   /* below the root that a workload's cgroup may be, with what is in it */
+	CF_POLICY_ASKED_SECONDS = 120, /* a UDP peer that was sent something may answer for so long */
+};
+
+/* Identities that are no hash; what hashes to one of them gets the next number. */
+enum cf_policy_identity {
+	CF_POLICY_ID_ANY = 0,	    /* in rules */
+	CF_POLICY_ID_WORLD = 1,	    /* an address of no workload */
+	CF_POLICY_ID_UNKNOWN = 2,   /* an address in policy_ranges that no pod has yet */
+	CF_POLICY_ID_AMBIGUOUS = 3, /* an address of several identities */
+	CF_POLICY_ID_HOST = 4,	    /* a process of this machine in no workload */
+	CF_POLICY_ID_FIRST = 16,
+};
+
+enum cf_policy_settings_flags {
+	CF_POLICY_ON = 1,
+	CF_POLICY_HAS_NETNS = 2, /* policy_locals has some */
+	CF_POLICY_HAS_CGROUPS = 4,
+	CF_POLICY_HAS_RANGES = 8,
+};
+
+enum cf_policy_unknown { CF_POLICY_UNKNOWN_DENY = 0, CF_POLICY_UNKNOWN_ALLOW = 1, CF_POLICY_UNKNOWN_AUDIT = 2 };
+
+struct cf_policy_settings {
+	__u64 generation;	/* of all that a verdict depends on: cached ones of another generation are made anew */
+	__u64 rules_generation; /* of targets and rules alone */
+	__u64 hash_key[2];	/* of identities: this machine's, made once */
+	__u32 flags;		/* enum cf_policy_settings_flags */
+	__u32 unknown;		/* enum cf_policy_unknown */
+};
+CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_settings) == 40, "cf_policy_settings");
+
+enum cf_policy_local_kind { CF_POLICY_LOCAL_NETNS = 1, CF_POLICY_LOCAL_CGROUP = 2 };
+
+struct cf_policy_local {
+	__u64 id;
+	__u32 kind;
+	__u32 pad;
+};
+
+struct cf_policy_range {
+	__u32 prefix_length;
+	__u8 address[16];
+};
+CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_range) == 20, "cf_policy_range");
+
+enum cf_policy_target_flags {
+	CF_POLICY_HAS_ALLOW = 1,     /* what no rule allows is denied */
+	CF_POLICY_HAS_DRY_ALLOW = 2, /* likewise, in audit mode */
+	CF_POLICY_CLOSED = 4,	     /* a policy that selects it could not be loaded: everything is denied */
+};
+
+struct cf_policy_target {
+	__u32 table;
+	__u32 flags; /* enum cf_policy_target_flags */
+};
+
+struct cf_policy_rule_key {
+	__u64 source; /* an identity, or CF_POLICY_ID_ANY */
+	__u32 table;
+	__u16 port; /* 0: any */
+	__u8 protocol;
+	__u8 pad;
+};
+CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_rule_key) == 16, "cf_policy_rule_key");
+
+struct cf_policy_block_key {
+	__u32 prefix_length; /* 64 more than the address's */
+	__u32 table;
+	__u16 port; /* 0: any */
+	__u8 protocol;
+	__u8 pad;
+	__u8 address[16];
+};
+CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_block_key) == 28, "cf_policy_block_key");
+
+enum cf_policy_say {
+	CF_POLICY_SAY_DENY,
+	CF_POLICY_SAY_ALLOW,
+	CF_POLICY_SAY_DRY_DENY, /* of policies in audit mode */
+	CF_POLICY_SAY_DRY_ALLOW,
+	CF_POLICY_SAY_AUDIT,
+	CF_POLICY_SAYS,
+};
+
+/* What rules say that match: bit 1 << enum cf_policy_say, and which rule is the first that does (0: not counted). */
+struct cf_policy_rule {
+	__u32 says;
+	__u32 rule[CF_POLICY_SAYS];
+};
+CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_rule) == 24, "cf_policy_rule");
+
+/* Every connection that is judged, and every datagram, has exactly one of these; from CF_POLICY_V_DENIED on it is
+ * refused. */
+enum cf_policy_verdict {
+	CF_POLICY_V_UNSELECTED,	     /* no policy selects the workload */
+	CF_POLICY_V_OWN,	     /* a workload to itself, which no policy is asked about */
+	CF_POLICY_V_ALLOWED,	     /* a rule allows it */
+	CF_POLICY_V_NOT_DENIED,	     /* policies select the workload, none of them ALLOW, and none denies it */
+	CF_POLICY_V_ANSWER,	     /* UDP, from whom the workload had sent something to */
+	CF_POLICY_V_WOULD_DENY,	     /* a rule in audit mode would deny it */
+	CF_POLICY_V_WOULD_NOT_ALLOW, /* no rule allows it, and that is in audit mode */
+	CF_POLICY_V_UNKNOWN_PASSED,  /* the source is not known yet, and policy.unknown is allow */
+	CF_POLICY_V_UNKNOWN_AUDITED, /* the same with audit */
+	CF_POLICY_V_DENIED,	     /* a rule denies it */
+	CF_POLICY_V_NOT_ALLOWED,     /* ALLOW policies select the workload, and no rule of them allows it */
+	CF_POLICY_V_UNKNOWN_DENIED,  /* the source is not known yet, and policy.unknown is deny */
+	CF_POLICY_V_CLOSED,	     /* a policy of the workload could not be loaded */
+	CF_POLICY_V_UNREADABLE,	     /* headers that can't be followed, to a socket of this machine */
+	CF_POLICY_V_MAX,
+};
+
+/* policy_counters: the verdicts, then these. */
+enum cf_policy_counter {
+	CF_POLICY_C_AUDITED = CF_POLICY_V_MAX, /* matched by an AUDIT rule */
+	CF_POLICY_C_DROPPED,		       /* packets, of connections that were refused before too */
+	CF_POLICY_C_REJUDGED,		       /* established connections, for another generation */
+	CF_POLICY_C_HELPER_FAILED,	       /* a verdict could not be kept: made anew with the next packet */
+	CF_POLICY_C_MAX,
+};
+
+/* The precedence, as Istio's: DENY first; where any ALLOW policy selects the workload, what none of them allows is
+ * denied; else it passes.  One text for the kernel and for whoever asks what the kernel would do. */
+static inline enum cf_policy_verdict cf_policy_decide(__u32 target_flags, __u64 source, __u32 unknown, __u32 says)
+{
+	const __u32 allow = 1U << CF_POLICY_SAY_ALLOW, dry_allow = 1U << CF_POLICY_SAY_DRY_ALLOW;
+
+	if (target_flags & CF_POLICY_CLOSED)
+		return CF_POLICY_V_CLOSED;
+	if (says & 1U << CF_POLICY_SAY_DENY)
+		return CF_POLICY_V_DENIED;
+	if (source == CF_POLICY_ID_UNKNOWN)
+		return unknown == CF_POLICY_UNKNOWN_ALLOW   ? CF_POLICY_V_UNKNOWN_PASSED
+		       : unknown == CF_POLICY_UNKNOWN_AUDIT ? CF_POLICY_V_UNKNOWN_AUDITED
+							    : CF_POLICY_V_UNKNOWN_DENIED;
+	if (target_flags & CF_POLICY_HAS_ALLOW && !(says & allow))
+		return CF_POLICY_V_NOT_ALLOWED;
+	if (says & 1U << CF_POLICY_SAY_DRY_DENY)
+		return CF_POLICY_V_WOULD_DENY;
+	if (target_flags & CF_POLICY_HAS_DRY_ALLOW && !(says & (allow | dry_allow)))
+		return CF_POLICY_V_WOULD_NOT_ALLOW;
+	return says & allow ? CF_POLICY_V_ALLOWED : CF_POLICY_V_NOT_DENIED;
+}
+
+#endif

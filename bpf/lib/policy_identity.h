@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* Who it is: of a socket of this machine by its network namespace, cgroup or address, of a sender by its address. */
+#ifndef CORTEXFLOW_LIB_POLICY_IDENTITY_H
+#define CORTEXFLOW_LIB_POLICY_IDENTITY_H
+
+#include "bpf/lib/policy_maps.h"
+
+enum { POLICY_SOCK_HEAD = 128 };
+
+/* A packet as the socket's side sees it, whichever way it goes. */
+struct policy_packet {
+	__u8 local[16];
+	__u8 remote[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 protocol;
+};
+
+static __always_inline bool policy_is_loopback(const __u8 *address)
+{
+	const __u32 *words = (const __u32 *)address;
+
+	if (words[0] || words[1])
+		return false;
+	return words[2] == bpf_htonl(0xffff) ? address[12] == 127 : !words[2] && words[3] == bpf_htonl(1);
+}
+
+static __always_inline bool policy_same_address(const __u8 *one, const __u8 *other)
+{
+	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
+
+	return a[0] == b[0] && a[1] == b[1];
+}
+
+/*
+ * What bpf_get_netns_cookie() says, which cgroup_skb programs may ask from 6.15 on only.  The verifier lets nobody add
+ * to a socket's address: so its head is copied as a whole, and the namespace's address taken from the copy.
+ */
+static __always_inline __u64 policy_netns(void *sk)
+{
+	__u32 at = bpf_core_field_offset(struct sock, __sk_common.skc_net.net);
+	__u64 head[POLICY_SOCK_HEAD / 8] = {};
+	struct net *net;
+
+	if (at > POLICY_SOCK_HEAD - sizeof(net) || bpf_probe_read_kernel(head, sizeof(head), sk))
+		return 0;
+	net = (struct net *)head[at / 8];
+	return bpf_core_field_exists(net->net_cookie) ? BPF_CORE_READ(net, net_cookie) : 0;
+}
+
+static __always_inline __u64 policy_local_by(__u32 kind, __u64 id)
+{
+	struct cf_policy_local key = {.id = id, .kind = kind};
+	__u64 *identity = bpf_map_lookup_elem(&policy_locals, &key);
+
+	return identity ? *identity : 0;
+}
+
+/* The workload's cgroup, or one above: a container's is below its pod's. */
+static __always_inline __u64 policy_by_cgroup(struct __sk_buff *skb)
+{
+	__u64 identity = policy_local_by(CF_POLICY_LOCAL_CGROUP, bpf_skb_cgroup_id(skb));
+
+	for (int level = CF_POLICY_CGROUP_LEVELS; !identity && level > 0; level--) {
+		__u64 above = bpf_skb_ancestor_cgroup_id(skb, level);
+
+		if (above)
+			identity = policy_local_by(CF_POLICY_LOCAL_CGROUP, above);
+	}
+	return identity;
+}
+
+static __always_inline __u64 policy_by_address(const __u8 *address)
+{
+	struct cf_policy_address key;
+	__u64 *identity;
+
+	__builtin_memcpy(key.address, address, sizeof(key.address));
+	identity = bpf_map_lookup_elem(&policy_addresses, &key);
+	return identity ? *identity : 0;
+}
+
+/* Whose socket; 0: of no workload.  `*shared`: others have its network namespace, and so its loopback, too. */
+static __always_inline __u64 policy_local(struct __sk_buff *skb, void *sk, const struct policy_packet *p, __u32 flags,
+					  bool *shared)
+{
+	__u64 identity = 0;
+
+	*shared = false;
+	if (flags & CF_POLICY_HAS_NETNS)
+		identity = policy_local_by(CF_POLICY_LOCAL_NETNS, policy_netns(sk));
+	if (!identity && flags & CF_POLICY_HAS_CGROUPS) {
+		identity = policy_by_cgroup(skb);
+		*shared = identity != 0;
+	}
+	return identity ? identity : policy_by_address(p->local);
+}
+
+static __always_inline bool policy_is_own(const struct policy_packet *p)
+{
+	return policy_is_loopback(p->remote) || policy_same_address(p->remote, p->local);
+}
+
+static __always_inline void policy_caller_key(struct policy_caller_key *key, void *sk, const __u8 *address, __u16 port,
+					      __u8 protocol)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	__builtin_memcpy(key->address, address, sizeof(key->address));
+	key->port = port;
+	key->protocol = protocol;
+	if (policy_is_loopback(address))
+		key->netns = policy_netns(sk);
+}
+
+/* On its way out, before anybody can receive it: whoever had the port before has it no more. */
+static __always_inline void policy_note_caller(struct __sk_buff *skb, void *sk, const struct policy_packet *p)
+{
+	__u64 identity = policy_by_cgroup(skb);
+	struct policy_caller_key key;
+
+	policy_caller_key(&key, sk, p->local, p->local_port, p->protocol);
+	if (!identity)
+		bpf_map_delete_elem(&policy_callers, &key);
+	else if (bpf_map_update_elem(&policy_callers, &key, &identity, BPF_ANY))
+		policy_count(CF_POLICY_C_HELPER_FAILED);
+}
+
+static __always_inline __u64 policy_remote(void *sk, const struct policy_packet *p, __u32 flags)
+{
+	__u64 identity;
+
+	if (flags & CF_POLICY_HAS_CGROUPS) {
+		struct policy_caller_key key;
+		__u64 *caller;
+
+		policy_caller_key(&key, sk, p->remote, p->remote_port, p->protocol);
+		caller = bpf_map_lookup_elem(&policy_callers, &key);
+		if (caller)
+			return *caller;
+	}
+	identity = policy_by_address(p->remote);
+	if (identity)
+		return identity;
+	if (policy_is_own(p))
+		return CF_POLICY_ID_HOST;
+	if (flags & CF_POLICY_HAS_RANGES) {
+		struct cf_policy_range range = {.prefix_length = 128};
+
+		__builtin_memcpy(range.address, p->remote, sizeof(range.address));
+		if (bpf_map_lookup_elem(&policy_ranges, &range))
+			return CF_POLICY_ID_UNKNOWN;
+	}
+	return CF_POLICY_ID_WORLD;
+}
+
+#endif

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
+/*
+ * Who may open connections to a workload's sockets.  On the root cgroup's cgroup_skb hooks: every socket of this
+ * machine in every network namespace, after whatever translated the packet, whichever interfaces there are.
+ *
+ * TCP: packets to a listener are judged each (a handshake has two), and a connection's verdict stays with its socket
+ * until the generation changes; then the next packet, of either direction, has it judged again.  UDP: each datagram is
+ * judged, but answers to what the socket's owner sent first.  What can't be judged is refused where there are policies.
+ */
+#include "bpf/lib/packet.h"
+#include "bpf/lib/policy_judge.h"
+
+#define CF_DROP 0
+
+enum { TCP_STATE_SYN_SENT = 2, TCP_STATE_LISTEN = 10 };
+
+static __always_inline bool policy_refuses(enum cf_policy_verdict verdict)
+{
+	policy_count(verdict);
+	return verdict >= CF_POLICY_V_DENIED;
+}
+
+static __always_inline int policy_drop(void)
+{
+	policy_count(CF_POLICY_C_DROPPED);
+	return CF_DROP;
+}
+
+/* A connection from before there was this program: was it opened to a port that somebody listens on? */
+static __always_inline bool policy_accepted(struct __sk_buff *skb, const struct policy_packet *p, bool v6)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *listener;
+	bool found;
+
+	if (v6) {
+		__builtin_memcpy(tuple.ipv6.daddr, p->local, sizeof(tuple.ipv6.daddr));
+		tuple.ipv6.dport = bpf_htons(p->local_port);
+		listener = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	} else {
+		__builtin_memcpy(&tuple.ipv4.daddr, p->local + 12, sizeof(tuple.ipv4.daddr));
+		tuple.ipv4.dport = bpf_htons(p->local_port);
+		listener = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	}
+	if (!listener)
+		return false;
+	found = listener->state == TCP_STATE_LISTEN;
+	bpf_sk_release(listener);
+	return found;
+}
+
+static __always_inline struct policy_socket *policy_keep(struct bpf_sock *sk, __u32 role)
+{
+	struct policy_socket *socket = bpf_sk_storage_get(&policy_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!socket)
+		policy_count(CF_POLICY_C_HELPER_FAILED);
+	else if (!socket->role)
+		socket->role = role;
+	return socket;
+}
+
+static __always_inline int policy_on_tcp(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *parsed,
+					 const struct policy_packet *p, const struct cf_policy_settings *settings,
+					 bool egress)
+{
+	struct policy_socket *socket = bpf_sk_storage_get(&policy_sockets, sk, 0, 0);
+	__u32 state = sk->state;
+	bool refused;
+
+	if (state == TCP_STATE_LISTEN) {
+		if (egress)
+			return CF_PASS; /* answers to what was judged on its way in */
+		policy_keep(sk, POLICY_ROLE_ACCEPTED);
+		return policy_refuses(policy_judge(skb, sk, p, settings)) ? policy_drop() : CF_PASS;
+	}
+	if (state == TCP_STATE_SYN_SENT) {
+		if (egress && settings->flags & CF_POLICY_HAS_CGROUPS)
+			policy_note_caller(skb, sk, p);
+		policy_keep(sk, POLICY_ROLE_OPENED);
+		return CF_PASS;
+	}
+	if (!socket) {
+		if (egress)
+			return CF_PASS; /* who opened it is seen at the next packet in */
+		if (!policy_accepted(skb, p, parsed->is_v6)) {
+			policy_keep(sk, POLICY_ROLE_OPENED);
+			return CF_PASS;
+		}
+		socket = policy_keep(sk, POLICY_ROLE_ACCEPTED);
+	} else if (socket->role == POLICY_ROLE_OPENED) {
+		return CF_PASS;
+	} else if (socket->generation == settings->generation) {
+		return socket->refused ? policy_drop() : CF_PASS;
+	}
+	if (socket && socket->generation)
+		policy_count(CF_POLICY_C_REJUDGED);
+	refused = policy_refuses(policy_judge(skb, sk, p, settings));
+	if (socket) {
+		socket->refused = refused;
+		socket->generation = settings->generation;
+	}
+	return refused ? policy_drop() : CF_PASS;
+}
+
+static __always_inline void policy_peer_of(struct policy_peer *key, struct __sk_buff *skb,
+					   const struct policy_packet *p)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->cookie = bpf_get_socket_cookie(skb);
+	__builtin_memcpy(key->address, p->remote, sizeof(key->address));
+	key->port = p->remote_port;
+}
+
+static __always_inline bool policy_is_recent(const struct policy_asked *asked,
+					     const struct cf_policy_settings *settings, __u64 now)
+{
+	return asked && asked->rules_generation == settings->rules_generation &&
+	       now - asked->time_ns < CF_POLICY_ASKED_SECONDS * 1000000000ULL;
+}
+
+static __always_inline int policy_on_udp(struct __sk_buff *skb, struct bpf_sock *sk, const struct policy_packet *p,
+					 const struct cf_policy_settings *settings, bool egress)
+{
+	struct policy_asked fresh = {.rules_generation = settings->rules_generation, .time_ns = bpf_ktime_get_ns()};
+	struct policy_asked *asked;
+	struct policy_peer key;
+	bool shared;
+	__u64 local;
+
+	if (egress && settings->flags & CF_POLICY_HAS_CGROUPS)
+		policy_note_caller(skb, sk, p);
+	policy_peer_of(&key, skb, p);
+	if (!egress) {
+		enum cf_policy_verdict verdict = policy_judge(skb, sk, p, settings);
+
+		if (verdict >= CF_POLICY_V_DENIED) {
+			asked = bpf_map_lookup_elem(&policy_asked, &key);
+			if (policy_is_recent(asked, settings, fresh.time_ns) && asked->asked)
+				verdict = CF_POLICY_V_ANSWER;
+		}
+		if (policy_refuses(verdict))
+			return policy_drop();
+		if (verdict == CF_POLICY_V_UNSELECTED || verdict == CF_POLICY_V_OWN || verdict == CF_POLICY_V_ANSWER)
+			return CF_PASS;
+	} else {
+		local = policy_local(skb, sk, p, settings->flags, &shared);
+		if (!local || !bpf_map_lookup_elem(&policy_targets, &local))
+			return CF_PASS;
+		fresh.asked = 1;
+	}
+	asked = bpf_map_lookup_elem(&policy_asked, &key);
+	if (policy_is_recent(asked, settings, fresh.time_ns))
+		asked->time_ns = fresh.time_ns;
+	else if (bpf_map_update_elem(&policy_asked, &key, &fresh, BPF_ANY))
+		policy_count(CF_POLICY_C_HELPER_FAILED);
+	return CF_PASS;
+}
+
+static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
+{
+	__u32 zero = 0, ethertype = skb->protocol, protocol;
+	const struct cf_policy_settings *settings = bpf_map_lookup_elem(&policy_settings, &zero);
+	struct bpf_sock *sk = skb->sk;
+	struct policy_packet p = {};
+	struct packet parsed = {};
+	enum packet_result result;
+
+	if (!settings || !(settings->flags & CF_POLICY_ON) || !sk)
+		return CF_PASS;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return CF_PASS;
+	protocol = sk->protocol;
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return CF_PASS;
+	result = packet_parse(skb, ethertype, &parsed);
+	if (result == PACKET_OK && parsed.protocol != protocol)
+		return CF_PASS; /* an error about what was sent, to a socket of another kind */
+	if (result != PACKET_OK ||
+	    packet_addresses(skb, &parsed, egress ? p.local : p.remote, egress ? p.remote : p.local))
+		return egress || !policy_refuses(CF_POLICY_V_UNREADABLE) ? CF_PASS : policy_drop();
+	p.protocol = protocol;
+	p.local_port = bpf_ntohs(egress ? parsed.source_be : parsed.dest_be);
+	p.remote_port = bpf_ntohs(egress ? parsed.dest_be : parsed.source_be);
+	if (protocol == IPPROTO_TCP)
+		return policy_on_tcp(skb, sk, &parsed, &p, settings, egress);
+	return policy_on_udp(skb, sk, &p, settings, egress);
+}
+
+SEC("cgroup_skb/ingress")
+int policy_ingress(struct __sk_buff *skb)
+{
+	return policy_on_packet(skb, false);
+}
+
+SEC("cgroup_skb/egress")
+int policy_egress(struct __sk_buff *skb)
+{
+	return policy_on_packet(skb, true);
+}
+
+char LICENSE[] SEC("license") = "GPL";

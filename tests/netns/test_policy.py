@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AuthorizationPolicy, with real servers and callers in namespaces of their own: who gets through, and who doesn't,
+while policies and pods change and while the agent is gone."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+import isolation
+from agent import Agent, Place, total, wait_until
+from harness import test
+from netns import Namespace, veth
+
+CART = "10.71.0.2"
+
+
+def pod(name, address, account="default", labels=None, netns=None, ns="shop"):
+    annotations = {"cortexflow.io/netns": netns} if netns else {}
+    return {"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": ns, "labels": labels or {}, "annotations": annotations},
+            "spec": {"serviceAccountName": account}, "status": {"podIP": address} if address else {}}
+
+
+def policy(name, ns="shop", **spec):
+    return {"apiVersion": "cortexflow.io/v1alpha1", "kind": "AuthorizationPolicy",
+            "metadata": {"name": name, "namespace": ns}, "spec": spec}
+
+
+def allow(name, source=None, **more):
+    rule = {"from": [{"source": source}]} if source else {}
+    return policy(name, rules=[{**rule, **({"to": [{"operation": more}]} if more else {})}])
+
+
+PODS = [pod("cart", CART, labels={"app": "cart"}), pod("web", "10.71.0.1", account="web", labels={"app": "web"}),
+        pod("thief", "10.71.1.1", account="thief")]
+
+
+class World:
+    """cart serves; web calls it over one wire, thief over another."""
+
+    def __init__(self, stack):
+        self.place = stack.enter_context(Place())
+        self.cart, self.web, self.thief = (stack.enter_context(Namespace(n)) for n in ("cart", "web", "thief"))
+        veth(self.cart, self.web, [f"{CART}/24", "fd71::2/64"], ["10.71.0.1/24", "fd71::1/64"], name="web")
+        veth(self.cart, self.thief, ["10.71.1.2/24"], ["10.71.1.1/24"], name="thief")
+        self.thief.ip("route", "add", CART, "via", "10.71.1.2")
+        os.mkdir(self.place.path("manifests"))
+        self.text = None
+        self.apply([], [])
+        self.agent = None
+        self.start()
+        stack.callback(lambda: self.agent.close())
+        self.threads = []
+        self.listener = self.listen(socket.SOCK_STREAM, 8080)
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+        self.udp = self.listen(socket.SOCK_DGRAM, 5353)
+        threading.Thread(target=self.answer, daemon=True).start()
+        stack.callback(self.udp.close)
+        stack.callback(self.listener.close)
+
+    def start(self, *flags):
+        self.agent = Agent("--manifests", self.place.path("manifests"), *flags, place=self.place)
+
+    def listen(self, kind, port):
+        made = self.cart.socket(socket.AF_INET6, kind)
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        made.settimeout(None)
+        made.bind(("::", port))
+        if kind == socket.SOCK_STREAM:
+            made.listen(64)
+        return made
+
+    def accept(self, listener):
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.echo, args=(connection,), daemon=True).start()
+
+    @staticmethod
+    def echo(connection):
+        with connection:
+            try:
+                while data := connection.recv(4096):
+                    connection.sendall(data)
+            except OSError:
+                pass
+
+    def answer(self):
+        while True:
+            try:
+                data, peer = self.udp.recvfrom(4096)
+                self.udp.sendto(data, peer)
+            except OSError:
+                return
+
+    def write(self, documents):
+        path = self.place.path("manifests/all.yaml")
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.write("\n---\n".join(json.dumps(document) for document in documents))
+        os.rename(path + ".new", path)
+
+    def apply(self, policies, pods=None):
+        self.write((PODS if pods is None else pods) + policies)
+
+    def connect(self, who, port=8080, address=CART, timeout=0.7):
+        made = who.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        made.settimeout(timeout)
+        try:
+            made.connect((address, port))
+        except OSError:
+            made.close()
+            return None
+        return made
+
+    def talks(self, connection, timeout=0.7):
+        """The other end answers; a retransmission that was let through later counts as well."""
+        connection.settimeout(timeout)
+        try:
+            connection.sendall(b"x")
+            return connection.recv(100) != b""
+        except TimeoutError:
+            return False
+
+    def reaches(self, who, **more):
+        connection = self.connect(who, **more)
+        if not connection:
+            return False
+        with connection:
+            return self.talks(connection)
+
+    def asks(self, who, address=CART):
+        with who.socket() as made:
+            made.settimeout(0.5)
+            made.sendto(b"?", (address, 5353))
+            try:
+                return made.recv(10) == b"?"
+            except TimeoutError:
+                return False
+
+    def becomes(self, web, thief):
+        wait_until(lambda: (self.reaches(self.web), self.reaches(self.thief)) == (web, thief), 10,
+                   f"web: {web}, thief: {thief}; {self.agent.log()[-600:]}")
+
+    def verdict(self, name):
+        return total(self.agent.metrics(), "cortexflow_policy_verdicts_total", verdict=name)
+
+
+def setup(stack):
+    return World(stack)
+
+
+@test("without a policy everybody may; an ALLOW rule lets in whom it names, and nobody else, over IPv4 and IPv6", seconds=60)
+def allowed(env):
+    env.apply([])
+    env.becomes(True, True)
+    assert not any(os.path.basename(name).startswith("policy") for name in env.place.pinned())
+    env.apply([allow("web-only", {"serviceAccounts": ["web"]}, ports=[8080], protocols=["TCP"])])
+    env.becomes(True, False)
+    six, web6 = pod("cart6", "fd71::2", labels={"app": "cart"}), pod("web6", "fd71::1", account="web")
+    env.write(PODS + [six, allow("web-only", {"serviceAccounts": ["web"]})])
+    wait_until(lambda: not env.reaches(env.web, address="fd71::2"), 10, "an address that no pod has is nobody's")
+    env.write(PODS + [six, web6, allow("web-only", {"serviceAccounts": ["web"]})])
+    wait_until(lambda: env.reaches(env.web, address="fd71::2"), 10, "IPv6 is let in too")
+
+
+@test("DENY comes before ALLOW, and each verdict and rule is counted; cfcli says the same as the kernel", seconds=60)
+def denied(env):
+    thief = "spiffe://cluster.local/ns/shop/sa/thief"
+    env.apply([allow("all"), policy("no-thief", action="DENY", rules=[{"from": [{"source": {"principals": [thief]}}]}])])
+    env.becomes(True, False)
+    wait_until(lambda: not env.reaches(env.thief) and env.reaches(env.web) and env.verdict("denied") > 0, 10, "it is counted")
+    assert env.verdict("allowed") > 0
+    rules = {labels["rule"] for name, labels, _ in env.agent.metrics() if name == "cortexflow_policy_rule_hits_total"}
+    assert {"shop/all[0]", "shop/no-thief[0]"} <= rules, rules
+    checked = env.agent.cfcli("policy", "check", "shop/thief", "shop/cart:8080")
+    assert "refused: denied by shop/no-thief[0]" in checked.stdout, checked
+    checked = env.agent.cfcli("policy", "check", "10.71.0.1", f"{CART}:8080")
+    assert "passes: allowed by shop/all[0]" in checked.stdout, checked
+    listed = env.agent.cfcli("policy", "list")
+    assert "shop/no-thief" in listed.stdout and "DENY" in listed.stdout, listed
+    refused = env.agent.cfcli("policy", "check", "shop/nobody", "shop/cart:8080")
+    assert refused.returncode == 1 and "there is no pod shop/nobody" in refused.stderr, refused
+
+
+@test("an ALLOW policy without rules is its namespace's default deny; a workload still reaches itself", seconds=60)
+def default_deny(env):
+    env.apply([policy("nobody")], [pod("cart", CART, netns=env.cart.path)] + PODS[1:])
+    env.becomes(False, False)
+    assert env.reaches(env.cart, address="127.0.0.1") and env.reaches(env.cart)
+    assert env.reaches(env.cart, address="::1")
+    assert not env.reaches(env.web, address="fd71::2"), "it is known by its network namespace: no address of it is open"
+    env.apply([])
+    env.becomes(True, True)
+
+
+@test("audit mode lets pass what it would refuse, and counts it", seconds=60)
+def audited(env):
+    before = env.verdict("would_not_allow")
+    env.apply([policy("nobody", mode="audit")])
+    wait_until(lambda: env.reaches(env.thief) and env.verdict("would_not_allow") > before, 10, "it is counted")
+    env.apply([policy("no-thief", action="DENY", mode="audit", rules=[{"from": [{"source": {"serviceAccounts": ["thief"]}}]}])])
+    wait_until(lambda: env.reaches(env.thief) and env.verdict("would_deny") > 0, 10, "that too")
+
+
+@test("callers are told by CIDR too", seconds=60)
+def by_cidr(env):
+    env.apply([policy("near", rules=[{"from": [{"source": {"ipBlocks": ["10.71.1.0/24"]}}]}])])
+    env.becomes(False, True)
+    env.apply([policy("near", rules=[{"from": [{"source": {"ipBlocks": ["10.71.0.0/16"]}}]}]),
+               policy("but", action="DENY", rules=[{"from": [{"source": {"ipBlocks": ["10.71.1.1/32"]}}]}])])
+    env.becomes(True, False)
+
+
+@test("UDP: datagrams are judged, answers to what a workload asked are not", seconds=60)
+def udp(env):
+    env.apply([allow("web-only", {"serviceAccounts": ["web"]}, protocols=["UDP"])])
+    wait_until(lambda: (env.asks(env.web), env.asks(env.thief)) == (True, False), 10, "web may, thief may not")
+    assert not env.reaches(env.web), "TCP is not allowed"
+    env.apply([policy("nobody")], PODS)
+    wait_until(lambda: not env.asks(env.web), 10, "nobody may")
+    with env.web.socket() as server:
+        server.bind(("10.71.0.1", 5354))
+        env.apply([policy("cart-only", selector={"matchLabels": {"app": "cart"}})])  # nobody may call cart; web is open
+        wait_until(lambda: env.verdict("not_allowed") > 0, 5, "in force")
+        with env.cart.socket() as client:
+            client.sendto(b"?", ("10.71.0.1", 5354))
+            data, peer = server.recvfrom(10)
+            server.sendto(data, peer)
+            assert client.recv(10) == b"?"
+            with env.web.socket() as stranger:
+                stranger.sendto(b"!", (CART, client.getsockname()[1]))
+            client.settimeout(0.5)
+            try:
+                raise AssertionError(f"a stranger's datagram came through: {client.recv(10)!r}")
+            except TimeoutError:
+                pass
+
+
+@test("an established connection is judged again when policy tightens, from before there was a policy too", seconds=60)
+def tightened(env):
+    env.apply([])
+    wait_until(lambda: env.reaches(env.thief), 10, "open")
+    old = wait_until(lambda: env.connect(env.thief), 5, "a connection")
+    assert env.talks(old)
+    env.apply([allow("all")])
+    wait_until(lambda: env.verdict("allowed") > 0 and env.talks(old), 10, "it goes on")
+    env.apply([allow("web-only", {"serviceAccounts": ["web"]})])
+    wait_until(lambda: not env.talks(old), 10, "it is cut")
+    assert total(env.agent.metrics(), "cortexflow_policy_events_total", event="judged_again") > 0
+    env.apply([allow("all")])
+    wait_until(lambda: env.talks(old, 3), 20, "what is retransmitted gets through once it may")
+    old.close()
+
+
+@test("cart calls out though nobody may call it", seconds=60)
+def outwards(env):
+    env.apply([policy("cart-only", selector={"matchLabels": {"app": "cart"}})])
+    env.becomes(False, False)
+    with env.web.socket(kind=socket.SOCK_STREAM) as listener:
+        listener.bind(("10.71.0.1", 9090))
+        listener.listen()
+        with env.cart.socket(kind=socket.SOCK_STREAM) as caller:
+            caller.connect(("10.71.0.1", 9090))
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.sendall(b"hello")
+                assert caller.recv(10) == b"hello"
+                caller.sendall(b"hi")
+                assert accepted.recv(10) == b"hi"
+
+
+@test("an address that passes to another pod takes none of the rights along", seconds=60)
+def reused(env):
+    for _ in range(3):
+        env.apply([allow("web-only", {"serviceAccounts": ["web"]})])
+        env.becomes(True, False)
+        kept = env.connect(env.web)
+        assert kept and env.talks(kept)
+        env.apply([allow("web-only", {"serviceAccounts": ["web"]})],
+                  [PODS[0], pod("other", "10.71.0.1", account="thief"), pod("moved", "10.71.1.1", account="web")])
+        env.becomes(False, True)
+        assert not env.talks(kept), "a connection of the pod before"
+        kept.close()
+
+
+@test("a caller that no pod has yet waits for its pod, where workloads' addresses are known by their range", seconds=60)
+def late(env):
+    env.agent.stop()
+    env.start("--policy-workload-ranges", "10.71.1.0/24")
+    env.apply([policy("no-web", action="DENY", rules=[{"from": [{"source": {"serviceAccounts": ["web"]}}]}])], PODS[:2])
+    env.becomes(False, False)
+    assert env.verdict("unknown_denied") > 0
+    waiting = env.thief.socket(kind=socket.SOCK_STREAM)
+    with waiting:
+        waiting.setblocking(False)
+        waiting.connect_ex((CART, 8080))  # its SYN is sent again until it is known
+        env.apply([policy("no-web", action="DENY", rules=[{"from": [{"source": {"serviceAccounts": ["web"]}}]}])])
+        waiting.settimeout(10)
+        wait_until(lambda: env.talks(waiting, 3) if waiting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 and
+                   connected(waiting) else False, 15, "it gets through")
+    env.agent.stop()
+    env.start()
+
+
+def connected(sock):
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+@test("a broken document leaves the policy as it was, and is refused with its line", seconds=60)
+def broken(env):
+    good = allow("web-only", {"serviceAccounts": ["web"]})
+    env.apply([good])
+    env.becomes(True, False)
+    env.apply([{**good, "spec": {"rule": []}}])
+    refusals = wait_until(lambda: env.agent.get("/v1/services")["refusals"], 5, "a refusal is shown")
+    assert "AuthorizationPolicy shop/web-only: spec.rule: unknown field" in refusals[0], refusals
+    assert env.reaches(env.web) and not env.reaches(env.thief)
+
+
+@test("the agent is killed and comes back: policy is enforced all the while, with documents that can't be read too", seconds=90)
+def killed(env):
+    good = allow("web-only", {"serviceAccounts": ["web"]})
+    env.apply([good])
+    env.becomes(True, False)
+    kept = env.connect(env.web)
+    env.agent.signal(signal.SIGKILL)
+    env.agent.process.wait(5)
+    for _ in range(3):
+        assert env.reaches(env.web) and not env.reaches(env.thief) and env.talks(kept)
+    env.start()
+    assert env.reaches(env.web) and not env.reaches(env.thief) and env.talks(kept)
+    env.agent.signal(signal.SIGKILL)
+    env.agent.process.wait(5)
+    env.apply([{**good, "spec": {"rule": []}}])
+    env.start()
+    assert env.reaches(env.web) and not env.reaches(env.thief)
+    function = next(f for f in env.agent.status()["functions"] if f["name"] == "authorization")
+    assert function["degraded"] and "left is in force" in function["detail"], function
+    env.apply([allow("thief-only", {"serviceAccounts": ["thief"]})])
+    env.becomes(False, True)
+    kept.close()
+
+
+@test("an agent that ends leaves policy in force, unless it is told otherwise; a fresh one closes what it can't read", seconds=90)
+def ended(env):
+    env.apply([allow("web-only", {"serviceAccounts": ["web"]})])
+    env.becomes(True, False)
+    env.agent.stop()
+    assert env.reaches(env.web) and not env.reaches(env.thief)
+    env.start("--policy-keep-on-exit", "false")
+    assert env.reaches(env.web) and not env.reaches(env.thief)
+    env.agent.stop()
+    assert not os.path.exists(env.place.pins), os.listdir(env.place.pins)
+    assert env.reaches(env.web) and env.reaches(env.thief)
+    env.apply([{**allow("web-only", {"serviceAccounts": ["web"]}), "spec": {"rule": []}}])
+    env.start()
+    assert not env.reaches(env.web) and not env.reaches(env.thief), "whom it lets in nobody knows"
+    env.apply([])
+    env.becomes(True, True)
+
+
+@test("processes of the machine itself are told apart by their cgroups, as callers and as servers", seconds=60)
+def by_cgroup(env):
+    groups = [os.path.join(isolation.CGROUP, name) for name in ("policy-server", "policy-client")]
+    for group in groups:
+        os.makedirs(group, exist_ok=True)
+    pods = [pod("server", None), pod("client", None, account="client")]
+    for one, group in zip(pods, groups):
+        one["metadata"]["annotations"]["cortexflow.io/cgroup"] = os.path.basename(group)
+    env.apply([allow("client-only", {"serviceAccounts": ["client"]})], pods)
+
+    def launch(group, *argv, **options):
+        shell = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', group, *argv]
+        return subprocess.Popen(shell, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+
+    def fetches(group):
+        return launch(group, "curl", "-s", "--max-time", "0.7", "http://127.0.0.1:8181/").wait(10) == 0
+
+    server = launch(groups[0], "python3", "-m", "http.server", "8181", "--bind", "127.0.0.1", cwd=env.place.path("manifests"))
+    try:
+        wait_until(lambda: fetches(groups[1]), 15, "the client gets through")
+        assert not fetches(isolation.CGROUP) and not fetches(groups[0]), "nobody else does"
+    finally:
+        server.kill()
+        server.wait(5)
+        for group in groups:
+            os.rmdir(group)
