@@ -130,6 +130,7 @@ def policies(env):
     for name in ("shop/cart-policy.yaml", "shop/checkout-policy.yaml", "edge/deny.yaml"):
         env.lab.kubectl("apply", "-f", f"{folder}/{name}")
     wait_until(lambda: call(env, 10) == {"stable": 9, "canary": 1}, 10, "nine of ten calls reach the stable pod")
+    env.lab.kubectl("apply", "--dry-run=server", "-f", f"{folder}/policy/shop.yaml")
     kubernetes = functions(env)["kubernetes"]
     assert "2 TrafficPolicy" in kubernetes["detail"] and "1 DenyList" in kubernetes["detail"], kubernetes
     assert "cart" in env.lab.kubectl("-n", "shop", "get", "tpol")
