@@ -51,10 +51,6 @@ class Lab:
         sh(KUBELAB, "helm")
         return sh(*self.argv("helm", *args))
 
-    def load(self, *archives):
-        """Images for the node."""
-        sh(KUBELAB, "load", "--dir", self.dir, *archives)
-
     def pins(self):
         """The agent's in the node's BPF file system."""
         return sh("nsenter", "-t", str(self.pids["containerd"]), "--mount", "find", "/sys/fs/bpf", "-path", "*/cortexflow*").split()

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from types import SimpleNamespace
 
-import busybox_image
+import image as images
 from agent import BUILD, ROOT, wait_until
 from harness import test
 from isolation import MOUNT
@@ -18,6 +18,7 @@ SETUP_SECONDS = 180
 ARCHIVE = os.path.join(BUILD, "image", "cfagent.tar")
 CHART = os.path.join(ROOT, "charts", "cortexflow")
 RELEASE, SYSTEM = "mesh", "cortexflow"
+WEB_IMAGE = "localhost/busybox:test"
 ADDRESS = "10.96.0.11"  # of examples/shop/cart.yaml
 
 
@@ -27,7 +28,8 @@ def setup(stack):
     assert fresh, f"{ARCHIVE} is not there, or older than the agent: packaging/image/build {BUILD}"
     place = stack.enter_context(tempfile.TemporaryDirectory())
     lab = stack.enter_context(Lab("--node"))
-    lab.load(ARCHIVE, busybox_image.write(os.path.join(place, "busybox.tar")))
+    images.busybox(os.path.join(place, "busybox.tar"), WEB_IMAGE)
+    lab.load(ARCHIVE, os.path.join(place, "busybox.tar"))
     return SimpleNamespace(lab=lab, cgroup=f"{MOUNT}/{lab.namespace.name}", values=[
         "--set", f"paths.cgroup={MOUNT}/{lab.namespace.name}",  # this lab's pods, not the machine
         "--set", f"paths.run={place}/run", "--set", f"paths.state={place}/state"])
@@ -47,13 +49,13 @@ def functions(env):
     return {one["name"]: one for one in json.loads(cfcli(env, "status", "-o", "json"))["functions"]}
 
 
-def image():
+def agent_image():
     with open(f"{CHART}/Chart.yaml", encoding="utf-8") as file:
         version = next(line.split()[1] for line in file if line.startswith("appVersion:"))
     return f"localhost/cortexflow/cfagent:{version}"
 
 
-def pod(name, script, of=busybox_image.IMAGE, **labels):
+def pod(name, script, of, **labels):
     return {"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": name, "namespace": "shop", "labels": labels},
             "spec": {"terminationGracePeriodSeconds": 0, "containers": [
@@ -66,7 +68,7 @@ def service():
 
 
 CALL = f"curl -sS --max-time 5 http://{ADDRESS}/ || echo failed"
-WEB = "mkdir /www; hostname >/www/index.html; exec httpd -f -p 8080 -h /www"
+WEB = "busybox hostname >/www/index.html; exec httpd -f -p 8080 -h /www"
 
 
 def call(env, times):
@@ -108,16 +110,15 @@ def role(env):
     rules = json.loads(env.lab.kubectl("get", "clusterrole", RELEASE, "-o", "json"))["rules"]
     assert all(sorted(rule["verbs"]) == ["list", "watch"] for rule in rules), rules
     granted = {resource for rule in rules for resource in rule["resources"]}
-    followed = {"namespaces", "pods", "services", "endpoints", "endpointslices", "trafficpolicies", "denylists",
-                "authorizationpolicies"}
+    followed = {"namespaces", "pods", "services", "endpoints", "endpointslices", "trafficpolicies", "denylists", "authorizationpolicies"}
     assert granted == followed, granted
 
 
 @test("a pod that calls a service's address reaches its pods in turn", seconds=120)
 def translated(env):
     env.lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
-    env.lab.apply(service(), pod("stable", WEB, app="cart", version="stable"), pod("canary", WEB, app="cart", version="canary"),
-                  pod("customer", "exec sleep infinity", of=image()))
+    env.lab.apply(service(), pod("stable", WEB, WEB_IMAGE, app="cart", version="stable"), pod("canary", WEB, WEB_IMAGE, app="cart", version="canary"),
+                  pod("customer", "exec sleep infinity", agent_image()))
     env.lab.kubectl("-n", "shop", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
     wait_until(lambda: set(call(env, 4)) == {"stable", "canary"}, 30, "both pods answer")
     assert call(env, 10) == {"stable": 5, "canary": 5}
@@ -129,6 +130,7 @@ def policies(env):
     for name in ("shop/cart-policy.yaml", "shop/checkout-policy.yaml", "edge/deny.yaml"):
         env.lab.kubectl("apply", "-f", f"{folder}/{name}")
     wait_until(lambda: call(env, 10) == {"stable": 9, "canary": 1}, 10, "nine of ten calls reach the stable pod")
+    env.lab.kubectl("apply", "--dry-run=server", "-f", f"{folder}/policy/shop.yaml")
     kubernetes = functions(env)["kubernetes"]
     assert "2 TrafficPolicy" in kubernetes["detail"] and "1 DenyList" in kubernetes["detail"], kubernetes
     assert "cart" in env.lab.kubectl("-n", "shop", "get", "tpol")

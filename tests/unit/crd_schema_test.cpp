@@ -68,7 +68,16 @@ const std::vector<std::pair<std::string, json>>& right_objects() {
                              {"kind", "DenyList"},
                              {"metadata", {{"name", "scanners"}}},
                              {"spec", {{"entries", {{{"cidr", "192.0.2.0/24"}, {"ports", {80}}}}}}}};
-  static const std::vector<std::pair<std::string, json>> kAll{{"trafficpolicies", kPolicy}, {"denylists", kDeny}};
+  static const json kAuthorization = {{"apiVersion", "cortexflow.io/v1alpha1"},
+                                      {"kind", "AuthorizationPolicy"},
+                                      {"metadata", {{"name", "cart"}, {"namespace", "shop"}}},
+                                      {"spec",
+                                       {{"selector", {{"matchLabels", {{"app", "cart"}}}}},
+                                        {"rules",
+                                         {{{"from", {{{"source", {{"namespaces", {"shop"}}}}}}},
+                                           {"to", {{{"operation", {{"ports", {80}}, {"protocols", {"TCP"}}}}}}}}}}}}};
+  static const std::vector<std::pair<std::string, json>> kAll{
+      {"trafficpolicies", kPolicy}, {"denylists", kDeny}, {"authorizationpolicies", kAuthorization}};
   return kAll;
 }
 
