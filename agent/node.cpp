@@ -15,6 +15,7 @@
 #include "agent/flow/lookup_builder.h"
 #include "agent/kernel/host.h"
 #include "agent/kubernetes_status.h"
+#include "agent/removal.h"
 
 namespace cortexflow {
 namespace {
@@ -122,6 +123,7 @@ Result<void> Node::open() {
                                         [this](std::span<const std::byte> record) { on_record(record); });
   if (!tracer) return tl::make_unexpected(std::move(tracer.error()));
   tracer_ = std::move(*tracer);
+  if (!settings_.follows_services()) left_ = left_functions(settings_.pin_path);
   if (settings_.follows_services()) {
     auto services = Services::open(settings_, cgroup_root_);
     if (!services) return tl::make_unexpected(std::move(services.error()));
@@ -327,6 +329,7 @@ control::Status Node::status() const {
   out.started = started_;
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
+  out.functions.insert(out.functions.end(), left_.begin(), left_.end());
   if (services_) {
     if (const auto* kubernetes = services_->kubernetes()) out.functions.push_back(kubernetes_function(*kubernetes));
     for (auto& function : services_->functions()) out.functions.push_back(std::move(function));

@@ -92,6 +92,7 @@ class Node : public control::NodeView, public control::ServiceOperator, public c
   std::unique_ptr<kernel::DnsTracer> tracer_;
   std::chrono::steady_clock::time_point expired_;  // the event loop's
   std::unique_ptr<Services> services_;             // null: no manifests
+  std::vector<control::FunctionStatus> left_;      // of an agent before, where this one follows no services
 };
 
 }  // namespace cortexflow

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/removal.h"
 
+#include <array>
 #include <filesystem>
+#include <set>
+#include <string_view>
+#include <utility>
 
 #include "agent/kernel/interface_watch.h"
 #include "agent/kernel/redirect.h"
@@ -15,6 +19,28 @@ Result<void> remove_left(const std::string& pin_path) {
   std::filesystem::remove_all(pin_path, error);  // a link that is unpinned, and that nobody holds, detaches
   if (error) return fail("cannot remove {}: {}", pin_path, error.message());
   return {};
+}
+
+std::vector<control::FunctionStatus> left_functions(const std::string& pin_path) {
+  // By how the programs' links are named: ServiceTables, EdgeTables, PolicyTables, Redirect.
+  constexpr std::array<std::pair<std::string_view, const char*>, 4> kPrefixes{
+      {{"svc_", "services"}, {"redirect_if", "services by packet"}, {"edge_", "edge"}, {"policy_", "policy"}}};
+  std::set<std::string> found;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(pin_path, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename();
+    for (const auto& [prefix, function] : kPrefixes) {
+      const bool is_link = name.ends_with("_link") || prefix == "redirect_if";
+      if (name.starts_with(prefix) && is_link) found.insert(function);
+    }
+  }
+  std::vector<control::FunctionStatus> out;
+  for (const auto& function : found) {
+    out.push_back({function, "of an agent before", true,
+                   "goes on as that one left it, and nobody follows changes: set manifests or kubeconfig, or stop this "
+                   "agent and run cfagent --remove"});
+  }
+  return out;
 }
 
 }  // namespace cortexflow

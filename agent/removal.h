@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// cfagent --remove: takes out of the kernel what an agent that is gone left there.
+// What an agent that is gone left in the kernel: seen, and taken out by cfagent --remove.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "agent/base/result.h"
+#include "agent/control/node_view.h"
 
 namespace cortexflow {
 
 // Detaches and unpins all below `pin_path`, and removes it.  The caller holds its lock.
 [[nodiscard]] Result<void> remove_left(const std::string& pin_path);
+
+// What works on below `pin_path` though this agent is told of no services.
+[[nodiscard]] std::vector<control::FunctionStatus> left_functions(const std::string& pin_path);
 
 }  // namespace cortexflow

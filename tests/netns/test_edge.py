@@ -4,7 +4,6 @@
 import collections
 import json
 import os
-import signal
 import socket
 import subprocess
 import threading

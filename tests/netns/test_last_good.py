@@ -5,11 +5,11 @@ import json
 import os
 import signal
 
-from agent import total, wait_until
+from agent import Agent, total, wait_until
 from harness import test
 from isolation import CGROUP, cgroup
 from netns import sh
-from shop import call, manifests, service, set_up, shares, split, start, write
+from shop import SERVICE, call, manifests, service, set_up, shares, split, start, write
 
 setup = set_up
 
@@ -193,3 +193,25 @@ def later(env):
         wait_until(lambda: callers(env) == 1 and not unused(env), 5, "it is known")
     write(env, manifests((0, 1, 2)))
     wait_until(lambda: callers(env) == 0, 5, "nobody is left")
+
+
+@test("an agent that is told of no services says that what one before left goes on; cfagent --remove ends it", seconds=60)
+def left(env):
+    write(env, manifests((0, 1, 2)))
+    wait_until(lambda: service(env) and not unused(env), 5, "the manifests are whole")
+    crash(env)
+    env.agent.close()
+    env.agent = Agent(place=env.place)
+    said = function(env)
+    assert said["degraded"] and said["hook"] == "of an agent before" and "cfagent --remove" in said["detail"], said
+    assert call(env, 6)
+    refused = env.place.run("--remove")
+    assert refused.returncode == 1 and "running" in refused.stderr, refused
+    env.agent.close()
+    assert call(env, 6)
+    done = env.place.run("--remove")
+    assert done.returncode == 0, done
+    assert not env.place.pinned(), env.place.pinned()
+    assert env.client.popen("curl", "-s", "--max-time", "2", f"http://{SERVICE}/").wait() != 0
+    env.agent = start(env)
+    wait_until(lambda: service(env), 5, "services are there again")
