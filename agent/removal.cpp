@@ -35,6 +35,7 @@ std::vector<control::FunctionStatus> left_functions(const std::string& pin_path)
     }
   }
   std::vector<control::FunctionStatus> out;
+  out.reserve(found.size());
   for (const auto& function : found) {
     out.push_back({function, "of an agent before", true,
                    "goes on as that one left it, and nobody follows changes: set manifests or kubeconfig, or stop this "

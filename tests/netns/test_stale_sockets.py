@@ -148,7 +148,10 @@ def is_woken(sock):
 
 def back(env):
     write(env, manifests((ONE, TWO)))
-    wait_until(lambda: all(len(row["backends"]) == 2 for row in env.agent.get("/v1/services")["services"]), 5, "both are back")
+    def both_chosen(row):
+        return sum(backend["share"] > 0 for backend in row["backends"]) == 2
+
+    wait_until(lambda: all(map(both_chosen, env.agent.get("/v1/services")["services"])), 5, "both are back")
 
 
 @test("a UDP client whose backend leaves wakes with ECONNABORTED, connects again and reaches another; nobody else is disturbed", seconds=60)

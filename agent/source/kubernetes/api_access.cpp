@@ -53,7 +53,7 @@ Field named(const Field& list, const std::string& name, std::string_view what) {
 
 class Reader {
  public:
-  explicit Reader(std::string path) : directory_(std::filesystem::path(path).parent_path()) {}
+  explicit Reader(const std::string& path) : directory_(std::filesystem::path(path).parent_path()) {}
 
   // WHAT-data in base64, or the file WHAT: a relative path is relative to the kubeconfig's.
   std::string data_or_file(const Field& holder, std::string_view file_key, const std::string& data_key) const {
