@@ -21,7 +21,7 @@ void add(sink::ServiceFigures& to, const cf_backend_load& load) {
   for (std::size_t i = 0; i < compile::kResultNames.size(); ++i) to.results[i].second += load.results[i];
   to.latency.resize(CF_SVC_LATENCY_BUCKETS);
   for (std::size_t i = 0; i < to.latency.size(); ++i) to.latency[i] += load.latency[i];
-  to.latency_sum_s += static_cast<double>(load.connect_us) / 1e6;
+  to.latency_sum_us += load.connect_us;
 }
 
 }  // namespace

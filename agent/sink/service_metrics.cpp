@@ -43,7 +43,7 @@ void add(ServiceFigures& to, const ServiceFigures& more) {
   }
   to.latency.resize(std::max(to.latency.size(), more.latency.size()));
   for (std::size_t i = 0; i < more.latency.size(); ++i) to.latency[i] += more.latency[i];
-  to.latency_sum_s += more.latency_sum_s;
+  to.latency_sum_us += more.latency_sum_us;
   to.active += more.active;
   to.pending += more.pending;
   to.ejections += more.ejections;
@@ -65,7 +65,7 @@ Labels labels_of(const ServiceFigures& service) { return {{"namespace", service.
 
 prometheus::ClientMetric::Histogram histogram_of(const ServiceFigures& service, const std::vector<double>& bounds) {
   prometheus::ClientMetric::Histogram out;
-  out.sample_sum = service.latency_sum_s;
+  out.sample_sum = static_cast<double>(service.latency_sum_us) * 1e-6;
   for (std::size_t i = 0; i <= bounds.size(); ++i) {
     if (i < service.latency.size()) out.sample_count += service.latency[i];
     const double bound = i < bounds.size() ? bounds[i] : std::numeric_limits<double>::infinity();

@@ -24,7 +24,7 @@ struct ServiceFigures {
   std::string name;
   std::vector<std::pair<std::string_view, std::uint64_t>> results;  // TCP connections, by how they went
   std::vector<std::uint64_t> latency;                               // established ones, by bucket
-  double latency_sum_s = 0;
+  std::uint64_t latency_sum_us = 0;
   std::uint64_t active = 0;
   std::uint64_t pending = 0;
   std::uint64_t ejections = 0;

@@ -212,7 +212,7 @@ TEST_CASE("services beyond the limit are added up as other; what one has stays i
     services[i].name = std::string(1, static_cast<char>('a' + i));
     services[i].results = {{"established", 10 + i}};
     services[i].latency = {1, 2, 3};
-    services[i].latency_sum_s = 0.5;
+    services[i].latency_sum_us = 500'000;
     services[i].active = i;
   }
   services[1].breaker = services[1].breaker_open = true;
