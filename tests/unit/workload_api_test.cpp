@@ -81,7 +81,7 @@ TEST_CASE("a standing call has certificates that always hold: each is replaced b
   const auto end = kNoon + 14 * 24h;
   std::size_t renewed = 0;
   while (place.now.load() < end) {
-    place.advance(not_before(leaf.get()) + (24h + kBackdate) * 11 / 20 - place.now.load() + 1s);
+    place.advance(not_before(leaf.get()) + std::chrono::seconds(24h + kBackdate) * 11 / 20 - place.now.load() + 1s);
     // A refreshed list, twice a day, is an answer of its own.
     Certificate next;
     do {
