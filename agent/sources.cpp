@@ -10,8 +10,8 @@ Result<Sources> Sources::open(const source::Settings& settings) {
   if (!manifests) return tl::make_unexpected(std::move(manifests.error()));
   Sources out(std::move(*manifests));
   if (settings.kubeconfig.empty()) return out;
-  auto kubernetes =
-      source::KubernetesSource::open(settings.kubeconfig, settings.kubernetes_servers, settings.state_dir);
+  auto kubernetes = source::KubernetesSource::open(settings.kubeconfig, settings.kubernetes_servers, settings.state_dir,
+                                                   settings.node_name);
   if (!kubernetes) return tl::make_unexpected(std::move(kubernetes.error()));
   out.kubernetes_ = std::move(*kubernetes);
   return out;

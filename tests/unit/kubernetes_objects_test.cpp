@@ -54,7 +54,11 @@ json cart(int port) {
 }
 
 void put(ObjectStore& store, std::size_t resource, std::size_t version, json object, const std::string& at) {
-  const model::ObjectName name{object["metadata"].value("namespace", ""), object["metadata"].value("name", "")};
+  const auto text = [&](const char* key) {
+    const auto value = object["metadata"].value(key, json());
+    return value.is_string() ? value.get<std::string>() : std::string{};
+  };
+  const model::ObjectName name{text("namespace"), text("name")};
   normalize(object, resources()[resource], resources()[resource].versions[version]);
   store.put(resource, name, object, at);
 }
@@ -180,6 +184,42 @@ TEST_CASE("the state on disk is what was told, after any number of changes, and 
   store.load();
   CHECK_FALSE(another->complete());
   CHECK(store.take().changes.empty());
+}
+
+TEST_CASE("nonsense in the place of the state on disk is as if nothing were there, and no line of it does harm") {
+  const Scratch scratch;
+  const std::string head = R"({"format":1,"server":"https://one"})"
+                           "\n";
+  for (const auto& text : {std::string("\0\xff[[[", 5),
+                           std::string(R"({"format":"1","server":7})"
+                                       "\n"),
+                           head + "[]\n7\n{\"k\":[],\"ns\":1,\"n\":{}}\nnonsense\n",
+                           head + R"({"k":"Service","ns":"shop","n":"cart","v":7,"o":{"metadata":{"name":5}}})"
+                                  "\n",
+                           head + std::string(1000, '[') + "\n"}) {
+    INFO(text);
+    auto cache = ObjectCache::open(scratch.file("kubernetes.jsonl", text), "https://one");
+    REQUIRE(cache);
+    ObjectStore store(&*cache);
+    store.load();
+    CHECK_FALSE(cache->complete());
+    CHECK(store.take().changes.empty());
+    put(store, kServices, 0, cart(80), "1");
+    store.flush();
+    CHECK(store.take().changes.size() == 1);
+  }
+}
+
+TEST_CASE("Endpoints without a name that is one are refused, and pods elsewhere have no containers") {
+  CHECK(slices_of(2, {{"metadata", {{"name", 5}}}, {"subsets", json::array({{{"addresses", {{{"ip", "10.0.0.1"}}}}}})}})
+            .size() <= 1);
+  json pod = {{"spec", {{"nodeName", "n1"}}},
+              {"status", {{"containerStatuses", {{{"name", "a"}, {"containerID", "x://1"}}}}}}};
+  auto here = pod;
+  drop_containers_of_others(here, "n1");
+  CHECK(here == pod);
+  drop_containers_of_others(pod, "n2");
+  CHECK_FALSE(pod["status"].contains("containerStatuses"));
 }
 
 TEST_CASE("a disk that takes no more ends the state on disk, and says so") {

@@ -20,7 +20,8 @@ constexpr auto kTouchEvery = 30s;
 
 Result<std::unique_ptr<KubernetesSource>> KubernetesSource::open(const std::string& kubeconfig,
                                                                  const std::vector<std::string>& servers,
-                                                                 const std::string& state_dir) {
+                                                                 const std::string& state_dir,
+                                                                 const std::string& node) {
   auto access = read_api_access(kubeconfig);
   if (!access) return tl::make_unexpected(std::move(access.error()).wrap("kubeconfig"));
   if (!servers.empty()) access->servers = servers;
@@ -30,11 +31,11 @@ Result<std::unique_ptr<KubernetesSource>> KubernetesSource::open(const std::stri
   std::optional<ObjectCache> kept;
   if (cache) kept = std::move(*cache);
   return std::unique_ptr<KubernetesSource>(new KubernetesSource(
-      std::move(*access), std::move(kept), cache ? "" : cache.error().to_string(), std::move(event)));
+      std::move(*access), std::move(kept), cache ? "" : cache.error().to_string(), std::move(event), node));
 }
 
 KubernetesSource::KubernetesSource(ApiAccess access, std::optional<ObjectCache> cache, std::string cache_trouble,
-                                   Fd event)
+                                   Fd event, const std::string& node)
     : cache_(std::move(cache)),
       cache_trouble_(std::move(cache_trouble)),
       event_(std::move(event)),
@@ -47,10 +48,12 @@ KubernetesSource::KubernetesSource(ApiAccess access, std::optional<ObjectCache> 
   for (std::size_t i = 0; i < resources().size(); ++i) {
     reflectors_.emplace_back(
         resources()[i],
-        Reflector::Listener{
-            [this, i](const auto& name, auto& object, const auto& version) { store_.put(i, name, object, version); },
-            [this, i](const auto& name) { store_.erase(i, name); }, [this, i] { store_.begin_list(i); },
-            [this, i] { store_.end_list(i); }, [this, i] { store_.clear(i); }},
+        Reflector::Listener{[this, i, node](const auto& name, auto& object, const auto& version) {
+                              if (resources()[i].kind == model::Kind::kPod) drop_containers_of_others(object, node);
+                              store_.put(i, name, object, version);
+                            },
+                            [this, i](const auto& name) { store_.erase(i, name); }, [this, i] { store_.begin_list(i); },
+                            [this, i] { store_.end_list(i); }, [this, i] { store_.clear(i); }},
         random);
   }
   if (cache_) {

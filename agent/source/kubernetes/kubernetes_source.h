@@ -39,9 +39,10 @@ class KubernetesSource {
   };
 
   // `kubeconfig` is a file's path, or "in-cluster"; `servers` replace the file's where there are any.
+  // `node` is this one's name: containers are kept of its pods alone.
   static Result<std::unique_ptr<KubernetesSource>> open(const std::string& kubeconfig,
                                                         const std::vector<std::string>& servers,
-                                                        const std::string& state_dir);
+                                                        const std::string& state_dir, const std::string& node);
   ~KubernetesSource();
   KubernetesSource(const KubernetesSource&) = delete;
   KubernetesSource& operator=(const KubernetesSource&) = delete;
@@ -51,7 +52,8 @@ class KubernetesSource {
   [[nodiscard]] Status status() const;
 
  private:
-  KubernetesSource(ApiAccess access, std::optional<ObjectCache> cache, std::string cache_trouble, Fd event);
+  KubernetesSource(ApiAccess access, std::optional<ObjectCache> cache, std::string cache_trouble, Fd event,
+                   const std::string& node);
 
   void follow();
   void ask(std::size_t resource);

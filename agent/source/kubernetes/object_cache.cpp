@@ -73,8 +73,8 @@ void ObjectCache::load(const std::function<void(const Line&, json&)>& put,
   std::string text;
   if (std::getline(in, text)) {
     const auto head = parse_json(text);
-    const bool ours =
-        head && head->is_object() && head->value("format", 0) == kFormat && head->value("server", "") == server_;
+    const bool ours = head && head->is_object() && head->value("format", json()) == kFormat &&
+                      head->value("server", json()) == server_;
     if (ours && !in.eof()) end_ = text.size() + 1;
   }
   while (end_ > 0 && std::getline(in, text) && !in.eof()) {
@@ -90,7 +90,8 @@ void ObjectCache::load(const std::function<void(const Line&, json&)>& put,
     if (!line->contains("o") || !(*line)["o"].is_object()) {
       erase(*resource, name);
     } else {
-      put({*resource, name, line->value("v", ""), at}, (*line)["o"]);
+      const auto version = line->value("v", json());
+      put({*resource, name, version.is_string() ? version.get<std::string>() : "", at}, (*line)["o"]);
     }
   }
   in.close();

@@ -29,7 +29,10 @@ class ObjectStore {
 
   void put(std::size_t resource, const model::ObjectName& name, nlohmann::json& object, const std::string& version);
   void erase(std::size_t resource, const model::ObjectName& name);
-  void begin_list(std::size_t resource) { ++kinds_[resource].list; }
+  void begin_list(std::size_t resource) {
+    ++kinds_[resource].list;
+    kinds_[resource].beyond_limit = 0;
+  }
   void end_list(std::size_t resource);  // what was not put since begin_list() goes
   void clear(std::size_t resource);
 
@@ -56,7 +59,7 @@ class ObjectStore {
     std::map<model::ObjectName, Entry> entries;
     std::map<model::ObjectName, Refused> refused;
     std::uint32_t list = 0;
-    std::uint64_t beyond_limit = 0;
+    std::uint64_t beyond_limit = 0;  // of the latest list, and told since
   };
 
   bool read(std::size_t resource, const model::ObjectName& name, const nlohmann::json& object, Entry& entry);

@@ -22,6 +22,9 @@ ResourceVersion in_group(const std::string& version, const std::string& plural, 
 constexpr std::array<std::string_view, 3> kAnnotations{"cortexflow.io/", "service.kubernetes.io/",
                                                        "kubernetes.io/config.hash"};
 
+constexpr std::array<const char*, 3> kContainerLists{"containerStatuses", "initContainerStatuses",
+                                                     "ephemeralContainerStatuses"};
+
 bool is_read(const std::string& annotation) {
   return std::any_of(kAnnotations.begin(), kAnnotations.end(),
                      [&](auto prefix) { return annotation.starts_with(prefix); });
@@ -69,7 +72,8 @@ json slice_of(const json& endpoints, const json& subset, bool v6, std::size_t nu
                 {"ports", subset.value("ports", json::array())},
                 {"endpoints", json::array()}};
   const auto& metadata = endpoints["metadata"];
-  const std::string name = metadata.value("name", "");
+  const auto given = metadata.value("name", json());
+  const std::string name = given.is_string() ? given.get<std::string>() : "";  // the reader refuses it
   slice["metadata"] = {{"name", name + "-" + std::to_string(number)},
                        {"namespace", metadata.value("namespace", json())},
                        {"labels", {{"kubernetes.io/service-name", name}}}};
@@ -101,6 +105,13 @@ json slices_of(const json& endpoints) {
 }
 
 }  // namespace
+
+void drop_containers_of_others(json& pod, const std::string& node) {
+  if (!pod.contains("status") || !pod["status"].is_object()) return;
+  const auto spec = pod.find("spec");
+  if (spec != pod.end() && spec->is_object() && spec->value("nodeName", json()) == node) return;
+  for (const char* list : kContainerLists) pod["status"].erase(list);
+}
 
 const std::vector<Resource>& resources() {
   using model::Kind;
@@ -134,8 +145,8 @@ void normalize(json& object, const Resource& resource, const ResourceVersion& ve
   if (resource.kind == model::Kind::kPod) {
     keep_keys(object, "spec", {"nodeName", "serviceAccountName", "hostNetwork"});
     keep_keys(object, "status",
-              {"podIP", "podIPs", "phase", "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"});
-    for (const char* list : {"containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"}) {
+              {"podIP", "podIPs", "phase", kContainerLists[0], kContainerLists[1], kContainerLists[2]});
+    for (const char* list : kContainerLists) {
       if (!object.contains("status") || !object["status"].is_object() || !object["status"].contains(list)) continue;
       for (auto& container : object["status"][list]) {
         keep_only(container, [](const std::string& key) { return key == "name" || key == "containerID"; });

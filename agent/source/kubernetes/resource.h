@@ -30,4 +30,7 @@ struct Resource {
 // An Endpoints object becomes one List of slices.
 void normalize(nlohmann::json& object, const Resource& resource, const ResourceVersion& version);
 
+// A normalized pod's containers, unless it is on this node.
+void drop_containers_of_others(nlohmann::json& pod, const std::string& node);
+
 }  // namespace cortexflow::source
