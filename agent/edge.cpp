@@ -126,6 +126,7 @@ void Edge::start() {
   write_deny();
   write_settings();
   started_ = true;
+  poll_neighbours(Clock::now());
   for (const auto& name : settings_.interfaces) attach(name);
 }
 
@@ -137,7 +138,12 @@ void Edge::update(const Plans& changed) {
   const std::lock_guard lock(mutex_);
   write(book_.update(changed));
   write_settings();
-  for (const auto& [name, plans] : changed) note_move(name);
+  for (const auto& [name, plans] : changed) {
+    note_move(name);
+    for (const auto& plan : plans) {
+      for (const auto& one : plan.backends) neighbours_.add(one.backend.address);
+    }
+  }
 }
 
 void Edge::hold(compile::ServiceBook::Incomplete incomplete) {
@@ -181,8 +187,10 @@ void Edge::deny(std::vector<model::DenyEntry> entries) {
 void Edge::tick() {
   const auto now = Clock::now();
   const std::lock_guard lock(mutex_);
+  neighbours_.poll();
   if (now < next_check_) return;
   next_check_ = now + kCheckEvery;
+  poll_neighbours(now);
   // Or the system's clock has been set.
   if (system_clock::now() >= next_expiry_ || std::chrono::abs(clock_offset() - clock_offset_) > kCheckEvery) {
     write_deny();
@@ -216,6 +224,18 @@ void Edge::attach(const std::string& interface) {
   auto words = attached.error().to_string();
   if (words != one.failure) errors_.push_back(std::move(attached.error()));
   one.failure = std::move(words);
+}
+
+void Edge::poll_neighbours(Clock::time_point now) {
+  const auto missed = tables_->counters()[CF_EDGE_V_NO_NEIGHBOUR];
+  if (neighbours_.is_due(now, missed != std::exchange(missed_, missed))) {
+    std::set<model::IpAddress> all;
+    for (const auto& [key, entry] : book_.entries()) {
+      for (const auto& one : entry.plan.backends) all.insert(one.backend.address);
+    }
+    neighbours_.begin_round(std::move(all), now);
+  }
+  neighbours_.poll();
 }
 
 void Edge::finish_moves() {
@@ -293,6 +313,7 @@ control::FunctionStatus Edge::function() const {
   control::FunctionStatus out{"edge", "", false, ""};
   auto why = address_remarks_;
   if (!port_remark_.empty()) why.push_back(port_remark_);
+  if (!neighbours_.failure().empty()) why.push_back(neighbours_.failure());
   for (const auto& [name, one] : interfaces_) {
     if (!one.failure.empty()) {
       why.push_back(one.failure);

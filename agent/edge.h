@@ -15,6 +15,7 @@
 #include "agent/compile/deny_plan.h"
 #include "agent/compile/edge_book.h"
 #include "agent/control/node_view.h"
+#include "agent/edge_neighbours.h"
 #include "agent/kernel/edge_tables.h"
 #include "agent/node_addresses.h"
 #include "agent/source/settings.h"
@@ -66,6 +67,7 @@ class Edge {
   void check_interfaces();
   void note_move(const model::ObjectName& service);
   void finish_moves();
+  void poll_neighbours(Clock::time_point now);
   void write(const std::vector<compile::EdgeOperation>& operations);
   void write_deny();
   void write_settings();
@@ -94,6 +96,8 @@ class Edge {
   std::map<std::string, Attached> interfaces_;
   std::map<model::ObjectName, Clock::time_point> moving_;  // since when
   std::set<model::ObjectName> settled_;                    // moves that are over: flows may be pinned
+  EdgeNeighbours neighbours_;
+  std::uint64_t missed_ = 0;  // packets that found no link address, as last counted
   Clock::time_point next_check_{}, next_clearing_{};
   bool started_ = false;
 };

@@ -229,7 +229,8 @@ enum cf_edge_counter {
 	CF_EDGE_V_REPLY_UNKNOWN,    /* to a port of ours that no flow has */
 	/* passed to the stack rewritten */
 	CF_EDGE_V_STACK,	/* the next hop is this node itself */
-	CF_EDGE_V_NO_NEIGHBOUR, /* whose link address is not known: the stack asks for it */
+	CF_EDGE_V_NO_NEIGHBOUR, /* whose link address is not known: the agent asks for those on the way to backends;
+				 * the stack drops what is from its own address, which it takes for a martian */
 	/* sent */
 	CF_EDGE_V_TUNNELLED,
 	CF_EDGE_V_TRANSLATED,

@@ -36,7 +36,8 @@ def set_feature(ns, device, command, value):
         fcntl.ioctl(sock, SIOCETHTOOL, request)
 
 
-def manifests(mode, backends=(1, 2), draining=(), local=(), deny=None, **spec):
+def manifests(mode, backends=(1, 2), draining=(), local=(), deny=None,
+              addresses=("10.8.{}.2", "fd08:{}::2"), **spec):
     """A dual-stack web service with a node port, a load balancer's address and UDP beside TCP."""
     target = 8080 if mode == "snat" else 80  # direct return leaves the port as it is
     ports = [{"name": "web", "port": 80, "nodePort": NODE_PORT, "targetPort": target},
@@ -47,7 +48,7 @@ def manifests(mode, backends=(1, 2), draining=(), local=(), deny=None, **spec):
                  "ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "RequireDualStack", "ports": ports, **spec},
         "status": {"loadBalancer": {"ingress": [{"ip": FRONT}, {"ip": FRONT6}]}},
     }]
-    for family, address in (("IPv4", "10.8.{}.2"), ("IPv6", "fd08:{}::2")):
+    for family, address in zip(("IPv4", "IPv6"), addresses):
         documents.append({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": family,
             "metadata": {"name": f"web-{family.lower()}", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
