@@ -50,11 +50,6 @@ std::string port_overlap(const source::EdgeSettings& settings) {
                      settings.nat_port_min, settings.nat_port_max, first, last);
 }
 
-kernel::XdpMode mode_of(const std::string& name) {
-  if (name == "native") return kernel::XdpMode::kNative;
-  return name == "generic" ? kernel::XdpMode::kGeneric : kernel::XdpMode::kNativeOrGeneric;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Edge>> Edge::open(const source::EdgeSettings& settings,
@@ -73,7 +68,7 @@ Result<std::unique_ptr<Edge>> Edge::open(const source::EdgeSettings& settings,
 }
 
 Edge::Edge(source::EdgeSettings settings, std::unique_ptr<kernel::EdgeTables> tables)
-    : settings_(std::move(settings)), tables_(std::move(tables)) {
+    : settings_(std::move(settings)), tables_(std::move(tables)), interfaces_(settings_) {
   written_.nat_port_min = settings_.nat_port_min;
   written_.nat_port_max = settings_.nat_port_max;
   written_.gue_port = settings_.gue_port;
@@ -127,7 +122,7 @@ void Edge::start() {
   write_settings();
   started_ = true;
   poll_neighbours(Clock::now());
-  for (const auto& name : settings_.interfaces) attach(name);
+  check_interfaces();
 }
 
 compile::EdgePlanOptions Edge::plan_options() const {
@@ -201,29 +196,18 @@ void Edge::tick() {
 
 std::vector<Error> Edge::take_errors() {
   const std::lock_guard lock(mutex_);
-  return std::exchange(errors_, {});
+  auto out = interfaces_.take_errors();
+  for (auto& error : std::exchange(errors_, {})) out.push_back(std::move(error));
+  return out;
 }
 
 void Edge::check_interfaces() {
-  for (const auto& name : settings_.interfaces) {
-    const auto& one = interfaces_[name];
-    if (one.failure.empty() && tables_->is_attached(name)) continue;
-    if (one.failure.empty()) tables_->detach(name);
-    attach(name);
+  bool v4 = false, v6 = false;
+  for (const auto& [key, entry] : book_.entries()) {
+    if (v4 && v6) break;
+    if (!entry.frontends.empty()) (entry.frontends.front().address.is_v4() ? v4 : v6) = true;
   }
-}
-
-// A failure is an error when it comes, not each time that it is still there.
-void Edge::attach(const std::string& interface) {
-  auto& one = interfaces_[interface];
-  auto attached = tables_->attach(interface, mode_of(settings_.mode));
-  if (attached) {
-    one = {std::move(*attached), {}};
-    return;
-  }
-  auto words = attached.error().to_string();
-  if (words != one.failure) errors_.push_back(std::move(attached.error()));
-  one.failure = std::move(words);
+  interfaces_.check(*tables_, v4, v6);
 }
 
 void Edge::poll_neighbours(Clock::time_point now) {
@@ -310,17 +294,12 @@ void Edge::write_settings() {
 
 control::FunctionStatus Edge::function() const {
   const std::lock_guard lock(mutex_);
-  control::FunctionStatus out{"edge", "", false, ""};
+  control::FunctionStatus out{"edge", interfaces_.hook(), false, ""};
   auto why = address_remarks_;
   if (!port_remark_.empty()) why.push_back(port_remark_);
   if (!neighbours_.failure().empty()) why.push_back(neighbours_.failure());
-  for (const auto& [name, one] : interfaces_) {
-    if (!one.failure.empty()) {
-      why.push_back(one.failure);
-      continue;
-    }
-    out.hook += fmt::format("{}{} ({})", out.hook.empty() ? "xdp " : ", ", name, one.how.native ? "native" : "generic");
-    why.insert(why.end(), one.how.remarks.begin(), one.how.remarks.end());
+  for (const auto& words : {interfaces_.failures(), interfaces_.remarks()}) {
+    why.insert(why.end(), words.begin(), words.end());
   }
   out.degraded = !why.empty();
   out.detail = fmt::format("{}", fmt::join(why, "; "));
@@ -357,6 +336,11 @@ std::vector<kernel::MapInfo> Edge::maps() const {
 std::vector<std::string> Edge::refusals() const {
   const std::lock_guard lock(mutex_);
   return deny_refusal_.empty() ? std::vector<std::string>{} : std::vector{deny_refusal_};
+}
+
+std::vector<std::string> Edge::unguarded() const {
+  const std::lock_guard lock(mutex_);
+  return interfaces_.failures();
 }
 
 }  // namespace cortexflow

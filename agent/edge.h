@@ -15,6 +15,7 @@
 #include "agent/compile/deny_plan.h"
 #include "agent/compile/edge_book.h"
 #include "agent/control/node_view.h"
+#include "agent/edge_interfaces.h"
 #include "agent/edge_neighbours.h"
 #include "agent/kernel/edge_tables.h"
 #include "agent/node_addresses.h"
@@ -55,15 +56,15 @@ class Edge {
 
   [[nodiscard]] control::FunctionStatus function() const;
   [[nodiscard]] std::vector<std::string> problems(const model::ObjectName& service) const;
-  [[nodiscard]] std::vector<std::string> refusals() const;  // of deny entries
-  [[nodiscard]] std::vector<kernel::MapInfo> maps() const;  // those that can be full
+  [[nodiscard]] std::vector<std::string> refusals() const;   // of deny entries
+  [[nodiscard]] std::vector<std::string> unguarded() const;  // interfaces that it is not on, and why
+  [[nodiscard]] std::vector<kernel::MapInfo> maps() const;   // those that can be full
   [[nodiscard]] const kernel::EdgeTables& tables() const { return *tables_; }
 
  private:
   Edge(source::EdgeSettings settings, std::unique_ptr<kernel::EdgeTables> tables);
 
   void take_over();
-  void attach(const std::string& interface);
   void check_interfaces();
   void note_move(const model::ObjectName& service);
   void finish_moves();
@@ -72,11 +73,6 @@ class Edge {
   void write_deny();
   void write_settings();
   void choose_addresses(const std::vector<InterfaceAddress>& all);
-
-  struct Attached {
-    kernel::EdgeAttachment how;
-    std::string failure;  // empty: it is attached
-  };
 
   source::EdgeSettings settings_;
   std::unique_ptr<kernel::EdgeTables> tables_;
@@ -93,7 +89,7 @@ class Edge {
   std::string deny_refusal_;
   std::chrono::nanoseconds clock_offset_{0};  // of the system's clock, when edge_deny was written
   std::chrono::system_clock::time_point next_expiry_;
-  std::map<std::string, Attached> interfaces_;
+  EdgeInterfaces interfaces_;
   std::map<model::ObjectName, Clock::time_point> moving_;  // since when
   std::set<model::ObjectName> settled_;                    // moves that are over: flows may be pinned
   EdgeNeighbours neighbours_;

@@ -101,10 +101,10 @@ control::Answer<control::DenyView> Services::deny_list() const {
     out.problem = edge_failure_.empty() ? "no edge: edge.interfaces is not set, nobody is denied" : edge_failure_;
     return out;
   }
-  const auto function = edge_->function();
-  out.hook = function.hook;
-  out.problem = function.detail;
-  for (const auto& words : edge_->refusals()) out.problem += (out.problem.empty() ? "" : "; ") + words;
+  out.hook = edge_->function().hook;
+  auto why = edge_->unguarded();
+  for (auto& words : edge_->refusals()) why.push_back(std::move(words));
+  out.problem = fmt::format("{}", fmt::join(why, "; "));
   const auto counters = edge_->tables().counters();
   out.denied = counters[CF_EDGE_V_DENIED];
   out.audited = counters[CF_EDGE_C_AUDITED];

@@ -9,7 +9,6 @@
 
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include "agent/kernel/pinned_maps.h"
 #include "edge.skel.h"
@@ -23,12 +22,6 @@ constexpr const char* kTables = "edge_tables";
 Fd inner_map(int outer, const std::string& key) {
   __u32 id = 0;
   return bpf_map_lookup_elem(outer, key.data(), &id) == 0 ? Fd(bpf_map_get_fd_by_id(id)) : Fd();
-}
-
-bool is_on(const std::string& sysctl) {
-  std::ifstream file("/proc/sys/net/" + sysctl);
-  int value = 0;
-  return (file >> value) && value != 0;
 }
 
 }  // namespace
@@ -116,13 +109,6 @@ Result<EdgeAttachment> EdgeTables::attach(const std::string& interface, XdpMode 
                                        : std::string());
     }
     if (bpf_obj_pin(link.get(), path.c_str()) != 0) return fail_errno(fmt::format("cannot pin {}", path), errno);
-  }
-  for (const char* family : {"ipv4", "ipv6"}) {
-    const auto sysctl = fmt::format("{}/conf/{}/forwarding", family, interface);
-    if (!is_on(sysctl)) {
-      out.remarks.push_back(
-          fmt::format("sysctl net/{} is off: {} packets to frontends are dropped (not_forwarding)", sysctl, family));
-    }
   }
   links_[interface] = std::move(link);
   return out;

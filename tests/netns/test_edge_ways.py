@@ -54,3 +54,23 @@ def routers(world):
         wait_until(lambda: "10.99.1.2" in str(edge.agent.get("/v1/services")), 5, "the backends are others")
         forget(world, ("e1", "e2"))
         reach_all(world, edge, "behind routers")
+
+
+@test("forwarding that is off is said until it is on, of families that are served, and not where somebody is kept out", seconds=60)
+def forwarding(world):
+    world.edge.run("sysctl", "-q", "-w", "net.ipv4.conf.c0.forwarding=0")
+    try:
+        with Edge(world) as edge:
+            found = edge.function()
+            assert found["degraded"] and "net/ipv4/conf/c0/forwarding is off" in found["detail"], found
+            assert world.datagram(FRONT, wait=0.5) is None and edge.verdicts()["not_forwarding"] > 0, edge.verdicts()
+            for args in (("create-blocklist", "198.51.100.0/24"), ("check-blocklist",), ("remove-ip", "198.51.100.0/24")):
+                done = edge.agent.cfcli("policy", *args)
+                assert done.returncode == 0 and not done.stderr, done
+            world.edge.run("sysctl", "-q", "-w", "net.ipv4.conf.c0.forwarding=1")
+            wait_until(lambda: not edge.function()["degraded"], 5, "what is on again is not degraded")
+            reach_all(world, edge, "forwarded")
+            world.edge.run("sysctl", "-q", "-w", "net.ipv6.conf.c0.forwarding=0")
+            wait_until(lambda: "net/ipv6/conf/c0/forwarding is off" in edge.function()["detail"], 5, "IPv6 is said")
+    finally:
+        world.edge.run("sysctl", "-q", "-w", "net.ipv4.conf.c0.forwarding=1", "net.ipv6.conf.c0.forwarding=1")

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The interfaces that the edge's program is on, and what their packets need beside it, looked at again and again:
+// interfaces come and go, and somebody may switch forwarding while the agent runs.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/kernel/edge_tables.h"
+#include "agent/source/settings.h"
+
+namespace cortexflow {
+
+class EdgeInterfaces {
+ public:
+  explicit EdgeInterfaces(const source::EdgeSettings& settings);
+
+  // Attaches what is not.  `v4`, `v6`: there are frontends of that family.
+  void check(kernel::EdgeTables& tables, bool v4, bool v6);
+  // Those of attaching, said once each.
+  [[nodiscard]] std::vector<Error> take_errors();
+
+  [[nodiscard]] std::string hook() const;                   // those that have it, and how; empty: none
+  [[nodiscard]] std::vector<std::string> failures() const;  // those that haven't, and why
+  // What works less well than it could, and what to do about it.
+  [[nodiscard]] const std::vector<std::string>& remarks() const { return remarks_; }
+
+ private:
+  struct Attached {
+    kernel::EdgeAttachment how;
+    std::string failure;  // empty: it is attached
+  };
+
+  void attach(kernel::EdgeTables& tables, const std::string& interface);
+  void note_forwarding(const std::string& interface, const std::string& family);
+
+  std::vector<std::string> names_;
+  kernel::XdpMode mode_;
+  std::map<std::string, Attached> interfaces_;
+  std::vector<std::string> remarks_;
+  std::vector<Error> errors_;
+};
+
+}  // namespace cortexflow
