@@ -4,6 +4,8 @@
 #include <fstream>
 #include <utility>
 
+#include "agent/kernel/xdp_driver.h"
+
 namespace cortexflow {
 namespace {
 
@@ -18,13 +20,15 @@ EdgeInterfaces::EdgeInterfaces(const source::EdgeSettings& settings)
     : names_(settings.interfaces), mode_(mode_of(settings.mode)) {}
 
 void EdgeInterfaces::check(kernel::EdgeTables& tables, bool v4, bool v6) {
+  judge_drivers(tables);
   for (const auto& name : names_) {
     const auto& one = interfaces_[name];
     if (one.failure.empty() && tables.is_attached(name)) continue;
     if (one.failure.empty()) tables.detach(name);
     attach(tables, name);
   }
-  remarks_.clear();
+  judge_drivers(tables);
+  remarks_ = drivers_;
   for (const auto& [name, one] : interfaces_) {
     if (!one.failure.empty()) continue;
     remarks_.insert(remarks_.end(), one.how.remarks.begin(), one.how.remarks.end());
@@ -44,6 +48,40 @@ void EdgeInterfaces::attach(kernel::EdgeTables& tables, const std::string& inter
   auto words = attached.error().to_string();
   if (words != one.failure) errors_.push_back(std::move(attached.error()));
   one.failure = std::move(words);
+}
+
+// Of veths it is known before they are attached, which spares the others a change.
+void EdgeInterfaces::judge_drivers(kernel::EdgeTables& tables) {
+  if (mode_ == kernel::XdpMode::kGeneric) return;
+  drivers_.clear();
+  std::vector<std::string> native;
+  bool all_on = true;
+  for (const auto& name : names_) {
+    const auto found = interfaces_.find(name);
+    const bool on = found != interfaces_.end() && found->second.failure.empty();
+    const bool in_driver = on && found->second.how.native;
+    const bool veth = kernel::is_veth(name);
+    all_on = all_on && on;
+    if (in_driver) native.push_back(name);
+    const bool sends_elsewhere = names_.size() > 1;  // XDP_TX takes no more than the program itself, but of a veth
+    if ((!veth && !(on && sends_elsewhere)) || kernel::takes_xdp_frames(name, in_driver)) continue;
+    drivers_.push_back(fmt::format("{} drops what XDP sends to it from a driver{}", name,
+                                   veth ? ": its other end has neither GRO (ethtool -K DEV gro on, there) nor an XDP "
+                                          "program, or this kernel doesn't say whether it has"
+                                        : ""));
+  }
+  if (drivers_.empty()) return;
+  if (mode_ == kernel::XdpMode::kNative) {
+    drivers_.emplace_back("calls that go there fail: switch that on, or set edge.mode: auto or generic");
+    return;
+  }
+  if (native.empty() && all_on) return drivers_.clear();  // none sends from a driver
+  drivers_.emplace_back("packets take the slower, generic way until the agent starts again");
+  mode_ = kernel::XdpMode::kGeneric;
+  for (const auto& name : native) {
+    tables.detach(name);
+    attach(tables, name);
+  }
 }
 
 void EdgeInterfaces::note_forwarding(const std::string& interface, const std::string& family) {

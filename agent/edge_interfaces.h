@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The interfaces that the edge's program is on, and what their packets need beside it, looked at again and again:
-// interfaces come and go, and somebody may switch forwarding while the agent runs.
+// interfaces come and go, and somebody may switch forwarding, or GRO at a veth's other end, while the agent runs.
+//
+// Each interface sends to all others.  So mode auto runs the program in the drivers only if all of them take what is
+// sent like that; otherwise it runs on all in the generic way, until the agent starts again: going back would leave the
+// packets of a moment to the stack.
 #pragma once
 
 #include <map>
@@ -34,11 +38,13 @@ class EdgeInterfaces {
   };
 
   void attach(kernel::EdgeTables& tables, const std::string& interface);
+  void judge_drivers(kernel::EdgeTables& tables);
   void note_forwarding(const std::string& interface, const std::string& family);
 
   std::vector<std::string> names_;
   kernel::XdpMode mode_;
   std::map<std::string, Attached> interfaces_;
+  std::vector<std::string> drivers_;  // remarks on who doesn't take what is sent natively
   std::vector<std::string> remarks_;
   std::vector<Error> errors_;
 };

@@ -74,10 +74,12 @@ Result<EdgeAttachment> EdgeTables::attach(const std::string& interface, XdpMode 
   Fd link(bpf_obj_get(path.c_str()));
   bpf_link_info info{};
   __u32 length = sizeof info;
-  if (link && bpf_link_get_info_by_fd(link.get(), &info, &length) == 0 && static_cast<int>(info.xdp.ifindex) == index &&
-      bpf_link_update(link.get(), program_fd(), nullptr) == 0) {
-    __u32 id = 0;
-    out.native = bpf_xdp_query_id(index, XDP_FLAGS_DRV_MODE, &id) == 0 && id != 0;
+  __u32 id = 0;
+  const bool native = bpf_xdp_query_id(index, XDP_FLAGS_DRV_MODE, &id) == 0 && id != 0;
+  const bool fits = mode == XdpMode::kNativeOrGeneric || native == (mode == XdpMode::kNative);
+  if (link && fits && bpf_link_get_info_by_fd(link.get(), &info, &length) == 0 &&
+      static_cast<int>(info.xdp.ifindex) == index && bpf_link_update(link.get(), program_fd(), nullptr) == 0) {
+    out.native = native;
   } else {
     link = Fd();
     std::error_code ignored;

@@ -4,7 +4,7 @@
 import json
 
 from agent import wait_until
-from edge_world import FRONT, FRONT6, Edge, World, manifests
+from edge_world import FRONT, FRONT6, SET_GRO, Edge, World, manifests, set_feature
 from harness import test
 
 
@@ -74,3 +74,32 @@ def forwarding(world):
             wait_until(lambda: "net/ipv6/conf/c0/forwarding is off" in edge.function()["detail"], 5, "IPv6 is said")
     finally:
         world.edge.run("sysctl", "-q", "-w", "net.ipv4.conf.c0.forwarding=1", "net.ipv6.conf.c0.forwarding=1")
+
+
+@test("mode auto runs in the drivers where all take what XDP sends, else in the generic way, and says whose other end lacks what", seconds=120)
+def drivers(world):
+    with Edge(world, mode="auto") as edge:
+        assert edge.function()["hook"] == "xdp c0 (native), e1 (native), e2 (native)" and not edge.function()["degraded"], edge.function()
+        reach_all(world, edge, "native")
+        set_feature(world.router, "veth0", SET_GRO, 0)
+        wait_until(lambda: edge.function()["hook"] == "xdp c0 (generic), e1 (generic), e2 (generic)", 5, "packets go the generic way")
+        reach_all(world, edge, "generic")
+        try:
+            edge.kill()
+            edge.start()  # finds the generic ones
+            reach_all(world, edge, "generic, adopted")
+            edge.agent.stop()
+            edge.start()
+            found = edge.function()
+            assert found["degraded"] and "c0 drops what XDP sends" in found["detail"] and "(generic)" in found["hook"], found
+            reach_all(world, edge, "generic from the start")
+            edge.agent.stop()
+            edge.mode = "native"
+            edge.start()
+            found = edge.function()
+            assert found["degraded"] and "c0 drops" in found["detail"] and "edge.mode: auto or generic" in found["detail"], found
+            assert world.datagram(FRONT, wait=0.5) is None
+        finally:
+            set_feature(world.router, "veth0", SET_GRO, 1)
+        wait_until(lambda: not edge.function()["degraded"], 5, "GRO is on again")
+        reach_all(world, edge, "native again")
