@@ -24,7 +24,7 @@ std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends_of(const Servi
   add(service.external_ips, port.port);
   if (service.type == ServiceType::kLoadBalancer) add(service.load_balancer_ips, port.port);
   if (service.type == ServiceType::kLoadBalancer || service.type == ServiceType::kNodePort) {
-    add(node.addresses, port.node_port);
+    add(node_port_addresses(service, node), port.node_port);
   }
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());

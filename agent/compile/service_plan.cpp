@@ -157,11 +157,20 @@ std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends_of(const Servi
   add(service.cluster_ips, port.port);
   add(service.external_ips, port.port);
   add(service.load_balancer_ips, port.port);
-  if (port.node_port != 0) add(node.addresses, port.node_port);
+  if (port.node_port != 0) add(node_port_addresses(service, node), port.node_port);
   return frontends;
 }
 
 }  // namespace
+
+std::vector<model::IpAddress> node_port_addresses(const Service& service, const NodeContext& node) {
+  std::vector<model::IpAddress> out;
+  for (const auto& address : node.addresses) {
+    const auto same_family = [&](const auto& one) { return one.is_v4() == address.is_v4(); };
+    if (std::any_of(service.cluster_ips.begin(), service.cluster_ips.end(), same_family)) out.push_back(address);
+  }
+  return out;
+}
 
 std::vector<BackendPort> ready_backends(const ServiceInput& input, const NodeContext& node) {
   std::vector<BackendPort> out;

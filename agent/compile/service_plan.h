@@ -70,6 +70,9 @@ struct PlannedService {
   std::vector<std::string> refusals;
 };
 
+// Where the service's node ports answer: this node's addresses of the families that its ClusterIPs have.
+[[nodiscard]] std::vector<model::IpAddress> node_port_addresses(const model::Service& service, const NodeContext& node);
+
 // Those that take callers of this node unless something speaks against them: of all ports and families, each once.
 [[nodiscard]] std::vector<BackendPort> ready_backends(const ServiceInput& input, const NodeContext& node);
 

@@ -2,6 +2,7 @@
 """The node's addresses come and go while the agent runs: node ports follow them, at the edge and where sockets connect."""
 
 import contextlib
+import os
 import signal
 import subprocess
 
@@ -50,6 +51,24 @@ def come_and_go(world):
                     wait_until(lambda a=ask: a() is None, 5, f"{host} answers no more")
         rows = edge.agent.get("/v1/services")["services"]
         assert not any(COME in one or COME6 in one for row in rows for one in row["addresses"]), rows
+
+
+@test("a single-stack service's node ports leave the node's addresses of the other family to others", seconds=60)
+def single_stack(world):
+    one_family = {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "clusterIPs": ["10.97.0.1"]}
+    with contextlib.ExitStack() as stack:
+        folder = world.place.path("own")
+        os.mkdir(folder)
+        with open(f"{folder}/who", "w", encoding="ascii") as file:
+            file.write("the node itself")
+        server = world.edge.popen("python3", "-m", "http.server", "--bind", "fd06::1", "--directory", folder, NODE_PORT,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stack.callback(server.wait)
+        stack.callback(server.kill)
+        edge = stack.enter_context(Edge(world, **one_family))
+        wait_until(lambda: from_outside(world, "[fd06::1]") == "the node itself", 5, "the other's server is reached from outside")
+        assert from_the_node(edge, "[fd06::1]") == "the node itself"
+        assert from_outside(world, "10.6.0.1") in ("1", "2") and from_the_node(edge, "10.6.0.1") in ("1", "2")
 
 
 @test("an address is found though word of it was lost among very many others", seconds=60)

@@ -250,7 +250,9 @@ TEST_CASE("a service's outside is its node ports, load balancer and external add
   slice.endpoints[0].node = "here";
   slice.endpoints[1].ready = false;
   slice.endpoints[1].terminating = true;
-  const NodeContext node{"here", "", {v4(0, 1)}};
+  model::IpAddress node6;
+  node6.octets[0] = 0xfd;
+  const NodeContext node{"here", "", {v4(0, 1), node6}};
   const ServiceInput input{&service, {&slice}, nullptr, {}};
   const auto plans = plan_edge(input, node);
   REQUIRE(plans.size() == 1);
@@ -260,6 +262,14 @@ TEST_CASE("a service's outside is its node ports, load balancer and external add
   REQUIRE(plans[0].backends.size() == 3);
   CHECK((plans[0].backends[0].local && !plans[0].backends[1].local));
   CHECK((plans[0].backends[1].draining && !plans[0].backends[2].draining));
+  const auto all_families = [&] {
+    return std::pair(plan_edge(input, node).size(), plan_service(input, node).plans.size());
+  };
+  CHECK(all_families() ==
+        std::pair<std::size_t, std::size_t>(1, 1));  // single stack: the node's IPv6 is left to others
+  service.cluster_ips.push_back(node6);
+  service.cluster_ips.back().octets[15] = 1;
+  CHECK(all_families() == std::pair<std::size_t, std::size_t>(2, 2));
   service.external_scope = model::TrafficScope::kLocal;
   CHECK(plan_edge(input, node)[0].backends.size() == 1);
   service.type = model::ServiceType::kClusterIp;
