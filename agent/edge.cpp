@@ -212,7 +212,12 @@ void Edge::check_interfaces() {
 
 void Edge::poll_neighbours(Clock::time_point now) {
   const auto missed = tables_->counters()[CF_EDGE_V_NO_NEIGHBOUR];
-  if (neighbours_.is_due(now, missed != std::exchange(missed_, missed))) {
+  if (missed != std::exchange(missed_, missed)) {
+    std::vector<model::IpAddress> addresses;
+    for (const auto& octets : tables_->unreached()) addresses.push_back({octets});
+    neighbours_.ask(addresses);
+  }
+  if (neighbours_.is_due(now)) {
     std::set<model::IpAddress> all;
     for (const auto& [key, entry] : book_.entries()) {
       for (const auto& one : entry.plan.backends) all.insert(one.backend.address);

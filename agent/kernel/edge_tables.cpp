@@ -7,6 +7,7 @@
 #include <linux/if_link.h>
 #include <net/if.h>
 
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 
@@ -223,6 +224,20 @@ std::set<std::uint32_t> EdgeTables::drop_pins(const std::function<bool(std::uint
     }
   }
   for (const auto& key : old) bpf_map_delete_elem(fd, &key);
+  return out;
+}
+
+std::set<std::array<std::uint8_t, 16>> EdgeTables::unreached() const {
+  constexpr std::int64_t kTicks = 2;
+  const auto now = std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count() >> 30;
+  std::set<std::array<std::uint8_t, 16>> out;
+  std::vector<cf_edge_hop> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  for (__u32 index = 0; index < CF_EDGE_HOPS; ++index) {
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.edge_hops), &index, per_cpu.data()) != 0) continue;
+    for (const auto& hop : per_cpu) {
+      if (hop.tick != 0 && hop.interface == 0 && now - hop.tick <= kTicks) out.insert(std::to_array(hop.address));
+    }
+  }
   return out;
 }
 

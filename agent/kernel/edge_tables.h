@@ -74,6 +74,10 @@ class EdgeTables {
   // Takes out the pins of backends that are gone; the backends' ids that are left have some.
   [[nodiscard]] std::set<std::uint32_t> drop_pins(const std::function<bool(std::uint32_t id)>& gone);
 
+  // Addresses that packets of the last two or three seconds were for and had no link address on the way to; some of
+  // them, as many as the program remembers.  Others without a way by XDP (no route, the node itself) are among them.
+  [[nodiscard]] std::set<std::array<std::uint8_t, 16>> unreached() const;
+
   // By enum cf_edge_counter.
   [[nodiscard]] std::array<std::uint64_t, CF_EDGE_C_MAX> counters() const;
   [[nodiscard]] std::vector<MapInfo> maps() const;  // those that can be full

@@ -212,7 +212,7 @@ struct cf_edge_fragment {
 /* The way to an address, as the routing and neighbour tables last had it. */
 struct cf_edge_hop {
 	__u8 address[16];
-	__u32 interface; /* 0: none remembered */
+	__u32 interface; /* 0: none remembered, or there was none in that tick */
 	__u32 tick;	 /* it counts in this one only */
 	__u16 mtu;	 /* 0: the kernel doesn't say */
 	__u8 dest_mac[6];
@@ -229,8 +229,8 @@ enum cf_edge_counter {
 	CF_EDGE_V_REPLY_UNKNOWN,    /* to a port of ours that no flow has */
 	/* passed to the stack rewritten */
 	CF_EDGE_V_STACK,	/* the next hop is this node itself */
-	CF_EDGE_V_NO_NEIGHBOUR, /* whose link address is not known: the agent asks for those on the way to backends;
-				 * the stack drops what is from its own address, which it takes for a martian */
+	CF_EDGE_V_NO_NEIGHBOUR, /* whose link address is not known: the agent asks for it;
+				 * the stack drops what is from an address of its own, a martian to it */
 	/* sent */
 	CF_EDGE_V_TUNNELLED,
 	CF_EDGE_V_TRANSLATED,

@@ -4,7 +4,7 @@
 import json
 
 from agent import wait_until
-from edge_world import FRONT, FRONT6, SET_GRO, Edge, World, manifests, set_feature
+from edge_world import FRONT, FRONT6, NODE, NODE_PORT, SET_GRO, Edge, World, manifests, set_feature
 from harness import test
 
 
@@ -56,6 +56,20 @@ def routers(world):
         reach_all(world, edge, "behind routers")
 
 
+@test("so are the routers on the way back to clients, once an answer has found none", seconds=40)
+def way_back(world):
+    mac = json.loads(world.edge.ip("-j", "link", "show", "dev", "c0"))[0]["address"]
+    way = ["10.6.0.1", "dev", "veth0"]
+    world.router.ip("neigh", "replace", *way, "lladdr", mac, "nud", "permanent")  # or it asks, and is known by that
+    try:
+        with Edge(world) as edge:
+            forget(world, ("c0",))
+            wait_until(lambda: world.datagram(NODE, NODE_PORT, wait=0.5), 10, "the node port answers")
+            assert edge.verdicts()["no_neighbour"] > 0, "nobody was missing"
+    finally:
+        world.router.ip("neigh", "del", *way)
+
+
 @test("forwarding that is off is said until it is on, of families that are served, and not where somebody is kept out", seconds=60)
 def forwarding(world):
     world.edge.run("sysctl", "-q", "-w", "net.ipv4.conf.c0.forwarding=0")
@@ -76,7 +90,7 @@ def forwarding(world):
         world.edge.run("sysctl", "-q", "-w", "net.ipv4.conf.c0.forwarding=1", "net.ipv6.conf.c0.forwarding=1")
 
 
-@test("mode auto runs in the drivers where all take what XDP sends, else in the generic way, and says whose other end lacks what", seconds=120)
+@test("mode auto runs in the drivers where all take what XDP sends, else in the generic way, and says whose other end lacks what", seconds=150)
 def drivers(world):
     with Edge(world, mode="auto") as edge:
         assert edge.function()["hook"] == "xdp c0 (native), e1 (native), e2 (native)" and not edge.function()["degraded"], edge.function()
