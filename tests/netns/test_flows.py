@@ -348,3 +348,27 @@ def stands_still(env):
     with caller(env) as sock:  # and goes on
         assert sock.connect_ex(at) == errno.ECONNREFUSED
     wait_until(lambda: balanced(env)["delivered"] > now["delivered"], 5, "the next one")
+
+
+@test("A top of flows adds them up, by pair and by what was asked for")
+def tops(env):
+    def rows(*flags):
+        done = env.agent.cfcli("flow", "top", "--once", "-o", "json", *flags)
+        assert done.returncode == 0, done.stderr
+        return {row["key"]: row for row in json.loads(done.stdout)["rows"]}
+
+    with listener(env, port=8080) as listening:
+        for _ in range(3):
+            with caller(env) as opened:
+                opened.connect((SERVICE, 80))
+                accepted = listening.accept()[0]
+                opened.sendall(b"x" * 10)
+                receive(accepted, 10)
+                accepted.close()
+    asked = wait_until(lambda: (row := rows("--by", "destination", "--since", "5m").get("shop/cart:80")) and row["connections"] >= 3 and row,
+                       5, "three connections to the service")
+    assert asked["bytes_sent"] >= 30 and asked["p50_connect_ns"] > 0, asked
+    pair = rows("--by", "pair", "--direction", "out", "--service", "cart")["shop/web-1 -> shop/cart-1"]
+    assert pair["connections"] == asked["connections"], (pair, asked)
+    table = env.agent.cfcli("flow", "top", "--once", "--by", "pair").stdout
+    assert "CONNECTIONS" in table and "shop/web-1 -> shop/cart-1" in table, table
