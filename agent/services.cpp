@@ -71,6 +71,9 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   std::vector<Error> errors;
   services->open_edge(settings);
   services->take_over(errors);
+  if (auto known = services->policies_.set_node_addresses(node.addresses); !known) {
+    return tl::make_unexpected(std::move(known.error()));
+  }
   if (auto opened = services->policies_.open(); !opened) return tl::make_unexpected(std::move(opened.error()));
   for (const auto& first : services->sources_.poll(Clock::now())) services->update(first, errors);
   services->keep_deny();

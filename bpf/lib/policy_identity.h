@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Who it is: of a socket of this machine by its network namespace, cgroup or address, of a sender by its address. */
+/* Who it is: of a socket of this machine by its network namespace, cgroup or address, of its peer by the address. */
 #ifndef CORTEXFLOW_LIB_POLICY_IDENTITY_H
 #define CORTEXFLOW_LIB_POLICY_IDENTITY_H
 
@@ -125,11 +125,13 @@ static __always_inline void policy_note_caller(struct __sk_buff *skb, void *sk, 
 		policy_count(CF_POLICY_C_HELPER_FAILED);
 }
 
-static __always_inline __u64 policy_remote(void *sk, const struct policy_packet *p, __u32 flags)
+/* Whom the socket talks to.  By where a local workload sends from callers alone are told: who listens there may be
+ * another. */
+static __always_inline __u64 policy_remote(void *sk, const struct policy_packet *p, __u32 flags, bool out)
 {
 	__u64 identity;
 
-	if (flags & CF_POLICY_HAS_CGROUPS) {
+	if (!out && flags & CF_POLICY_HAS_CGROUPS) {
 		struct policy_caller_key key;
 		__u64 *caller;
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
- * Who may open connections to a workload's sockets.  On the root cgroup's cgroup_skb hooks: every socket of this
- * machine in every network namespace, after whatever translated the packet, whichever interfaces there are.
+ * Who may open connections to a workload's sockets, and to whom these may open some.  On the root cgroup's cgroup_skb
+ * hooks: every socket of this machine in every network namespace, after whatever translated the packet, whichever
+ * interfaces there are.
  *
- * TCP: packets to a listener are judged each (a handshake has two), and a connection's verdict stays with its socket
- * until the generation changes; then the next packet, of either direction, has it judged again.  UDP: each datagram is
- * judged, but answers to what the socket's owner sent first.  What can't be judged is refused where there are policies.
+ * TCP: packets to a listener are judged each (a handshake has two), and so is a connection at the socket that opens it,
+ * from its SYN on; the verdict stays with the socket until the generation changes; then the next packet, of either
+ * direction, has it judged again.  UDP: each datagram is judged, at the sender's socket and at the receiver's, but
+ * answers to who spoke first.  What can't be judged is refused where there are policies.
  */
 #include "bpf/lib/packet.h"
 #include "bpf/lib/policy_judge.h"
@@ -14,9 +16,10 @@
 
 enum { TCP_STATE_SYN_SENT = 2, TCP_STATE_LISTEN = 10 };
 
-static __always_inline bool policy_refuses(enum cf_policy_verdict verdict)
+/* Each verdict comes by here once. */
+static __always_inline bool policy_refuses(enum cf_policy_verdict verdict, bool out)
 {
-	policy_count(verdict);
+	policy_count((out ? CF_POLICY_V_MAX : 0) + verdict);
 	return verdict >= CF_POLICY_V_DENIED;
 }
 
@@ -49,14 +52,25 @@ static __always_inline bool policy_accepted(struct __sk_buff *skb, const struct 
 	return found;
 }
 
-static __always_inline struct policy_socket *policy_keep(struct bpf_sock *sk, __u32 role)
+/* Another role, or another peer of one that opens a connection, has not been judged yet. */
+static __always_inline struct policy_socket *policy_keep(struct bpf_sock *sk, __u8 role, const struct policy_packet *p)
 {
 	struct policy_socket *socket = bpf_sk_storage_get(&policy_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
-	if (!socket)
+	if (!socket) {
 		policy_count(CF_POLICY_C_HELPER_FAILED);
-	else if (!socket->role)
+		return NULL;
+	}
+	if (socket->role != role) {
 		socket->role = role;
+		socket->generation = 0;
+	}
+	if (role == POLICY_ROLE_OPENED &&
+	    (socket->remote_port != p->remote_port || !policy_same_address(socket->remote, p->remote))) {
+		__builtin_memcpy(socket->remote, p->remote, sizeof(socket->remote));
+		socket->remote_port = p->remote_port;
+		socket->generation = 0;
+	}
 	return socket;
 }
 
@@ -65,37 +79,35 @@ static __always_inline int policy_on_tcp(struct __sk_buff *skb, struct bpf_sock 
 					 bool egress)
 {
 	struct policy_socket *socket = bpf_sk_storage_get(&policy_sockets, sk, 0, 0);
+	__u8 role = socket ? socket->role : 0;
 	__u32 state = sk->state;
 	bool refused;
 
 	if (state == TCP_STATE_LISTEN) {
 		if (egress)
 			return CF_PASS; /* answers to what was judged on its way in */
-		policy_keep(sk, POLICY_ROLE_ACCEPTED);
-		return policy_refuses(policy_judge(skb, sk, p, settings)) ? policy_drop() : CF_PASS;
-	}
-	if (state == TCP_STATE_SYN_SENT) {
-		if (egress && settings->flags & CF_POLICY_HAS_CGROUPS)
+		role = POLICY_ROLE_ACCEPTED;
+		policy_keep(sk, role, p);
+		socket = NULL; /* who comes next is another */
+	} else if (state == TCP_STATE_SYN_SENT) {
+		if (!egress)
+			return CF_PASS; /* the answer to what was judged on its way out */
+		if (settings->flags & CF_POLICY_HAS_CGROUPS)
 			policy_note_caller(skb, sk, p);
-		policy_keep(sk, POLICY_ROLE_OPENED);
-		return CF_PASS;
-	}
-	if (!socket) {
+		role = POLICY_ROLE_OPENED;
+		socket = policy_keep(sk, role, p);
+	} else if (!role) {
 		if (egress)
 			return CF_PASS; /* who opened it is seen at the next packet in */
-		if (!policy_accepted(skb, p, parsed->is_v6)) {
-			policy_keep(sk, POLICY_ROLE_OPENED);
-			return CF_PASS;
-		}
-		socket = policy_keep(sk, POLICY_ROLE_ACCEPTED);
-	} else if (socket->role == POLICY_ROLE_OPENED) {
-		return CF_PASS;
-	} else if (socket->generation == settings->generation) {
-		return socket->refused ? policy_drop() : CF_PASS;
+		role = policy_accepted(skb, p, parsed->is_v6) ? POLICY_ROLE_ACCEPTED : POLICY_ROLE_OPENED;
+		socket = policy_keep(sk, role, p);
 	}
+	if (socket && socket->generation == settings->generation)
+		return socket->refused ? policy_drop() : CF_PASS;
 	if (socket && socket->generation)
 		policy_count(CF_POLICY_C_REJUDGED);
-	refused = policy_refuses(policy_judge(skb, sk, p, settings));
+	refused = policy_refuses(policy_judge(skb, sk, p, settings, role == POLICY_ROLE_OPENED).verdict,
+				 role == POLICY_ROLE_OPENED);
 	if (socket) {
 		socket->refused = refused;
 		socket->generation = settings->generation;
@@ -122,35 +134,28 @@ static __always_inline bool policy_is_recent(const struct policy_asked *asked,
 static __always_inline int policy_on_udp(struct __sk_buff *skb, struct bpf_sock *sk, const struct policy_packet *p,
 					 const struct cf_policy_settings *settings, bool egress)
 {
-	struct policy_asked fresh = {.rules_generation = settings->rules_generation, .time_ns = bpf_ktime_get_ns()};
+	struct policy_asked fresh = {
+		.rules_generation = settings->rules_generation, .time_ns = bpf_ktime_get_ns(), .asked = egress};
+	struct policy_judgment made;
 	struct policy_asked *asked;
 	struct policy_peer key;
-	bool shared;
-	__u64 local;
+	bool recent;
 
 	if (egress && settings->flags & CF_POLICY_HAS_CGROUPS)
 		policy_note_caller(skb, sk, p);
+	made = policy_judge(skb, sk, p, settings, egress);
+	if (!made.selected)
+		return policy_refuses(made.verdict, egress) ? policy_drop() : CF_PASS;
 	policy_peer_of(&key, skb, p);
-	if (!egress) {
-		enum cf_policy_verdict verdict = policy_judge(skb, sk, p, settings);
-
-		if (verdict >= CF_POLICY_V_DENIED) {
-			asked = bpf_map_lookup_elem(&policy_asked, &key);
-			if (policy_is_recent(asked, settings, fresh.time_ns) && asked->asked)
-				verdict = CF_POLICY_V_ANSWER;
-		}
-		if (policy_refuses(verdict))
-			return policy_drop();
-		if (verdict == CF_POLICY_V_UNSELECTED || verdict == CF_POLICY_V_OWN || verdict == CF_POLICY_V_ANSWER)
-			return CF_PASS;
-	} else {
-		local = policy_local(skb, sk, p, settings->flags, &shared);
-		if (!local || !bpf_map_lookup_elem(&policy_targets, &local))
-			return CF_PASS;
-		fresh.asked = 1;
-	}
 	asked = bpf_map_lookup_elem(&policy_asked, &key);
-	if (policy_is_recent(asked, settings, fresh.time_ns))
+	recent = policy_is_recent(asked, settings, fresh.time_ns);
+	if (made.verdict >= CF_POLICY_V_DENIED && recent && asked->asked != egress)
+		made.verdict = CF_POLICY_V_ANSWER;
+	if (policy_refuses(made.verdict, egress))
+		return policy_drop();
+	if (made.verdict == CF_POLICY_V_OWN || made.verdict == CF_POLICY_V_ANSWER)
+		return CF_PASS;
+	if (recent)
 		asked->time_ns = fresh.time_ns;
 	else if (bpf_map_update_elem(&policy_asked, &key, &fresh, BPF_ANY))
 		policy_count(CF_POLICY_C_HELPER_FAILED);
@@ -178,8 +183,11 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	if (result == PACKET_OK && parsed.protocol != protocol)
 		return CF_PASS; /* an error about what was sent, to a socket of another kind */
 	if (result != PACKET_OK ||
-	    packet_addresses(skb, &parsed, egress ? p.local : p.remote, egress ? p.remote : p.local))
-		return egress || !policy_refuses(CF_POLICY_V_UNREADABLE) ? CF_PASS : policy_drop();
+	    packet_addresses(skb, &parsed, egress ? p.local : p.remote, egress ? p.remote : p.local)) {
+		if (egress && !(settings->flags & CF_POLICY_HAS_OUT))
+			return CF_PASS;
+		return policy_refuses(CF_POLICY_V_UNREADABLE, egress) ? policy_drop() : CF_PASS;
+	}
 	p.protocol = protocol;
 	p.local_port = bpf_ntohs(egress ? parsed.source_be : parsed.dest_be);
 	p.remote_port = bpf_ntohs(egress ? parsed.dest_be : parsed.source_be);
