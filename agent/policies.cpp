@@ -105,6 +105,12 @@ void Policies::adopt() {
   if (!written_.empty()) last_table_ = std::max(last_table_, written_.rbegin()->first);
 }
 
+Result<void> Policies::services_are_attached() {
+  const std::lock_guard lock(mutex_);
+  services_attached_ = true;
+  return tables_ ? tables_->attach_connects() : Result<void>{};
+}
+
 void Policies::end_as_configured() {
   const std::lock_guard lock(mutex_);
   started_ = true;
@@ -335,7 +341,7 @@ Result<void> Policies::apply() {
               step(erase_others("policy_locals", locals_wanted_, locals_)) &&
               step(erase_others("policy_ranges", ranges, ranges_)) &&
               step(erase_others("policy_targets", targets, targets_)) && step(write_settings(rules_changed)) &&
-              step(tables_->attach());
+              step(tables_->attach()) && (!services_attached_ || step(tables_->attach_connects()));
   std::set<std::uint32_t> unused;
   for (const auto& [number, table] : written_) unused.insert(number);
   for (const auto& [identity, target] : planned) {

@@ -45,6 +45,8 @@ class Policies : public control::PolicyView {
   [[nodiscard]] Result<void> set_node_addresses(std::vector<model::IpAddress> addresses);
   // Looks again for namespaces and cgroups that were not there.
   [[nodiscard]] Result<void> tick(std::chrono::steady_clock::time_point now);
+  // Connects come translated from here on.
+  [[nodiscard]] Result<void> services_are_attached();
   void end_as_configured();  // the agent has started
 
   [[nodiscard]] std::vector<std::string> refusals() const;
@@ -88,6 +90,7 @@ class Policies : public control::PolicyView {
   std::unique_ptr<kernel::PolicyTables> tables_;
   std::shared_ptr<const state::Snapshot> snapshot_ = std::make_shared<const state::Snapshot>();
   model::Unread unread_;
+  bool services_attached_ = false;
   bool started_ = false;
   bool complete_ = false;  // everything could be read once: from then on the sources keep the last good
   compile::PolicyInput input_;

@@ -45,6 +45,7 @@ enum {
 	CF_POLICY_HITS_MAX = 131072,   /* rules that are counted one by one */
 	CF_POLICY_CALLERS_MAX = 65536, /* sockets of local workloads that are known by their cgroup; LRU */
 	CF_POLICY_ASKED_MAX = 65536,   /* (UDP socket, peer); LRU */
+	CF_POLICY_HOMES_MAX = 8192,    /* network namespaces of workloads that policies say whom they may call; LRU */
 	CF_POLICY_CGROUP_LEVELS = 8,   /* below the root that a workload's cgroup may be, with what is in it */
 	CF_POLICY_ASKED_SECONDS = 120, /* a UDP peer that was sent something may answer for so long */
 };

@@ -96,6 +96,26 @@ static __always_inline __u64 policy_local(struct __sk_buff *skb, void *sk, const
 	return identity ? identity : policy_by_address(p->local);
 }
 
+/* Learned where it sends, for connect(). */
+static __always_inline void policy_note_home(void *sk, const struct policy_packet *p)
+{
+	bool v4 = !((const __u64 *)p->local)[0] && ((const __u32 *)p->local)[2] == bpf_htonl(0xffff);
+	__u64 netns = policy_netns(sk);
+	struct policy_home *home, fresh = {};
+
+	if (!netns || policy_is_loopback(p->local))
+		return;
+	home = bpf_map_lookup_elem(&policy_homes, &netns);
+	if (home) {
+		if (!policy_same_address(home->address[v4 ? 0 : 1], p->local))
+			__builtin_memcpy(home->address[v4 ? 0 : 1], p->local, sizeof(p->local));
+		return;
+	}
+	__builtin_memcpy(fresh.address[v4 ? 0 : 1], p->local, sizeof(p->local));
+	if (bpf_map_update_elem(&policy_homes, &netns, &fresh, BPF_ANY))
+		policy_count(CF_POLICY_C_HELPER_FAILED);
+}
+
 static __always_inline bool policy_is_own(const struct policy_packet *p)
 {
 	return policy_is_loopback(p->remote) || policy_same_address(p->remote, p->local);
@@ -125,12 +145,31 @@ static __always_inline void policy_note_caller(struct __sk_buff *skb, void *sk, 
 		policy_count(CF_POLICY_C_HELPER_FAILED);
 }
 
+/* An address that is nobody's own. */
+static __always_inline __u64 policy_by_range(const __u8 *address, __u32 flags)
+{
+	struct cf_policy_range range = {.prefix_length = 128};
+
+	if (!(flags & CF_POLICY_HAS_RANGES))
+		return CF_POLICY_ID_WORLD;
+	__builtin_memcpy(range.address, address, sizeof(range.address));
+	return bpf_map_lookup_elem(&policy_ranges, &range) ? CF_POLICY_ID_UNKNOWN : CF_POLICY_ID_WORLD;
+}
+
+/* Who has the address. */
+static __always_inline __u64 policy_called(const struct policy_packet *p, __u32 flags)
+{
+	__u64 identity = policy_by_address(p->remote);
+
+	if (identity)
+		return identity;
+	return policy_is_own(p) ? CF_POLICY_ID_HOST : policy_by_range(p->remote, flags);
+}
+
 /* Whom the socket talks to.  By where a local workload sends from callers alone are told: who listens there may be
  * another. */
 static __always_inline __u64 policy_remote(void *sk, const struct policy_packet *p, __u32 flags, bool out)
 {
-	__u64 identity;
-
 	if (!out && flags & CF_POLICY_HAS_CGROUPS) {
 		struct policy_caller_key key;
 		__u64 *caller;
@@ -140,19 +179,7 @@ static __always_inline __u64 policy_remote(void *sk, const struct policy_packet 
 		if (caller)
 			return *caller;
 	}
-	identity = policy_by_address(p->remote);
-	if (identity)
-		return identity;
-	if (policy_is_own(p))
-		return CF_POLICY_ID_HOST;
-	if (flags & CF_POLICY_HAS_RANGES) {
-		struct cf_policy_range range = {.prefix_length = 128};
-
-		__builtin_memcpy(range.address, p->remote, sizeof(range.address));
-		if (bpf_map_lookup_elem(&policy_ranges, &range))
-			return CF_POLICY_ID_UNKNOWN;
-	}
-	return CF_POLICY_ID_WORLD;
+	return policy_called(p, flags);
 }
 
 #endif

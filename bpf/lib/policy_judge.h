@@ -59,6 +59,16 @@ static __always_inline void policy_hit_rules(enum cf_policy_verdict verdict, con
 	}
 }
 
+/* Of a side that policies say something about. */
+static __always_inline enum cf_policy_verdict policy_decide(const struct cf_policy_side *side, __u64 remote, __u16 port,
+							    const struct policy_packet *p,
+							    const struct cf_policy_settings *settings,
+							    struct cf_policy_rule *said)
+{
+	policy_look_up(said, side->table, remote, port, p);
+	return cf_policy_decide(side->flags, remote, settings->unknown, said->says);
+}
+
 /* `out`: may the socket's workload call its peer?  Else: may the peer call it? */
 static __always_inline struct policy_judgment policy_judge(struct __sk_buff *skb, void *sk,
 							   const struct policy_packet *p,
@@ -76,6 +86,8 @@ static __always_inline struct policy_judgment policy_judge(struct __sk_buff *skb
 	if (!target)
 		return made;
 	made.selected = true;
+	if (target->side[CF_POLICY_OUT].flags && (out || p->protocol == IPPROTO_TCP))
+		policy_note_home(sk, p);
 	side = out ? &target->side[CF_POLICY_OUT] : &target->side[CF_POLICY_IN];
 	if (!side->flags)
 		return made;
@@ -83,8 +95,7 @@ static __always_inline struct policy_judgment policy_judge(struct __sk_buff *skb
 	if (!shared && policy_is_own(p))
 		return made;
 	remote = policy_remote(sk, p, settings->flags, out);
-	policy_look_up(&said, side->table, remote, out ? p->remote_port : p->local_port, p);
-	made.verdict = cf_policy_decide(side->flags, remote, settings->unknown, said.says);
+	made.verdict = policy_decide(side, remote, out ? p->remote_port : p->local_port, p, settings, &said);
 	policy_hit_rules(made.verdict, &said);
 	return made;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The maps of authorization.  The agent writes all but the last six, and refuses in words what there is no room for:
+/* The maps of authorization.  The agent writes all but the last seven, and refuses in words what there is no room for:
  * a workload whose rules don't fit is closed, not open. */
 #ifndef CORTEXFLOW_LIB_POLICY_MAPS_H
 #define CORTEXFLOW_LIB_POLICY_MAPS_H
@@ -125,6 +125,18 @@ struct {
 	__type(key, struct policy_caller_key);
 	__type(value, __u64);
 } policy_callers SEC(".maps");
+
+struct policy_home {
+	__u8 address[2][16]; /* of IPv4, IPv6 */
+};
+
+/* By its network namespace, where a workload that is known by its address sends from: connect() has no address yet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CF_POLICY_HOMES_MAX);
+	__type(key, __u64);
+	__type(value, struct policy_home);
+} policy_homes SEC(".maps");
 
 /* By direction and enum cf_policy_verdict, then enum cf_policy_counter. */
 struct {

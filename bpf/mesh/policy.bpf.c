@@ -8,9 +8,11 @@
  * from its SYN on; the verdict stays with the socket until the generation changes; then the next packet, of either
  * direction, has it judged again.  UDP: each datagram is judged, at the sender's socket and at the receiver's, but
  * answers to who spoke first.  What can't be judged is refused where there are policies.
+ *
+ * The connect hooks only say earlier what the packet would be told; they come after those that translate services.
  */
 #include "bpf/lib/packet.h"
-#include "bpf/lib/policy_judge.h"
+#include "bpf/lib/policy_connect.h"
 
 #define CF_DROP 0
 
@@ -206,6 +208,46 @@ SEC("cgroup_skb/egress")
 int policy_egress(struct __sk_buff *skb)
 {
 	return policy_on_packet(skb, true);
+}
+
+static __always_inline int policy_on_connect(struct bpf_sock_addr *ctx, struct policy_packet *p)
+{
+	const struct cf_policy_settings *settings;
+	enum cf_policy_verdict verdict;
+	__u32 zero = 0;
+
+	settings = bpf_map_lookup_elem(&policy_settings, &zero);
+	if (!settings || !(settings->flags & CF_POLICY_ON) || !(settings->flags & CF_POLICY_HAS_OUT) ||
+	    ctx->protocol != IPPROTO_TCP)
+		return CF_PASS;
+	p->protocol = IPPROTO_TCP;
+	p->remote_port = bpf_ntohs(ctx->user_port);
+	verdict = policy_judge_connect(ctx, p, settings);
+	return verdict >= CF_POLICY_V_DENIED && policy_refuses(verdict, true) ? CF_DROP : CF_PASS;
+}
+
+SEC("cgroup/connect4")
+int policy_connect4(struct bpf_sock_addr *ctx)
+{
+	struct policy_packet p = {};
+	__u32 *words = (__u32 *)p.remote;
+
+	words[2] = bpf_htonl(0xffff);
+	words[3] = ctx->user_ip4;
+	return policy_on_connect(ctx, &p);
+}
+
+SEC("cgroup/connect6")
+int policy_connect6(struct bpf_sock_addr *ctx)
+{
+	struct policy_packet p = {};
+	__u32 *words = (__u32 *)p.remote;
+
+	words[0] = ctx->user_ip6[0];
+	words[1] = ctx->user_ip6[1];
+	words[2] = ctx->user_ip6[2];
+	words[3] = ctx->user_ip6[3];
+	return policy_on_connect(ctx, &p);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -224,9 +224,9 @@ TEST_CASE("ports: numbers, ranges, protocols, names as the called pod has them")
       {net("{podSelector: {}, ingress: [{ports: [{port: 80}, {protocol: UDP}, {port: 100, endPort: 200}, "
            "{port: http}]}], egress: [{to: [{namespaceSelector: {}}], ports: [{port: sql}]}]}")},
       net_shop());
-  for (const std::uint16_t port : {80, 100, 150, 200, 8080})
+  for (const auto port : std::vector<std::uint16_t>{80, 100, 150, 200, 8080})
     CHECK_THAT(world.in(kWeb, port), Catch::StartsWith("allowed"));
-  for (const std::uint16_t port : {79, 99, 201, 8081}) CHECK(world.in(kWeb, port) == "not_in_network");
+  for (const auto port : std::vector<std::uint16_t>{79, 99, 201, 8081}) CHECK(world.in(kWeb, port) == "not_in_network");
   CHECK_THAT(world.in(kWeb, 9999, Protocol::kUdp), Catch::StartsWith("allowed"));
   CHECK_THAT(world.out(kDb, 5432), Catch::StartsWith("allowed"));
   CHECK(world.out(kDb, 5432, Protocol::kUdp) == "not_in_network");
@@ -254,7 +254,7 @@ TEST_CASE("a range of too many ports closes its direction, and SCTP opens nothin
 }
 
 TEST_CASE("a namespace with a NetworkPolicy that can't be read is closed both ways, but for the node") {
-  NetWorld world({net("{podSelector: {}, ingress: [{}]}")}, net_shop());
+  NetWorld world({net("{podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}")}, net_shop());
   CHECK_THAT(world.in(kWeb, 80), Catch::StartsWith("allowed"));
   world.input.network_closed_namespaces = {"shop"};
   world.make();
