@@ -59,6 +59,13 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Pages(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """Connections are cut on purpose."""
+
+
 class World:
     def __init__(self, stack):
         self.place = stack.enter_context(Place())
@@ -94,7 +101,7 @@ class World:
         ns.ip("route", "add", "default", "via", f"fd72:{number}::1")
 
     def serve(self, stack, ns, port):
-        server = http.server.ThreadingHTTPServer(("", 0), Page, bind_and_activate=False)
+        server = Pages(("", 0), Page, bind_and_activate=False)
         server.socket.close()
         server.socket = ns.socket(socket.AF_INET6, socket.SOCK_STREAM)
         server.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

@@ -159,6 +159,10 @@ def services(env):
     wait_until(lambda: not env.reaches("cart", "10.96.0.7", port=80), 10, "the service's own address opens nothing")
     env.apply(service, slices, network_policy("web", podSelector=CART, egress=[{"to": [of(app="web")], "ports": [{"port": HTTP}]}]))
     wait_until(lambda: env.reaches("cart", "10.96.0.7", port=80), 10, "the backend does")
+    env.kill()
+    env.start()
+    for _ in range(3):
+        assert env.reaches("cart", "10.96.0.7", port=80), "whatever programs are attached first"
 
 
 @test("NetworkPolicy and AuthorizationPolicy both have to let a caller in; cfcli says which decided, at which end", seconds=60)
