@@ -74,10 +74,11 @@ struct cf_policy_settings {
 	__u64 generation;	/* of all that a verdict depends on: cached ones of another generation are made anew */
 	__u64 rules_generation; /* of targets and rules alone */
 	__u64 hash_key[2];	/* of identities: this machine's, made once */
+	__u64 zero;		/* 0, which the verifier can't know: see policy_settled() */
 	__u32 flags;		/* enum cf_policy_settings_flags */
 	__u32 unknown;		/* enum cf_policy_unknown */
 };
-CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_settings) == 40, "cf_policy_settings");
+CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_settings) == 48, "cf_policy_settings");
 
 enum cf_policy_local_kind { CF_POLICY_LOCAL_NETNS = 1, CF_POLICY_LOCAL_CGROUP = 2 };
 

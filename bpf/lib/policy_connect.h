@@ -40,14 +40,15 @@ static __always_inline enum cf_policy_verdict policy_judge_connect(struct bpf_so
 								   const struct cf_policy_settings *settings)
 {
 	bool v4 = !((const __u64 *)p->remote)[0] && ((const __u32 *)p->remote)[2] == bpf_htonl(0xffff);
-	__u64 local = policy_caller_of(ctx, p, settings->flags, v4);
+	__u64 local = policy_settled(settings, policy_caller_of(ctx, p, settings->flags, v4));
 	const struct cf_policy_target *target = local ? bpf_map_lookup_elem(&policy_targets, &local) : NULL;
 	const struct cf_policy_side *side = target ? &target->side[CF_POLICY_OUT] : NULL;
-	struct cf_policy_rule said = {};
+	struct cf_policy_rule said;
 
 	if (!side || !side->flags || policy_is_own(p))
 		return CF_POLICY_V_UNSELECTED;
-	return policy_decide(side, policy_called(p, settings->flags), p->remote_port, p, settings, &said);
+	return policy_decide(side, policy_settled(settings, policy_called(p, settings->flags)), p->remote_port, p,
+			     settings, &said);
 }
 
 #endif

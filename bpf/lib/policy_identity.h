@@ -16,6 +16,15 @@ struct policy_packet {
 	__u8 protocol;
 };
 
+/*
+ * The value, of which the verifier knows nothing any more.  What comes from many branches is one state for all that
+ * follows, where it would else follow each of them to the end: before Linux 6.4 a million instructions don't suffice.
+ */
+static __always_inline __u64 policy_settled(const struct cf_policy_settings *settings, __u64 value)
+{
+	return value + settings->zero;
+}
+
 static __always_inline bool policy_is_loopback(const __u8 *address)
 {
 	const __u32 *words = (const __u32 *)address;
@@ -80,20 +89,23 @@ static __always_inline __u64 policy_by_address(const __u8 *address)
 	return identity ? *identity : 0;
 }
 
-/* Whose socket; 0: of no workload.  `*shared`: others have its network namespace, and so its loopback, too. */
-static __always_inline __u64 policy_local(struct __sk_buff *skb, void *sk, const struct policy_packet *p, __u32 flags,
-					  bool *shared)
+/* Whose socket; 0: of no workload.  `*shared` isn't 0: others have its network namespace, and so its loopback, too. */
+static __always_inline __u64 policy_local(struct __sk_buff *skb, void *sk, const struct policy_packet *p,
+					  const struct cf_policy_settings *settings, __u64 *shared)
 {
+	__u32 flags = settings->flags;
 	__u64 identity = 0;
 
-	*shared = false;
+	*shared = settings->zero;
 	if (flags & CF_POLICY_HAS_NETNS)
 		identity = policy_local_by(CF_POLICY_LOCAL_NETNS, policy_netns(sk));
 	if (!identity && flags & CF_POLICY_HAS_CGROUPS) {
-		identity = policy_by_cgroup(skb);
-		*shared = identity != 0;
+		identity = policy_settled(settings, policy_by_cgroup(skb));
+		*shared = identity;
 	}
-	return identity ? identity : policy_by_address(p->local);
+	if (!identity)
+		identity = policy_by_address(p->local);
+	return policy_settled(settings, identity);
 }
 
 /* Learned where it sends, for connect(). */

@@ -5,16 +5,31 @@
 
 #include "bpf/lib/policy_identity.h"
 
-/* What was said first stays. */
+/* What was said first stays.  Without branches: the verifier would follow each way through all of them. */
 static __always_inline void policy_add(struct cf_policy_rule *said, const struct cf_policy_rule *more)
 {
+	__u32 fresh;
+
 	if (!more)
 		return;
+	fresh = more->says & ~said->says;
 	for (int say = 0; say < CF_POLICY_SAYS; say++) {
-		if (more->says & ~said->says & 1U << say)
-			said->rule[say] = more->rule[say];
+		__u32 mask = -(fresh >> say & 1);
+
+		barrier_var(mask);
+		said->rule[say] |= more->rule[say] & mask;
 	}
 	said->says |= more->says;
+}
+
+/* With zeros that the verifier doesn't know to be some: then what no rule was found for is no state of its own. */
+static __always_inline void policy_nothing_said(struct cf_policy_rule *said, const struct cf_policy_settings *settings)
+{
+	__u32 nothing = settings->zero;
+
+	said->says = nothing;
+	for (int say = 0; say < CF_POLICY_SAYS; say++)
+		said->rule[say] = nothing;
 }
 
 static __always_inline void policy_look_up(struct cf_policy_rule *said, __u32 table, __u64 peer, __u16 port,
@@ -65,8 +80,9 @@ static __always_inline enum cf_policy_verdict policy_decide(const struct cf_poli
 							    const struct cf_policy_settings *settings,
 							    struct cf_policy_rule *said)
 {
+	policy_nothing_said(said, settings);
 	policy_look_up(said, side->table, remote, port, p);
-	return cf_policy_decide(side->flags, remote, settings->unknown, said->says);
+	return policy_settled(settings, cf_policy_decide(side->flags, remote, settings->unknown, said->says));
 }
 
 /* `out`: may the socket's workload call its peer?  Else: may the peer call it? */
@@ -77,24 +93,21 @@ static __always_inline struct policy_judgment policy_judge(struct __sk_buff *skb
 	struct policy_judgment made = {.verdict = CF_POLICY_V_UNSELECTED};
 	const struct cf_policy_target *target;
 	const struct cf_policy_side *side;
-	struct cf_policy_rule said = {};
-	__u64 local, remote;
-	bool shared;
+	struct cf_policy_rule said;
+	__u64 local, remote, shared;
 
-	local = policy_local(skb, sk, p, settings->flags, &shared);
+	local = policy_local(skb, sk, p, settings, &shared);
 	target = local ? bpf_map_lookup_elem(&policy_targets, &local) : NULL;
 	if (!target)
 		return made;
 	made.selected = true;
-	if (target->side[CF_POLICY_OUT].flags && (out || p->protocol == IPPROTO_TCP))
-		policy_note_home(sk, p);
 	side = out ? &target->side[CF_POLICY_OUT] : &target->side[CF_POLICY_IN];
 	if (!side->flags)
 		return made;
 	made.verdict = CF_POLICY_V_OWN;
 	if (!shared && policy_is_own(p))
 		return made;
-	remote = policy_remote(sk, p, settings->flags, out);
+	remote = policy_settled(settings, policy_remote(sk, p, settings->flags, out));
 	made.verdict = policy_decide(side, remote, out ? p->remote_port : p->local_port, p, settings, &said);
 	policy_hit_rules(made.verdict, &said);
 	return made;

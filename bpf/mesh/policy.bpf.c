@@ -4,10 +4,11 @@
  * hooks: every socket of this machine in every network namespace, after whatever translated the packet, whichever
  * interfaces there are.
  *
- * TCP: packets to a listener are judged each (a handshake has two), and so is a connection at the socket that opens it,
- * from its SYN on; the verdict stays with the socket until the generation changes; then the next packet, of either
- * direction, has it judged again.  UDP: each datagram is judged, at the sender's socket and at the receiver's, but
- * answers to who spoke first.  What can't be judged is refused where there are policies.
+ * TCP: packets to a listener are judged each (a handshake has two); a connection is judged by its packets that come in
+ * at the socket that accepted it, and by those that go out at the socket that opened it, from its SYN on.  The verdict
+ * stays with the socket, and counts for packets of both directions, until the generation changes; then the next packet
+ * of the direction that is judged has it made again.  UDP: each datagram is judged, at the sender's socket and at the
+ * receiver's, but answers to who spoke first.  What can't be judged is refused where there are policies.
  *
  * The connect hooks only say earlier what the packet would be told; they come after those that translate services.
  */
@@ -80,40 +81,48 @@ static __always_inline int policy_on_tcp(struct __sk_buff *skb, struct bpf_sock 
 					 const struct policy_packet *p, const struct cf_policy_settings *settings,
 					 bool egress)
 {
+	const __u8 judged = egress ? POLICY_ROLE_OPENED : POLICY_ROLE_ACCEPTED;
 	struct policy_socket *socket = bpf_sk_storage_get(&policy_sockets, sk, 0, 0);
-	__u8 role = socket ? socket->role : 0;
+	struct policy_judgment made;
 	__u32 state = sk->state;
 	bool refused;
 
 	if (state == TCP_STATE_LISTEN) {
 		if (egress)
 			return CF_PASS; /* answers to what was judged on its way in */
-		role = POLICY_ROLE_ACCEPTED;
-		policy_keep(sk, role, p);
+		policy_keep(sk, judged, p);
 		socket = NULL; /* who comes next is another */
 	} else if (state == TCP_STATE_SYN_SENT) {
 		if (!egress)
 			return CF_PASS; /* the answer to what was judged on its way out */
 		if (settings->flags & CF_POLICY_HAS_CGROUPS)
 			policy_note_caller(skb, sk, p);
-		role = POLICY_ROLE_OPENED;
-		socket = policy_keep(sk, role, p);
-	} else if (!role) {
+		socket = policy_keep(sk, judged, p);
+	} else if (!socket) {
 		if (egress)
 			return CF_PASS; /* who opened it is seen at the next packet in */
-		role = policy_accepted(skb, p, parsed->is_v6) ? POLICY_ROLE_ACCEPTED : POLICY_ROLE_OPENED;
-		socket = policy_keep(sk, role, p);
+		if (!policy_accepted(skb, p, parsed->is_v6)) {
+			policy_keep(sk, POLICY_ROLE_OPENED, p);
+			return CF_PASS;
+		}
+		socket = policy_keep(sk, judged, p);
+	} else if (socket->role != judged) {
+		/* Of another generation: data that come in may bring about the answer that is judged anew. */
+		refused = socket->refused && (egress || socket->generation == settings->generation);
+		return refused ? policy_drop() : CF_PASS;
 	}
 	if (socket && socket->generation == settings->generation)
 		return socket->refused ? policy_drop() : CF_PASS;
 	if (socket && socket->generation)
 		policy_count(CF_POLICY_C_REJUDGED);
-	refused = policy_refuses(policy_judge(skb, sk, p, settings, role == POLICY_ROLE_OPENED).verdict,
-				 role == POLICY_ROLE_OPENED);
+	made = policy_judge(skb, sk, p, settings, egress);
+	refused = policy_refuses(made.verdict, egress);
 	if (socket) {
 		socket->refused = refused;
 		socket->generation = settings->generation;
 	}
+	if (egress && made.selected && settings->flags & CF_POLICY_HAS_OUT)
+		policy_note_home(sk, p);
 	return refused ? policy_drop() : CF_PASS;
 }
 
@@ -153,14 +162,19 @@ static __always_inline int policy_on_udp(struct __sk_buff *skb, struct bpf_sock 
 	recent = policy_is_recent(asked, settings, fresh.time_ns);
 	if (made.verdict >= CF_POLICY_V_DENIED && recent && asked->asked != egress)
 		made.verdict = CF_POLICY_V_ANSWER;
-	if (policy_refuses(made.verdict, egress))
+	if (policy_refuses(made.verdict, egress)) {
+		if (egress)
+			policy_note_home(sk, p);
 		return policy_drop();
+	}
 	if (made.verdict == CF_POLICY_V_OWN || made.verdict == CF_POLICY_V_ANSWER)
 		return CF_PASS;
 	if (recent)
 		asked->time_ns = fresh.time_ns;
 	else if (bpf_map_update_elem(&policy_asked, &key, &fresh, BPF_ANY))
 		policy_count(CF_POLICY_C_HELPER_FAILED);
+	if (egress && !recent)
+		policy_note_home(sk, p);
 	return CF_PASS;
 }
 
@@ -189,6 +203,10 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 		if (egress && !(settings->flags & CF_POLICY_HAS_OUT))
 			return CF_PASS;
 		return policy_refuses(CF_POLICY_V_UNREADABLE, egress) ? policy_drop() : CF_PASS;
+	}
+	for (int i = 0; i < 2; i++) {
+		((__u64 *)p.local)[i] += settings->zero;
+		((__u64 *)p.remote)[i] += settings->zero;
 	}
 	p.protocol = protocol;
 	p.local_port = bpf_ntohs(egress ? parsed.source_be : parsed.dest_be);
