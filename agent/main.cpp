@@ -160,6 +160,8 @@ int dry_run(const source::Settings& settings) {
   if (auto ok = kernel::DnsTracer::try_load(); !ok) return complain(ok.error(), kExitFailure);
   fmt::print("kernel {}: takes the DNS programs\n", kernel::kernel_release());
   fmt::print("would attach dns_egress and dns_ingress (cgroup_skb) to {}\n", *root);
+  if (auto ok = kernel::FlowTracer::try_load(); !ok) return complain(ok.error(), kExitFailure);
+  fmt::print("takes the flow program; would attach flow_tcp (sock_ops) to {}\n", *root);
   fmt::print("would name processes by kprobes, or by cgroup connect and sendmsg hooks where kprobes are refused\n");
   fmt::print("would watch DNS ports {}, time limit {} ms\n", fmt::join(settings.dns_ports, ", "),
              settings.dns_timeout.count());

@@ -108,7 +108,8 @@ Node::Node(const source::Settings& settings, prometheus::Registry& registry, Log
       log_lines_(std::move(log_lines)),
       started_(std::chrono::system_clock::now()),
       resolver_(flow::WorkloadResolver::of_this_host()),
-      metrics_(registry, sink::DnsMetricsLimits{.names = settings.dns_metric_names}) {}
+      metrics_(registry, sink::DnsMetricsLimits{.names = settings.dns_metric_names}),
+      flows_(registry, resolver_) {}
 
 Result<void> Node::open() {
   auto cgroup_root = kernel::find_cgroup_root(settings_.cgroup_root);
@@ -129,6 +130,9 @@ Result<void> Node::open() {
     if (!services) return tl::make_unexpected(std::move(services.error()));
     services_ = std::move(*services);
   }
+  flows_.open(cgroup_root_, services_ ? services_->tables().fd("svc_sockets") : -1, [this](model::Flow& flow) {
+    if (services_) services_->name_flow(flow);
+  });
   return {};
 }
 
@@ -142,6 +146,7 @@ Result<void> Node::run(const sigset_t& signals, const std::function<void()>& rel
   every.it_interval.tv_nsec = every.it_value.tv_nsec = std::chrono::nanoseconds(kConsumeEvery).count();
   timerfd_settime(timer.get(), 0, &every, nullptr);
   std::vector<int> fds{signal_fd.get(), timer.get(), tracer_->ring_fd()};
+  if (const auto fd = flows_.fd()) fds.push_back(*fd);
   if (services_) {
     const auto more = services_->fds();
     fds.insert(fds.end(), more.begin(), more.end());
@@ -193,9 +198,10 @@ void Node::drain() {
   if (tracer_) {
     tracer_->detach();  // first, or what is emitted from here on is neither delivered nor lost
     consume();
+    flows_.drain(clock_offset_);
   }
   draining_ = true;
-  log_.close();
+  log_.log().close();
 }
 
 Result<void> Node::apply(const source::Settings& settings) {
@@ -209,6 +215,7 @@ Result<void> Node::apply(const source::Settings& settings) {
 void Node::consume() {
   clock_offset_ = clock_offset();
   tracer_->consume();
+  flows_.consume(clock_offset_);
 }
 
 void Node::on_record(std::span<const std::byte> record) {
@@ -230,7 +237,7 @@ void Node::deliver(const cf_dns_lookup& record) {
   auto lookup = std::make_shared<const model::DnsLookup>(std::move(*built));
   metrics_.record(*lookup);
   workloads_.record(*lookup);
-  log_.push(std::move(lookup));
+  log_.log().push(std::move(lookup));
   ++delivered_;
 }
 
@@ -267,6 +274,8 @@ sink::AgentFigures Node::figures() const {
   out.queries = c[CF_DNS_C_QUERIES];
   out.answers = c[CF_DNS_C_ANSWERS];
   out.retransmits = c[CF_DNS_C_RETRANSMITS];
+  out.flows = flows_.figures();
+  if (const auto ring = flows_.ring()) out.maps.push_back({ring->name, ring->entries, ring->max_entries});
   out.packets = c[CF_DNS_C_PACKETS];
   out.pending_full = c[CF_DNS_C_PENDING_FULL];
   out.helper_failed = c[CF_DNS_C_HELPER_FAILED];
@@ -330,6 +339,7 @@ control::Status Node::status() const {
   out.started = started_;
   const auto& owner = tracer_->owner();
   out.functions.push_back({"dns packets", "cgroup_skb", false, ""});
+  out.functions.push_back(flows_.function());
   out.functions.insert(out.functions.end(), left_.begin(), left_.end());
   if (services_) {
     if (const auto* kubernetes = services_->kubernetes()) out.functions.push_back(kubernetes_function(*kubernetes));
@@ -343,6 +353,7 @@ control::Status Node::status() const {
   out.emitted = now.emitted;
   out.delivered = now.delivered;
   out.lost = now.lost;
+  if (now.flows) out.flows = control::FlowRecords{now.flows->emitted, now.flows->delivered, now.flows->lost};
   out.parse_errors = now.parse_errors;
   out.queries = now.queries;
   out.answers = now.answers;
@@ -354,6 +365,7 @@ std::vector<kernel::ProgramInfo> Node::kernel_programs() const {
   const auto add = [&](std::vector<kernel::ProgramInfo> more) {
     programs.insert(programs.end(), more.begin(), more.end());
   };
+  if (const auto flow = flows_.program()) programs.push_back(*flow);
   if (services_) add(services_->tables().programs());
   if (services_) add(services_->policies().programs());
   if (services_ && services_->stale_sockets()) programs.push_back(services_->stale_sockets()->program());
@@ -441,12 +453,5 @@ control::Done Node::allow(const std::string& cidr) { return services_ ? services
 const control::PolicyView* Node::policy_view() const { return services_ ? &services_->policies() : nullptr; }
 
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }
-
-std::uint64_t Node::cursor_since(std::chrono::system_clock::time_point since) const { return log_.cursor_since(since); }
-
-control::LookupBatch Node::read_lookups(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds wait) const {
-  auto batch = log_.read(cursor, max, wait);
-  return {std::move(batch.lookups), batch.next, batch.lost};
-}
 
 }  // namespace cortexflow

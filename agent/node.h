@@ -11,10 +11,11 @@
 #include "agent/control/deny_operator.h"
 #include "agent/control/node_view.h"
 #include "agent/events/dns_event.h"
-#include "agent/flow/lookup_log.h"
 #include "agent/flow/workload_resolver.h"
 #include "agent/flow/workload_table.h"
+#include "agent/flows.h"
 #include "agent/kernel/dns_tracer.h"
+#include "agent/log_view.h"
 #include "agent/services.h"
 #include "agent/sink/agent_metrics.h"
 #include "agent/sink/dns_metrics.h"
@@ -61,9 +62,8 @@ class Node : public control::NodeView, public control::ServiceOperator, public c
   [[nodiscard]] control::Answer<control::Explanation> explain(const std::string& caller,
                                                               const std::string& target) const override;
   [[nodiscard]] std::vector<std::string> log_lines(std::size_t max) const override;
-  [[nodiscard]] std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const override;
-  [[nodiscard]] control::LookupBatch read_lookups(std::uint64_t cursor, std::size_t max,
-                                                  std::chrono::milliseconds wait) const override;
+  [[nodiscard]] const control::RecordView<model::DnsLookup>& lookups() const override { return log_; }
+  [[nodiscard]] const control::RecordView<model::Flow>& flows() const override { return flows_.view(); }
   [[nodiscard]] bool draining() const override { return draining_; }
 
  private:
@@ -79,9 +79,10 @@ class Node : public control::NodeView, public control::ServiceOperator, public c
   std::chrono::system_clock::time_point started_;
   flow::WorkloadResolver resolver_;
   std::chrono::nanoseconds clock_offset_{0};  // the event loop's
-  flow::LookupLog log_;
+  LogView<model::DnsLookup> log_;
   flow::WorkloadTable workloads_;
   sink::DnsMetrics metrics_;
+  Flows flows_;
   std::atomic<std::uint64_t> delivered_{0};
   std::atomic<std::uint64_t> timed_out_{0};
   std::atomic<std::uint64_t> name_errors_{0};

@@ -20,16 +20,20 @@ const model::ObjectName* PodDirectory::find(const std::string& uid) const {
   return found == by_uid_.end() ? nullptr : &found->second.name;
 }
 
+void PodDirectory::fill(model::Workload& workload, const model::ObjectName& pod, const std::string& owner) {
+  workload.ns = pod.ns;
+  workload.pod = pod.name;
+  workload.owner = owner;
+  const auto slash = owner.find('/');
+  workload.name = pod.ns + "/" + (slash == std::string::npos ? pod.name : owner.substr(slash + 1));
+}
+
 void PodDirectory::name(model::Workload& workload) const {
   if (workload.pod_uid.empty()) return;
   const auto found = by_uid_.find(workload.pod_uid);
   if (found == by_uid_.end()) return;
   const auto& pod = found->second;
-  workload.ns = pod.name.ns;
-  workload.pod = pod.name.name;
-  workload.owner = pod.owner;
-  const auto slash = pod.owner.find('/');
-  workload.name = pod.name.ns + "/" + (slash == std::string::npos ? pod.name.name : pod.owner.substr(slash + 1));
+  fill(workload, pod.name, pod.owner);
   for (const auto& [id, name] : pod.containers) {
     if (id == workload.container_id) workload.container = name;
   }

@@ -6,8 +6,8 @@
 #include <string>
 #include <unordered_map>
 
-#include "agent/model/dns_lookup.h"
 #include "agent/model/service.h"
+#include "agent/model/workload.h"
 
 namespace cortexflow {
 
@@ -17,6 +17,8 @@ class PodDirectory {
   void update(const model::ObjectName& name, const model::Pod* pod);
   // Fills in what is known of the pod with `workload.pod_uid`.
   void name(model::Workload& workload) const;
+  // `workload` is that pod's.
+  static void fill(model::Workload& workload, const model::ObjectName& pod, const std::string& owner);
   [[nodiscard]] const model::ObjectName* find(const std::string& uid) const;
 
  private:

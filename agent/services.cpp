@@ -169,6 +169,7 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
     pods_.update(pod, known.get());
     callers_.update(pod, known.get(), *tables_, errors);
   }
+  note_addresses(update.touched, snapshot);
   auto touched = update.touched.services;
   note_unread(changes.update.unread, touched);
   for (const auto& name : touched) {

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "agent/address_directory.h"
 #include "agent/avoided_memory.h"
 #include "agent/base/result.h"
 #include "agent/compile/service_book.h"
@@ -31,6 +32,7 @@
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/known_callers.h"
+#include "agent/model/flow.h"
 #include "agent/node_addresses.h"
 #include "agent/override_book.h"
 #include "agent/pod_directory.h"
@@ -105,6 +107,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
   // The event loop's thread alone.
   void name_pod(model::Workload& workload) const { pods_.name(workload); }
+  void name_flow(model::Flow& flow) const;
   [[nodiscard]] const source::KubernetesSource* kubernetes() const { return sources_.kubernetes(); }  // null: none
 
  private:
@@ -113,6 +116,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
            std::string cgroup_root, OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory);
 
   void open_edge(const source::Settings& settings);
+  void note_addresses(const state::Touched& touched, const state::Snapshot& snapshot);
   void poll_edge(std::vector<Error>& errors);
   void poll_addresses(std::vector<Error>& errors);
   void recall_deny();
@@ -191,6 +195,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
   KnownCallers callers_;
   PodDirectory pods_;
+  AddressDirectory pod_addresses_, service_addresses_;
   // What can't be read yet; none: since the start all could be once, so that the sources keep the last good.
   std::optional<model::Unread> unread_ = model::Unread{};
   std::string held_words_;  // what stays as it was for that

@@ -44,6 +44,7 @@ void add_version(CLI::App& app, Context& context);
 void add_dns(CLI::App& app, Context& context);
 void add_dns_watch(CLI::App& dns, Context& context);
 void add_dns_top(CLI::App& dns, Context& context);
+void add_flow(CLI::App& app, Context& context);
 void add_workload(CLI::App& app, Context& context);
 void add_service(CLI::App& app, Context& context);
 void add_lb(CLI::App& app, Context& context);

@@ -109,7 +109,7 @@ void add_dns_top(CLI::App& dns, Context& context) {
                            ""))
                        ->capture_default_str();
   command->add_flag("--once", options->once, "one table, and no more")->excludes(interval);
-  options->filters = add_filter_flags(*command);
+  options->filters = add_lookup_filters(*command);
   command->callback([&context, options] {
     // What only the whole shows; each value by itself is good.
     const auto query =

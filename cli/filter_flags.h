@@ -8,9 +8,10 @@
 
 namespace cortexflow::cli {
 
-// --name, --type and the other lookup filters, and --not, which turns those behind it round.  Gives the agent's query
+// --name, --type and the other filters, and --not, which turns those behind it round.  Gives the agent's query
 // parameters once `command` is parsed; a bad value is refused there, by the flag's name.
-[[nodiscard]] std::shared_ptr<const Client::Parameters> add_filter_flags(CLI::App& command);
+[[nodiscard]] std::shared_ptr<const Client::Parameters> add_lookup_filters(CLI::App& command);
+[[nodiscard]] std::shared_ptr<const Client::Parameters> add_flow_filters(CLI::App& command);
 
 // --since; refused where the agent would refuse it.
 CLI::Option* add_since_flag(CLI::App& command, std::string& since, const std::string& help);

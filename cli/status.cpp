@@ -17,6 +17,9 @@ void show_status(const Context& context, const ordered_json& status) {
   fmt::print("queries {}, answers {}\nrecords emitted {}, delivered {}, lost {}\nnot parsed {}\n",
              cell(status, "/queries"), cell(status, "/answers"), cell(status, "/emitted"), cell(status, "/delivered"),
              cell(status, "/lost"), cell(status, "/parse_errors"));
+  if (!status.contains("flows") || status["flows"].is_null()) return;
+  fmt::print("flows emitted {}, delivered {}, lost {}\n", cell(status, "/flows/emitted"),
+             cell(status, "/flows/delivered"), cell(status, "/flows/lost"));
 }
 
 }  // namespace

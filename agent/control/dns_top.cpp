@@ -24,10 +24,6 @@ using std::chrono::system_clock;
 constexpr std::size_t kReadAtOnce = 256;
 constexpr std::chrono::milliseconds kNoWait{0};
 
-system_clock::time_point end_of(const model::DnsLookup& lookup) {
-  return std::chrono::time_point_cast<system_clock::duration>(lookup.start + lookup.latency);
-}
-
 struct KeyHash {
   using is_transparent = void;
   std::size_t operator()(std::string_view key) const { return std::hash<std::string_view>()(key); }
@@ -53,14 +49,14 @@ TopRow& row_of(Rows& rows, const std::string& key, std::pmr::memory_resource& me
 Count count(const NodeView& node, const TopQuery& query, std::pmr::memory_resource& memory) {
   Count out(memory);
   // Where the log ends now: those who write faster than this reads must not keep it reading.
-  const std::uint64_t end = node.log_end();
+  const std::uint64_t end = node.lookups().log_end();
   for (std::uint64_t cursor = 0; cursor < end;) {
-    const auto batch = node.read_lookups(cursor, std::min<std::uint64_t>(kReadAtOnce, end - cursor), kNoWait);
+    const auto batch = node.lookups().read(cursor, std::min<std::uint64_t>(kReadAtOnce, end - cursor), kNoWait);
     out.overwritten += batch.lost;
-    if (batch.lookups.empty()) break;
+    if (batch.records.empty()) break;
     cursor = batch.next;
-    if (!out.oldest) out.oldest = end_of(*batch.lookups.front());
-    for (const auto& lookup : batch.lookups) {
+    if (!out.oldest) out.oldest = end_of(*batch.records.front());
+    for (const auto& lookup : batch.records) {
       if ((query.since && end_of(*lookup) < *query.since) || !query.filter.matches(*lookup)) continue;
       if (!counts_as_lookup(lookup->outcome)) {
         ++out.uncounted;

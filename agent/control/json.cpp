@@ -16,7 +16,18 @@ namespace dns = protocol::dns;
 
 constexpr std::array<std::string_view, 7> kOutcomes{"answered",  "timeout",    "duplicate", "late",
                                                     "unmatched", "superseded", "untracked"};
+constexpr std::array<std::string_view, 8> kFlowOutcomes{"closed",  "reset",     "aborted",     "broken",
+                                                        "refused", "timed_out", "unreachable", "abandoned"};
 constexpr std::array<std::string_view, 4> kOwnerSources{"unknown", "kprobe", "cgroup", "tracepoint"};
+
+template <std::size_t Size>
+std::optional<std::size_t> place_of(const std::array<std::string_view, Size>& names, std::string_view name) {
+  const auto found = std::find_if(names.begin(), names.end(), [name](std::string_view one) {
+    return std::equal(one.begin(), one.end(), name.begin(), name.end(),
+                      [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
+  });
+  return found == names.end() ? std::nullopt : std::optional(static_cast<std::size_t>(found - names.begin()));
+}
 
 ordered_json workload_json(const model::Workload& workload) {
   return {{"name", workload.name},
@@ -42,12 +53,17 @@ ordered_json connections_json(const ConnectionRow& row) {
 std::string_view outcome_name(model::DnsOutcome outcome) { return kOutcomes.at(static_cast<std::size_t>(outcome)); }
 
 std::optional<model::DnsOutcome> parse_outcome(std::string_view name) {
-  const auto found = std::find_if(kOutcomes.begin(), kOutcomes.end(), [name](std::string_view outcome) {
-    return std::equal(outcome.begin(), outcome.end(), name.begin(), name.end(),
-                      [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
-  });
-  if (found == kOutcomes.end()) return std::nullopt;
-  return static_cast<model::DnsOutcome>(found - kOutcomes.begin());
+  const auto place = place_of(kOutcomes, name);
+  return place ? std::optional(static_cast<model::DnsOutcome>(*place)) : std::nullopt;
+}
+
+std::string_view outcome_name(model::FlowOutcome outcome) {
+  return kFlowOutcomes.at(static_cast<std::size_t>(outcome));
+}
+
+std::optional<model::FlowOutcome> parse_flow_outcome(std::string_view name) {
+  const auto place = place_of(kFlowOutcomes, name);
+  return place ? std::optional(static_cast<model::FlowOutcome>(*place)) : std::nullopt;
 }
 
 ordered_json to_json(const model::DnsLookup& lookup) {
@@ -84,6 +100,36 @@ ordered_json to_json(const model::DnsLookup& lookup) {
   return out;
 }
 
+ordered_json to_json(const model::Flow& flow) {
+  ordered_json out{{"start", time_text(flow.start)},
+                   {"duration_ns", flow.duration.count()},
+                   {"direction", flow.direction == model::FlowDirection::kOut ? "out" : "in"},
+                   {"outcome", outcome_name(flow.outcome)},
+                   {"error", flow.error}};
+  out["connect_latency_ns"] =
+      flow.connect_latency ? ordered_json(flow.connect_latency->count()) : ordered_json(nullptr);
+  out.update(ordered_json{{"transport", "tcp"},
+                          {"local", flow.local.to_string()},
+                          {"local_port", flow.local_port},
+                          {"remote", flow.remote.to_string()},
+                          {"remote_port", flow.remote_port}});
+  out["service_address"] =
+      flow.service_address ? ordered_json(flow.service_address->to_string()) : ordered_json(nullptr);
+  out.update(ordered_json{{"service_port", flow.service_port},
+                          {"service", flow.service},
+                          {"bytes_sent", flow.bytes_sent},
+                          {"bytes_received", flow.bytes_received},
+                          {"retransmits", flow.retransmits},
+                          {"round_trip_us", flow.round_trip.count()},
+                          {"pid", flow.pid},
+                          {"comm", flow.comm},
+                          {"cgroup_id", flow.cgroup_id},
+                          {"netns", flow.netns},
+                          {"workload", workload_json(flow.workload)},
+                          {"peer", workload_json(flow.peer)}});
+  return out;
+}
+
 ordered_json to_json(const Status& status) {
   ordered_json functions = ordered_json::array();
   for (const auto& f : status.functions) {
@@ -92,6 +138,10 @@ ordered_json to_json(const Status& status) {
   ordered_json maps = ordered_json::array();
   for (const auto& m : status.maps) {
     maps.push_back({{"name", m.name}, {"entries", m.entries}, {"max_entries", m.max_entries}});
+  }
+  ordered_json flows = nullptr;
+  if (status.flows) {
+    flows = {{"emitted", status.flows->emitted}, {"delivered", status.flows->delivered}, {"lost", status.flows->lost}};
   }
   return {{"version", status.version},
           {"node", status.node},
@@ -107,6 +157,7 @@ ordered_json to_json(const Status& status) {
           {"emitted", status.emitted},
           {"delivered", status.delivered},
           {"lost", status.lost},
+          {"flows", std::move(flows)},
           {"parse_errors", status.parse_errors}};
 }
 

@@ -15,7 +15,11 @@ namespace cortexflow::control {
 [[nodiscard]] std::string_view outcome_name(model::DnsOutcome outcome);
 [[nodiscard]] std::optional<model::DnsOutcome> parse_outcome(std::string_view name);  // in any case
 
+[[nodiscard]] std::string_view outcome_name(model::FlowOutcome outcome);
+[[nodiscard]] std::optional<model::FlowOutcome> parse_flow_outcome(std::string_view name);  // in any case
+
 [[nodiscard]] nlohmann::ordered_json to_json(const model::DnsLookup& lookup);
+[[nodiscard]] nlohmann::ordered_json to_json(const model::Flow& flow);
 [[nodiscard]] nlohmann::ordered_json to_json(const Status& status);
 [[nodiscard]] nlohmann::ordered_json to_json(const BpfProgram& program);
 [[nodiscard]] nlohmann::ordered_json to_json(const WorkloadRow& row);

@@ -5,14 +5,15 @@
 
 #include <chrono>
 #include <cstdint>
-#include <limits>
 #include <map>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/control/record_view.h"
 #include "agent/control/service_view.h"
 #include "agent/model/dns_lookup.h"
+#include "agent/model/flow.h"
 
 namespace cortexflow::control {
 
@@ -30,6 +31,13 @@ struct MapFill {
   std::uint64_t max_entries = 0;
 };
 
+// As emitted, delivered and lost of Status, of TCP connections' records.
+struct FlowRecords {
+  std::uint64_t emitted = 0;
+  std::uint64_t delivered = 0;
+  std::map<std::string, std::uint64_t> lost;
+};
+
 struct Status {
   std::string version;
   std::string node;
@@ -44,6 +52,7 @@ struct Status {
   std::uint64_t emitted = 0;
   std::uint64_t delivered = 0;
   std::map<std::string, std::uint64_t> lost;
+  std::optional<FlowRecords> flows;  // none: the kernel takes no flow program
   // DNS messages that were seen and not understood, by cause.
   std::map<std::string, std::uint64_t> parse_errors;
   std::uint64_t queries = 0;
@@ -69,13 +78,6 @@ struct WorkloadRow {
   std::chrono::system_clock::time_point last_seen;
 };
 
-// Lookups in the order in which they ended, from a bounded log.
-struct LookupBatch {
-  std::vector<std::shared_ptr<const model::DnsLookup>> lookups;
-  std::uint64_t next = 0;  // cursor for the next read
-  std::uint64_t lost = 0;  // overwritten before this reader came to them
-};
-
 class NodeView {
  public:
   virtual ~NodeView() = default;
@@ -85,17 +87,9 @@ class NodeView {
   virtual std::vector<ServiceRow> services() const = 0;
   virtual std::vector<std::string> service_refusals() const = 0;          // manifests not used, in words
   virtual std::vector<std::string> log_lines(std::size_t max) const = 0;  // the agent's own latest, oldest first
-  // Cursor of the first kept lookup that ended at or after `since`, else of the log's end.
-  virtual std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const = 0;
-  // Up to `max` lookups from `cursor` on; waits up to `wait` for one.  Returns at once, empty, when the agent drains.
-  // A cursor beyond the end is the end.
-  virtual LookupBatch read_lookups(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds wait) const = 0;
+  virtual const RecordView<model::DnsLookup>& lookups() const = 0;
+  virtual const RecordView<model::Flow>& flows() const = 0;
   virtual bool draining() const = 0;
-
-  // Cursor of the log's end; reads no lookup.
-  std::uint64_t log_end() const {
-    return read_lookups(std::numeric_limits<std::uint64_t>::max(), 0, std::chrono::milliseconds(0)).next;
-  }
 };
 
 }  // namespace cortexflow::control

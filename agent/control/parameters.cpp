@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "agent/control/lookup_filter.h"
-
 namespace cortexflow::control {
 namespace {
 
@@ -16,9 +14,8 @@ bool holds(const std::vector<std::string>& list, const std::string& wanted) {
 std::string expected(const ParameterNames& taken) {
   std::vector<std::string> groups;
   if (!taken.own.empty()) groups.push_back(fmt::format("{}", fmt::join(taken.own, ", ")));
-  if (taken.filters) {
-    groups.push_back(
-        fmt::format("a filter ({}; each also with not. before it)", fmt::join(LookupFilter::fields(), ", ")));
+  if (!taken.filters.empty()) {
+    groups.push_back(fmt::format("a filter ({}; each also with not. before it)", fmt::join(taken.filters, ", ")));
   }
   return groups.empty() ? "none" : fmt::format("{}", fmt::join(groups, ", or "));
 }
@@ -33,7 +30,7 @@ Result<void> check_names(const Parameters& parameters, const ParameterNames& tak
       continue;
     }
     const std::string field = name.starts_with(kNot) ? name.substr(kNot.size()) : name;
-    if (!taken.filters || !holds(LookupFilter::fields(), field)) {
+    if (!holds(taken.filters, field)) {
       return fail("unknown parameter {}; expected {}", name, expected(taken));
     }
   }
@@ -49,6 +46,12 @@ Result<std::string> needed(const Parameters& parameters, const std::string& name
   auto value = value_of(parameters, name);
   if (!value || value->empty()) return fail("{} is missing", name);
   return std::move(*value);
+}
+
+std::optional<std::uint32_t> number_of(const std::string& text) {
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
 }
 
 Result<bool> flag_of(const Parameters& parameters, const std::string& name, bool otherwise) {

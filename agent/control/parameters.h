@@ -15,10 +15,11 @@ namespace cortexflow::control {
 
 using Parameters = std::multimap<std::string, std::string>;
 
-// The parameters that a path takes: its own, each at most once; and whether the lookup filters, as often as one likes.
+// The parameters that a path takes: its own, each at most once; and filters by fields, as often as one likes, each also
+// with "not." before it.
 struct ParameterNames {
   std::vector<std::string> own;
-  bool filters = false;
+  std::vector<std::string> filters = {};
 };
 
 // Refuses what isn't taken, and what may be given once and is given twice.
@@ -29,6 +30,8 @@ struct ParameterNames {
 // The same, refused where it is missing or empty.
 [[nodiscard]] Result<std::string> needed(const Parameters& parameters, const std::string& name);
 [[nodiscard]] Result<bool> flag_of(const Parameters& parameters, const std::string& name, bool otherwise);
+// All of it decimal digits, and no more than 32 bits.
+[[nodiscard]] std::optional<std::uint32_t> number_of(const std::string& text);
 // From 1 to `max`.
 [[nodiscard]] Result<std::uint64_t> count_of(const Parameters& parameters, const std::string& name, std::uint64_t max,
                                              std::uint64_t otherwise);

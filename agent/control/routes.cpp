@@ -5,9 +5,10 @@
 #include <algorithm>
 
 #include "agent/control/dns_top.h"
+#include "agent/control/flow_filter.h"
 #include "agent/control/json.h"
-#include "agent/control/lookup_stream.h"
 #include "agent/control/openapi.h"
+#include "agent/control/record_stream.h"
 #include "agent/control/response.h"
 #include "agent/control/server.h"
 #include "agent/http/server.h"
@@ -50,13 +51,14 @@ const std::vector<Server::Route>& Server::routes() {
       {"/v1/bpf", {}, &Server::serve_bpf},
       {"/v1/workloads", {}, &Server::serve_workloads},
       {"/v1/services", {}, &Server::serve_services},
-      {"/v1/denylist", {{"address"}, false}, &Server::serve_deny_list},
+      {"/v1/denylist", {{"address"}}, &Server::serve_deny_list},
       {"/v1/policies", {}, &Server::serve_policies},
-      {"/v1/policies/check", {{"from", "to", "port", "protocol"}, false}, &Server::serve_policy_check},
-      {"/v1/lb/simulation", {{"service", "callers", "version", "from"}, false}, &Server::serve_simulation},
-      {"/v1/explain", {{"caller", "target"}, false}, &Server::serve_explanation},
-      {"/v1/logs", {{"lines"}, false}, &Server::serve_logs},
-      {"/v1/dns/lookups", StreamOptions::parameters(), &Server::serve_lookups},
+      {"/v1/policies/check", {{"from", "to", "port", "protocol"}}, &Server::serve_policy_check},
+      {"/v1/lb/simulation", {{"service", "callers", "version", "from"}}, &Server::serve_simulation},
+      {"/v1/explain", {{"caller", "target"}}, &Server::serve_explanation},
+      {"/v1/logs", {{"lines"}}, &Server::serve_logs},
+      {"/v1/dns/lookups", StreamOptions<model::DnsLookup>::parameters(), &Server::serve_lookups},
+      {"/v1/flows", StreamOptions<model::Flow>::parameters(), &Server::serve_flows},
       {"/v1/dns/top", TopQuery::parameters(), &Server::serve_top},
       {"/v1/openapi.json", {}, &Server::serve_openapi},
   };
@@ -148,13 +150,14 @@ void Server::serve_top(const Parameters& parameters, httplib::Response& response
   answer(response, dns_top(node_, *query, system_clock::now()));
 }
 
-void Server::serve_lookups(const Parameters& parameters, httplib::Response& response) {
-  auto options = StreamOptions::parse(parameters, node_, system_clock::now());
+template <typename Record>
+void Server::serve_records(const RecordView<Record>& view, const Parameters& parameters, httplib::Response& response) {
+  auto options = StreamOptions<Record>::parse(parameters, view, system_clock::now());
   if (!options) return refuse(response, 400, options.error());
   if (!watcher_enters()) {
     return refuse(response, 503, {fmt::format("{} watchers are connected, more are refused", kWatchersMax), "end one"});
   }
-  auto stream = std::make_shared<LookupStream>(node_, std::move(*options));
+  auto stream = std::make_shared<RecordStream<Record>>(node_, view, std::move(*options));
   response.set_chunked_content_provider(
       "application/x-ndjson",
       [stream](std::size_t, httplib::DataSink& sink) {
@@ -164,6 +167,14 @@ void Server::serve_lookups(const Parameters& parameters, httplib::Response& resp
         return true;
       },
       [this](bool) { watcher_leaves(); });
+}
+
+void Server::serve_lookups(const Parameters& parameters, httplib::Response& response) {
+  serve_records(node_.lookups(), parameters, response);
+}
+
+void Server::serve_flows(const Parameters& parameters, httplib::Response& response) {
+  serve_records(node_.flows(), parameters, response);
 }
 
 }  // namespace cortexflow::control

@@ -83,7 +83,10 @@ class Server {
   void serve_simulation(const Parameters& parameters, httplib::Response& response);
   void serve_explanation(const Parameters& parameters, httplib::Response& response);
   void serve_logs(const Parameters& parameters, httplib::Response& response);
+  template <typename Record>
+  void serve_records(const RecordView<Record>& view, const Parameters& parameters, httplib::Response& response);
   void serve_lookups(const Parameters& parameters, httplib::Response& response);
+  void serve_flows(const Parameters& parameters, httplib::Response& response);
   void serve_top(const Parameters& parameters, httplib::Response& response);
   void serve_openapi(const Parameters& parameters, httplib::Response& response);
   [[nodiscard]] bool watcher_enters();

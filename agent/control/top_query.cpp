@@ -32,7 +32,7 @@ const std::vector<std::string>& TopQuery::columns() {
 }
 
 const ParameterNames& TopQuery::parameters() {
-  static const ParameterNames kNames{{"by", "sort", "since", "limit"}, true};
+  static const ParameterNames kNames{{"by", "sort", "since", "limit"}, LookupFilter::fields()};
   return kNames;
 }
 

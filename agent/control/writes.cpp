@@ -37,11 +37,11 @@ Done check_members(const ordered_json& body, const std::set<std::string>& wanted
 const std::vector<Server::Write>& Server::writes() {
   static const std::vector<Write> kWrites{
       {"PUT", "/v1/lb/weights", {}, &Server::put_weights},
-      {"DELETE", "/v1/lb/weights", {{"service"}, false}, &Server::delete_weights},
+      {"DELETE", "/v1/lb/weights", {{"service"}}, &Server::delete_weights},
       {"PUT", "/v1/lb/drain", {}, &Server::put_drain},
-      {"DELETE", "/v1/lb/drain", {{"service", "backend"}, false}, &Server::delete_drain},
+      {"DELETE", "/v1/lb/drain", {{"service", "backend"}}, &Server::delete_drain},
       {"PUT", "/v1/denylist", {}, &Server::put_deny_list},
-      {"DELETE", "/v1/denylist", {{"cidr"}, false}, &Server::delete_deny_list},
+      {"DELETE", "/v1/denylist", {{"cidr"}}, &Server::delete_deny_list},
   };
   return kWrites;
 }

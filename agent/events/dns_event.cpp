@@ -6,20 +6,6 @@
 
 namespace cortexflow::events {
 
-std::string_view cause(DecodeError error) {
-  switch (error) {
-    case DecodeError::kShort:
-      return "record_short";
-    case DecodeError::kUnknownType:
-      return "record_type";
-    case DecodeError::kUnknownVersion:
-      return "record_version";
-    case DecodeError::kBadField:
-      break;
-  }
-  return "record_field";
-}
-
 tl::expected<cf_dns_lookup, DecodeError> decode_dns_lookup(std::span<const std::byte> record) {
   cf_event_head head{};
   if (record.size() < sizeof head) return tl::make_unexpected(DecodeError::kShort);

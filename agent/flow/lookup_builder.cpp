@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/flow/lookup_builder.h"
 
-#include <algorithm>
-#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
 
-#include "agent/flow/printable.h"
+#include "agent/flow/record_values.h"
 #include "agent/protocol/dns/wire_name.h"
 
 namespace cortexflow::flow {
@@ -64,19 +62,6 @@ model::OwnerSource owner_source_of(std::uint32_t source) {
   }
 }
 
-model::IpAddress address_of(const __u8 (&octets)[16]) {
-  model::IpAddress address;
-  std::copy(std::begin(octets), std::end(octets), address.octets.begin());
-  return address;
-}
-
-std::chrono::system_clock::time_point system_time(std::uint64_t monotonic_ns, std::chrono::nanoseconds offset) {
-  // Added without a sign: a record may hold any number, and overflow of a signed one is undefined.
-  const auto since_epoch = static_cast<std::int64_t>(monotonic_ns + static_cast<std::uint64_t>(offset.count()));
-  return std::chrono::system_clock::time_point(
-      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(since_epoch)));
-}
-
 }  // namespace
 
 Result<model::DnsLookup> build(const cf_dns_lookup& record, std::chrono::nanoseconds clock_offset,
@@ -93,12 +78,7 @@ Result<model::DnsLookup> build(const cf_dns_lookup& record, std::chrono::nanosec
   model::DnsLookup lookup;
   const bool has_query = record.has_query != 0;
   lookup.start = system_time(has_query ? query.first_ns : record.end_ns, clock_offset);
-  // A CPU may read the clock a little before another that wrote the query's time.
-  if (has_query && record.end_ns > query.first_ns) {
-    constexpr std::uint64_t kMax = static_cast<std::uint64_t>(std::chrono::nanoseconds::max().count());
-    const std::uint64_t ns = std::min<std::uint64_t>(record.end_ns - query.first_ns, kMax);
-    lookup.latency = std::chrono::nanoseconds(static_cast<std::int64_t>(ns));
-  }
+  if (has_query) lookup.latency = time_between(query.first_ns, record.end_ns);
   lookup.outcome = *outcome;
   lookup.transmissions = has_query ? query.transmissions : 0;
 
@@ -127,7 +107,7 @@ Result<model::DnsLookup> build(const cf_dns_lookup& record, std::chrono::nanosec
   lookup.server_port = record.key.server_port;
 
   lookup.pid = query.owner.tgid;
-  lookup.comm = printable(std::string(query.owner.comm, strnlen(query.owner.comm, sizeof(query.owner.comm))));
+  lookup.comm = comm_of(query.owner.comm);
   lookup.owner_source = owner_source_of(query.owner.source);
   lookup.cgroup_id = query.cgroup_id;
   lookup.netns = query.netns;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "agent/model/ip_address.h"
+#include "agent/model/workload.h"
 
 namespace cortexflow::model {
 
@@ -27,18 +28,6 @@ enum class DnsOutcome : std::uint8_t {
 
 // Where the process came from.
 enum class OwnerSource : std::uint8_t { kUnknown, kKprobe, kCgroup, kTracepoint };
-
-// What is known of the workload behind a socket, from its cgroup's path.
-struct Workload {
-  std::string cgroup_path;   // below the cgroup v2 mount, "/" for the root; empty where the id could not be resolved
-  std::string container_id;  // 64 hex digits, or empty
-  std::string pod_uid;       // or empty
-  std::string name;  // "NAMESPACE/OWNER'S NAME" of a pod that is known; else systemd unit, container id's first 12
-                     // digits, or the last path part
-  // Of a pod that the configuration knows by its uid; else empty.
-  std::string ns, pod, container;
-  std::string owner;  // "Deployment/web"
-};
 
 struct DnsLookup {
   std::chrono::system_clock::time_point start;  // first transmission; of an unmatched answer, its arrival
@@ -75,5 +64,9 @@ struct DnsLookup {
   std::uint32_t netns = 0;  // inode number, 0 unknown
   Workload workload;
 };
+
+inline std::chrono::system_clock::time_point end_of(const DnsLookup& lookup) {
+  return std::chrono::time_point_cast<std::chrono::system_clock::duration>(lookup.start + lookup.latency);
+}
 
 }  // namespace cortexflow::model

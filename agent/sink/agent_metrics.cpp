@@ -21,6 +21,20 @@ void add_events(Families& to, const AgentFigures& figures) {
       .add_each(figures.lost, "cause");
 }
 
+void add_flows(Families& to, const AgentFigures& figures) {
+  if (!figures.flows) return;
+  const auto& flows = *figures.flows;
+  to.counter("cortexflow_flow_records_emitted_total", "Records of ended TCP connections that the kernel program wrote.")
+      .add(flows.emitted);
+  to.counter("cortexflow_flow_records_delivered_total", "Those that came through to the metrics and the log of flows.")
+      .add(flows.delivered);
+  to.counter("cortexflow_flow_records_lost_total", "Those that were lost on the way, by cause.")
+      .add_each(flows.lost, "cause");
+  to.counter("cortexflow_flow_untracked_total",
+             "TCP connections without a record: there was no memory for their state.")
+      .add(flows.untracked);
+}
+
 void add_dns(Families& to, const AgentFigures& figures) {
   to.counter("cortexflow_dns_packets_total", "Packets to or from a watched DNS port.").add(figures.packets);
   to.counter("cortexflow_dns_messages_total", "DNS messages read, by kind.")
@@ -143,6 +157,7 @@ std::vector<MetricFamily> AgentMetrics::Collect() const {
   families.gauge("cortexflow_build_info", "1, with the agent's version and revision.")
       .add(1.0, {{"version", version_}, {"revision", revision_}});
   add_events(families, figures);
+  add_flows(families, figures);
   add_dns(families, figures);
   add_services(families, figures);
   add_edge(families, figures);

@@ -24,6 +24,14 @@ struct HealthFigures {
   std::uint64_t panics = 0;
 };
 
+// Of TCP connections' records; emitted = delivered + sum(lost) once the ring is drained.
+struct FlowFigures {
+  std::uint64_t emitted = 0;
+  std::uint64_t delivered = 0;
+  std::map<std::string, std::uint64_t> lost;  // by cause
+  std::uint64_t untracked = 0;                // connections that get no record
+};
+
 // What the agent counts of itself.  emitted = delivered + sum(lost) once the ring is drained.
 struct AgentFigures {
   struct Map {
@@ -41,6 +49,7 @@ struct AgentFigures {
   std::uint64_t delivered = 0;
   std::map<std::string, std::uint64_t> lost;          // by cause
   std::map<std::string, std::uint64_t> parse_errors;  // by cause
+  std::optional<FlowFigures> flows;                   // none: the kernel takes no flow program
   std::uint64_t queries = 0;
   std::uint64_t answers = 0;
   std::uint64_t retransmits = 0;

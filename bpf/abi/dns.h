@@ -9,39 +9,17 @@
 #ifndef CORTEXFLOW_ABI_DNS_H
 #define CORTEXFLOW_ABI_DNS_H
 
-#ifdef __bpf__
-#include <vmlinux.h>
-#else
-#include <linux/types.h>
-#endif
-
-#ifdef __cplusplus
-#define CF_STATIC_ASSERT static_assert
-#else
-#define CF_STATIC_ASSERT _Static_assert
-#endif
+#include "bpf/abi/event.h"
 
 enum {
 	CF_DNS_NAME_MAX = 255,	    /* RFC 1035 2.3.4: octets of a name on the wire, length octets and root included */
 	CF_DNS_NAME_ROOM = 256,	    /* the same, rounded up */
 	CF_DNS_PORTS_MAX = 8,	    /* server ports watched at once */
-	CF_COMM_LEN = 16,	    /* TASK_COMM_LEN */
 	CF_DNS_PENDING_MAX = 32768, /* queries waiting for an answer; when full, the query is counted and not matched */
 	CF_DNS_RECENT_MAX = 65536,  /* ended lookups remembered to tell late and second answers; a power of two */
 	CF_DNS_OWNERS_MAX = 16384,  /* sockets whose process is known; LRU */
 	CF_DNS_STREAMS_MAX = 2048,  /* TCP directions being reassembled; LRU */
 	CF_DNS_RING_BYTES = 4 << 20,
-};
-
-/* Every record in a ring buffer starts with this.  A reader skips what it doesn't know by len. */
-struct cf_event_head {
-	__u16 type;    /* enum cf_event_type */
-	__u16 version; /* of that type's layout */
-	__u32 len;     /* octets of the whole record, this head included */
-};
-
-enum cf_event_type {
-	CF_EVENT_DNS_LOOKUP = 1,
 };
 
 enum { CF_DNS_LOOKUP_VERSION = 1 };

@@ -4,8 +4,7 @@
 #ifndef CORTEXFLOW_LIB_SERVICE_MAPS_H
 #define CORTEXFLOW_LIB_SERVICE_MAPS_H
 
-#include "bpf/abi/service.h"
-#include "bpf/lib/bpf.h"
+#include "bpf/lib/service_sockets.h"
 
 /* Address, port and protocol of a service -> its number.  Written by the agent, as are the next four. */
 struct {
@@ -107,14 +106,6 @@ struct {
 	__type(key, struct cf_svc_peer_key);
 	__type(value, struct cf_svc_address);
 } svc_peers SEC(".maps");
-
-/* What each translated socket was connected to.  Lives and dies with the socket. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct cf_svc_socket);
-} svc_sockets SEC(".maps");
 
 /* 1 while bpf/observe/tcp.bpf.c is attached, so that a connection's phases are followed.  Written by the agent. */
 struct {

@@ -30,7 +30,7 @@ void refuse(httplib::Response& response, const Refusal& refusal) {
 
 Result<control::Parameters> parameters_of(const httplib::Request& request, std::vector<std::string> names) {
   control::Parameters parameters(request.params.begin(), request.params.end());
-  if (auto known = control::check_names(parameters, {std::move(names), false}); !known) {
+  if (auto known = control::check_names(parameters, {.own = std::move(names)}); !known) {
     return tl::make_unexpected(std::move(known.error()));
   }
   return parameters;

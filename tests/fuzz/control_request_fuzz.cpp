@@ -23,6 +23,19 @@ void require(bool holds) {
 }
 
 // Drains, so that even a follower comes to an end at once.
+template <typename Record>
+class ThreeRecords : public control::RecordView<Record> {
+ public:
+  std::uint64_t cursor_since(std::chrono::system_clock::time_point) const override { return 0; }
+  control::RecordBatch<Record> read(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds) const override {
+    control::RecordBatch<Record> batch;
+    for (batch.next = cursor; batch.next < 3 && batch.records.size() < max; ++batch.next) {
+      batch.records.push_back(std::make_shared<Record>());
+    }
+    return batch;
+  }
+};
+
 class DrainingNode : public control::NodeView, public control::ServiceOperator {
  public:
   control::Status status() const override { return {}; }
@@ -50,15 +63,13 @@ class DrainingNode : public control::NodeView, public control::ServiceOperator {
     require(max <= 1000);
     return std::vector<std::string>(max, "line");
   }
-  std::uint64_t cursor_since(std::chrono::system_clock::time_point) const override { return 0; }
-  control::LookupBatch read_lookups(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds) const override {
-    control::LookupBatch batch;
-    for (batch.next = cursor; batch.next < 3 && batch.lookups.size() < max; ++batch.next) {
-      batch.lookups.push_back(std::make_shared<model::DnsLookup>());
-    }
-    return batch;
-  }
+  const control::RecordView<model::DnsLookup>& lookups() const override { return lookups_; }
+  const control::RecordView<model::Flow>& flows() const override { return flows_; }
   bool draining() const override { return true; }
+
+ private:
+  ThreeRecords<model::DnsLookup> lookups_;
+  ThreeRecords<model::Flow> flows_;
 };
 
 // Its socket lies beside the program: libFuzzer ends without destructors, and the next run replaces what is left over.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cfcli against a control API.
-#include "agent/flow/lookup_log.h"
+#include "agent/flow/record_log.h"
 #include "cli/output.h"
 #include "tests/unit/cli_run.h"
 #include "tests/unit/control_fixture.h"
@@ -252,7 +252,7 @@ TEST_CASE("A bad value is a usage error that names its flag, before the agent is
 }
 
 TEST_CASE("The help and openapi.json name the log's true size") {
-  const auto size = std::to_string(flow::LookupLog::kDefaultMax);
+  const auto size = std::to_string(flow::RecordLog<model::DnsLookup>::kDefaultMax);
   CHECK(run_cli({"dns", "top", "--help"}).out.find(size) != std::string::npos);
   const Serving serving;
   CHECK(get(serving.directory.socket(), "/v1/openapi.json")->body.find(size) != std::string::npos);

@@ -46,6 +46,7 @@ class CliProcess {
     if (pid_ == 0) {
       dup2(output_pipe[1], STDOUT_FILENO);
       dup2(error_pipe[1], STDERR_FILENO);
+      for (const int ignored : {SIGHUP, SIGINT, SIGQUIT}) signal(ignored, SIG_DFL);  // by nohup, or a script's "&"
       if (rights == Rights::kModes) prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
       execv(argv[0], argv.data());
       _exit(127);
@@ -77,7 +78,10 @@ class CliProcess {
   }
   // Waits for its end; the exit status, or minus the signal.
   int wait() {
-    while (read_some(out_, text_)) continue;
+    constexpr std::chrono::seconds kMost{60};  // one that goes on talking never falls silent
+    const auto end = std::chrono::steady_clock::now() + kMost;
+    while (std::chrono::steady_clock::now() < end && read_some(out_, text_)) continue;
+    if (std::chrono::steady_clock::now() >= end) kill(pid_, SIGKILL);
     while (read_some(err_, errors_)) continue;
     if (silent_) kill(pid_, SIGKILL);  // fails the test instead of waiting on
     int status = 0;

@@ -12,7 +12,7 @@ using model::DnsLookup;
 TEST_CASE("A filter shows what all its fields match, by any of a field's values") {
   struct Case {
     const char* why;
-    LookupFilter::Parameters parameters;
+    Parameters parameters;
     DnsLookup lookup;
     bool shown;
   };

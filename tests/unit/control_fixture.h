@@ -25,6 +25,52 @@ using model::DnsOutcome;
 using nlohmann::ordered_json;
 
 // A log of what it was given; never waits long.
+template <typename Record>
+class FakeLog : public RecordView<Record> {
+ public:
+  explicit FakeLog(const std::atomic<bool>& drains) : drains_(drains) {}
+
+  std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const override {
+    const std::lock_guard lock(mutex_);
+    return since > std::chrono::system_clock::now() ? records_.size() : first_;
+  }
+  RecordBatch<Record> read(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds wait) const override {
+    auto batch = read_now(cursor, max);
+    if (batch.records.empty() && !drains_) std::this_thread::sleep_for(std::min<std::chrono::milliseconds>(wait, 20ms));
+    return batch;
+  }
+
+  void add(const Record& record) {
+    const std::lock_guard lock(mutex_);
+    records_.push_back(std::make_shared<Record>(record));
+  }
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    records_.clear();
+  }
+  void overwrite_before(std::uint64_t first) {
+    const std::lock_guard lock(mutex_);
+    first_ = first;
+  }
+
+ private:
+  RecordBatch<Record> read_now(std::uint64_t cursor, std::size_t max) const {
+    const std::lock_guard lock(mutex_);
+    RecordBatch<Record> batch;
+    batch.next = std::clamp<std::uint64_t>(cursor, first_, records_.size());
+    batch.lost = batch.next - std::min(cursor, batch.next);
+    for (; batch.next < records_.size() && batch.records.size() < max; ++batch.next) {
+      batch.records.push_back(records_[batch.next]);
+    }
+    return batch;
+  }
+
+  const std::atomic<bool>& drains_;
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<const Record>> records_;
+  std::uint64_t first_ = 0;  // those before it are overwritten
+};
+
 class FakeNode : public control::NodeView, public control::ServiceOperator, public control::DenyOperator {
  public:
   Status status() const override {
@@ -35,6 +81,7 @@ class FakeNode : public control::NodeView, public control::ServiceOperator, publ
     s.functions.push_back({"dns packets", "cgroup_skb", false, ""});
     s.maps.push_back({"dns_pending", 1, 2});
     s.lost["ring_full"] = 1;
+    s.flows = FlowRecords{3, 2, {{"ring_full", 1}}};
     s.parse_errors["short"] = 1;
     return s;
   }
@@ -110,29 +157,14 @@ class FakeNode : public control::NodeView, public control::ServiceOperator, publ
   std::vector<std::string> log_lines(std::size_t max) const override {
     return std::vector<std::string>(std::min<std::size_t>(max, 3), "line\n");
   }
-  std::uint64_t cursor_since(std::chrono::system_clock::time_point since) const override {
-    const std::lock_guard lock(mutex_);
-    return since > std::chrono::system_clock::now() ? lookups_.size() : first_;
-  }
-  LookupBatch read_lookups(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds wait) const override {
-    auto batch = read_now(cursor, max);
-    if (batch.lookups.empty() && !drains) std::this_thread::sleep_for(std::min<std::chrono::milliseconds>(wait, 20ms));
-    return batch;
-  }
+  const RecordView<model::DnsLookup>& lookups() const override { return lookups_; }
+  const RecordView<model::Flow>& flows() const override { return flows_; }
   bool draining() const override { return drains; }
 
-  void add(const DnsLookup& lookup) {
-    const std::lock_guard lock(mutex_);
-    lookups_.push_back(std::make_shared<DnsLookup>(lookup));
-  }
-  void clear() {
-    const std::lock_guard lock(mutex_);
-    lookups_.clear();
-  }
-  void overwrite_before(std::uint64_t first) {
-    const std::lock_guard lock(mutex_);
-    first_ = first;
-  }
+  void add(const DnsLookup& lookup) { lookups_.add(lookup); }
+  void add(const model::Flow& flow) { flows_.add(flow); }
+  void clear() { lookups_.clear(); }
+  void overwrite_before(std::uint64_t first) { lookups_.overwrite_before(first); }
 
   std::atomic<bool> drains{false};
   // What operators did.
@@ -148,22 +180,11 @@ class FakeNode : public control::NodeView, public control::ServiceOperator, publ
     done_.push_back(std::move(what));
     return {};
   }
-  LookupBatch read_now(std::uint64_t cursor, std::size_t max) const {
-    const std::lock_guard lock(mutex_);
-    LookupBatch batch;
-    batch.next = std::clamp<std::uint64_t>(cursor, first_, lookups_.size());
-    batch.lost = batch.next - std::min(cursor, batch.next);
-    for (; batch.next < lookups_.size() && batch.lookups.size() < max; ++batch.next) {
-      batch.lookups.push_back(lookups_[batch.next]);
-    }
-    return batch;
-  }
-
   mutable std::mutex mutex_;
-  std::vector<std::shared_ptr<const model::DnsLookup>> lookups_;
+  FakeLog<model::DnsLookup> lookups_{drains};
+  FakeLog<model::Flow> flows_{drains};
   std::string said_;
   std::vector<std::string> done_;
-  std::uint64_t first_ = 0;  // those before it are overwritten
 };
 
 class Directory {
@@ -212,6 +233,7 @@ struct FakePolicies : control::PolicyView {
 struct Serving {
   Serving() {
     for (const auto& lookup : {answered(), timed_out(), with_rcode(kNxDomain)}) node.add(lookup);
+    node.add(model::Flow{});
     REQUIRE(server.start());
     for (int i = 0; i < 500 && !get(directory.socket(), "/v1/version"); ++i) std::this_thread::sleep_for(2ms);
   }

@@ -56,8 +56,7 @@ std::set<std::string> described_parameters(const ordered_json& document, const o
 
 std::set<std::string> taken_parameters(const Server::Route& route) {
   std::set<std::string> names(route.parameters.own.begin(), route.parameters.own.end());
-  if (!route.parameters.filters) return names;
-  for (const auto& field : LookupFilter::fields()) {
+  for (const auto& field : route.parameters.filters) {
     names.insert(field);
     names.insert("not." + field);
   }

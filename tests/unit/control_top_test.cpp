@@ -188,13 +188,14 @@ TEST_CASE("The window tells from when on lookups were counted, and what was over
 
 TEST_CASE("A top ends though lookups come faster than it reads") {
   // Each read finds the log twice as far on; what was overwritten in between is told.
-  class Racing : public FakeNode {
+  class RacingLog : public FakeLog<DnsLookup> {
    public:
-    LookupBatch read_lookups(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds wait) const override {
-      auto batch = FakeNode::read_lookups(cursor, max, wait);
+    using FakeLog::FakeLog;
+    RecordBatch<DnsLookup> read(std::uint64_t cursor, std::size_t max, std::chrono::milliseconds wait) const override {
+      auto batch = FakeLog::read(cursor, max, wait);
       if (max > 0) {
         ++reads;
-        auto* self = const_cast<Racing*>(this);
+        auto* self = const_cast<RacingLog*>(this);
         for (std::size_t i = 0; i < 2 * max; ++i) self->add(answered());
         self->overwrite_before(overwritten += 2 * max);
       }
@@ -203,10 +204,15 @@ TEST_CASE("A top ends though lookups come faster than it reads") {
     mutable int reads = 0;
     mutable std::size_t overwritten = 0;
   };
+  class Racing : public FakeNode {
+   public:
+    const RecordView<DnsLookup>& lookups() const override { return log; }
+    RacingLog log{drains};
+  };
   Racing node;
-  for (int i = 0; i < 1000; ++i) node.add(answered());
+  for (int i = 0; i < 1000; ++i) node.log.add(answered());
   const auto document = top(node);
-  CHECK(node.reads <= 4);
+  CHECK(node.log.reads <= 4);
   CHECK(document["window"]["overwritten"].get<std::uint64_t>() > 0);
   CHECK(document["window"]["complete"] == false);
 }

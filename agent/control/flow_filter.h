@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/control/record_filter.h"
+#include "agent/model/flow.h"
+
+namespace cortexflow::control {
+
+// from, to (workload or address of the side that opened, and of the other), workload, namespace, address (of either),
+// service (name glob or ADDRESS[:PORT]), port (that was connected to), process (glob), pid, direction, outcome, failed,
+// min_duration, min_connect
+using FlowFilter = RecordFilter<model::Flow>;
+template <>
+const std::vector<std::string>& FlowFilter::fields();
+template <>
+Result<FlowFilter::Test> FlowFilter::make_test(const std::string& field, const std::string& value);
+
+}  // namespace cortexflow::control

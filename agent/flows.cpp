@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/flows.h"
+
+#include <utility>
+
+#include "agent/flow/flow_builder.h"
+
+namespace cortexflow {
+
+void Flows::open(const std::string& cgroup_root, int svc_sockets, Namer name) {
+  name_ = std::move(name);
+  auto tracer = kernel::FlowTracer::open(cgroup_root, svc_sockets,
+                                         [this](std::span<const std::byte> record) { on_record(record); });
+  if (tracer) {
+    tracer_ = std::move(*tracer);
+  } else {
+    trouble_ = tracer.error().to_string();
+  }
+}
+
+std::optional<int> Flows::fd() const { return tracer_ ? std::optional(tracer_->ring_fd()) : std::nullopt; }
+
+void Flows::consume(std::chrono::nanoseconds clock_offset) {
+  if (!tracer_) return;
+  clock_offset_ = clock_offset;
+  tracer_->consume();
+}
+
+void Flows::drain(std::chrono::nanoseconds clock_offset) {
+  if (tracer_) tracer_->detach();  // first, or what is emitted from here on is neither delivered nor lost
+  consume(clock_offset);
+  log_.log().close();
+}
+
+void Flows::on_record(std::span<const std::byte> record) {
+  const auto decoded = events::decode_flow(record);
+  if (!decoded) {
+    ++decode_errors_[static_cast<std::size_t>(decoded.error())];
+    return;
+  }
+  auto flow = std::make_shared<model::Flow>(flow::build(*decoded, clock_offset_, resolver_));
+  if (name_) name_(*flow);
+  metrics_.record(*flow);
+  log_.log().push(std::move(flow));
+  ++delivered_;
+}
+
+control::FunctionStatus Flows::function() const {
+  if (!tracer_) return {"tcp flows", "", true, trouble_ + ": connections are neither shown nor counted"};
+  return {"tcp flows", "sock_ops", false, ""};
+}
+
+std::optional<sink::FlowFigures> Flows::figures() const {
+  if (!tracer_) return std::nullopt;
+  sink::FlowFigures out;
+  // Delivered is read before emitted, so that emitted is never the smaller one.
+  out.delivered = delivered_;
+  for (std::size_t i = 0; i < decode_errors_.size(); ++i) {
+    out.lost[std::string(events::cause(static_cast<events::DecodeError>(i)))] = decode_errors_[i];
+  }
+  const auto counters = tracer_->counters();
+  out.lost["ring_full"] = counters[CF_FLOW_C_LOST_RING_FULL];
+  out.emitted = counters[CF_FLOW_C_EMITTED] + counters[CF_FLOW_C_LOST_RING_FULL];
+  out.untracked = counters[CF_FLOW_C_UNTRACKED];
+  return out;
+}
+
+std::optional<kernel::MapInfo> Flows::ring() const { return tracer_ ? std::optional(tracer_->ring()) : std::nullopt; }
+
+std::optional<kernel::ProgramInfo> Flows::program() const {
+  return tracer_ ? std::optional(tracer_->program()) : std::nullopt;
+}
+
+}  // namespace cortexflow

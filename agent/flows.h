@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// TCP connections of this node as they end: kernel -> events -> flow -> metrics, and the log that the control API
+// reads. Only looks: where the kernel takes no such program, the agent goes on without.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "agent/control/node_view.h"
+#include "agent/events/flow_event.h"
+#include "agent/flow/workload_resolver.h"
+#include "agent/kernel/flow_tracer.h"
+#include "agent/log_view.h"
+#include "agent/sink/agent_metrics.h"
+#include "agent/sink/flow_metrics.h"
+
+namespace cortexflow {
+
+class Flows {
+ public:
+  // What the configuration knows of the flow's sides.
+  using Namer = std::function<void(model::Flow&)>;
+
+  Flows(prometheus::Registry& registry, flow::WorkloadResolver& resolver) : resolver_(resolver), metrics_(registry) {}
+
+  // `svc_sockets`: see kernel::FlowTracer::open.  What fails is function()'s to say.
+  void open(const std::string& cgroup_root, int svc_sockets, Namer name);
+  // The event loop's thread alone.
+  [[nodiscard]] std::optional<int> fd() const;  // readable when there is much to consume
+  void consume(std::chrono::nanoseconds clock_offset);
+  void drain(std::chrono::nanoseconds clock_offset);
+
+  // Thread-safe from here on.
+  [[nodiscard]] const control::RecordView<model::Flow>& view() const { return log_; }
+  [[nodiscard]] control::FunctionStatus function() const;
+  [[nodiscard]] std::optional<sink::FlowFigures> figures() const;  // none: there is no program
+  [[nodiscard]] std::optional<kernel::MapInfo> ring() const;
+  [[nodiscard]] std::optional<kernel::ProgramInfo> program() const;
+
+ private:
+  void on_record(std::span<const std::byte> record);
+
+  flow::WorkloadResolver& resolver_;
+  Namer name_;
+  std::chrono::nanoseconds clock_offset_{0};
+  LogView<model::Flow> log_;
+  sink::FlowMetrics metrics_;
+  std::atomic<std::uint64_t> delivered_{0};
+  std::array<std::atomic<std::uint64_t>, events::kDecodeErrors> decode_errors_{};
+  std::unique_ptr<kernel::FlowTracer> tracer_;
+  std::string trouble_;
+};
+
+}  // namespace cortexflow

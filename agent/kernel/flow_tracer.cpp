@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/kernel/flow_tracer.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/base/fd.h"
+#include "flow.skel.h"
+
+namespace cortexflow::kernel {
+namespace {
+
+int on_flow_record(void* context, void* data, std::size_t size) {
+  (*static_cast<FlowTracer::RecordHandler*>(context))({static_cast<const std::byte*>(data), size});
+  return 0;
+}
+
+}  // namespace
+
+FlowTracer::FlowTracer(std::string cgroup_root, RecordHandler on_record)
+    : cgroup_root_(std::move(cgroup_root)), on_record_(std::move(on_record)) {}
+
+Result<std::unique_ptr<FlowTracer>> FlowTracer::open(const std::string& cgroup_root, int svc_sockets,
+                                                     RecordHandler on_record) {
+  std::unique_ptr<FlowTracer> out(new FlowTracer(cgroup_root, std::move(on_record)));
+  out->skeleton_ = flow_bpf__open();
+  if (!out->skeleton_) return fail_errno("cannot open the flow program", errno);
+  if (svc_sockets >= 0) {
+    const int error = bpf_map__reuse_fd(out->skeleton_->maps.svc_sockets, svc_sockets);
+    if (error != 0) return fail_errno("cannot share svc_sockets", -error);
+  }
+  if (const int error = flow_bpf__load(out->skeleton_); error != 0) {
+    return fail_errno("the kernel refused the flow program", -error,
+                      "run with --log-level debug for the verifier's words");
+  }
+  out->ring_ =
+      ring_buffer__new(bpf_map__fd(out->skeleton_->maps.flow_events), on_flow_record, &out->on_record_, nullptr);
+  if (!out->ring_) return fail_errno("cannot read the ring buffer flow_events", errno);
+  const Fd cgroup(::open(cgroup_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup) return fail_errno(fmt::format("cannot open cgroup root {}", cgroup_root), errno);
+  out->link_ = bpf_program__attach_cgroup(out->skeleton_->progs.flow_tcp, cgroup.get());
+  if (!out->link_) return fail_errno(fmt::format("cannot attach flow_tcp to {}", cgroup_root), errno);
+  return out;
+}
+
+Result<void> FlowTracer::try_load() {
+  flow_bpf* skeleton = flow_bpf__open();
+  if (!skeleton) return fail_errno("cannot open the flow program", errno);
+  const int error = flow_bpf__load(skeleton);
+  flow_bpf__destroy(skeleton);
+  if (error != 0) return fail_errno("the kernel refused the flow program", -error);
+  return {};
+}
+
+FlowTracer::~FlowTracer() {
+  bpf_link__destroy(link_);
+  ring_buffer__free(ring_);
+  flow_bpf__destroy(skeleton_);
+}
+
+int FlowTracer::ring_fd() const { return ring_buffer__epoll_fd(ring_); }
+
+void FlowTracer::detach() {
+  bpf_link__destroy(link_);
+  link_ = nullptr;
+  // Waits for the kernel's RCU readers: a run in the middle of a record is then done with it.
+  syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+void FlowTracer::consume() { ring_buffer__consume(ring_); }
+
+std::array<std::uint64_t, CF_FLOW_C_MAX> FlowTracer::counters() const {
+  std::array<std::uint64_t, CF_FLOW_C_MAX> sums{};
+  std::vector<std::uint64_t> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  for (__u32 counter = 0; counter < CF_FLOW_C_MAX; ++counter) {
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.flow_counters), &counter, per_cpu.data()) != 0) continue;
+    for (const auto value : per_cpu) sums[counter] += value;
+  }
+  return sums;
+}
+
+MapInfo FlowTracer::ring() const {
+  const auto* events = ring_buffer__ring(ring_, 0);
+  return {"flow_events", ring__avail_data_size(events), ring__size(events)};
+}
+
+ProgramInfo FlowTracer::program() const {
+  auto out = describe_program(bpf_program__fd(skeleton_->progs.flow_tcp));
+  out.attached_to = cgroup_root_;
+  return out;
+}
+
+}  // namespace cortexflow::kernel

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flow program of bpf/observe in this kernel: loaded, attached; its records and counters.  Not pinned: it only
+// looks, and goes with the agent.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/kernel/introspect.h"
+#include "bpf/abi/flow.h"
+
+struct bpf_link;
+struct flow_bpf;
+struct ring_buffer;
+
+namespace cortexflow::kernel {
+
+class FlowTracer {
+ public:
+  using RecordHandler = std::function<void(std::span<const std::byte>)>;
+
+  // `svc_sockets` is the map of the service programs, in which a connection's service is found; negative: there are
+  // none.
+  [[nodiscard]] static Result<std::unique_ptr<FlowTracer>> open(const std::string& cgroup_root, int svc_sockets,
+                                                                RecordHandler on_record);
+  // Loads the program and lets it go again: does this kernel take it?
+  [[nodiscard]] static Result<void> try_load();
+  ~FlowTracer();
+  FlowTracer(const FlowTracer&) = delete;
+  FlowTracer& operator=(const FlowTracer&) = delete;
+
+  // Becomes readable when the ring fills; small amounts wait for the next consume().
+  [[nodiscard]] int ring_fd() const;
+  // Nothing more is seen; what is in the ring still is to be consumed.
+  void detach();
+  // Hands over every record in the ring.  Handler and caller share one thread.
+  void consume();
+
+  // Thread-safe from here on.
+  [[nodiscard]] std::array<std::uint64_t, CF_FLOW_C_MAX> counters() const;
+  [[nodiscard]] MapInfo ring() const;
+  [[nodiscard]] ProgramInfo program() const;
+
+ private:
+  FlowTracer(std::string cgroup_root, RecordHandler on_record);
+
+  std::string cgroup_root_;
+  RecordHandler on_record_;
+  flow_bpf* skeleton_ = nullptr;
+  bpf_link* link_ = nullptr;
+  ring_buffer* ring_ = nullptr;
+};
+
+}  // namespace cortexflow::kernel

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/sink/flow_metrics.h"
+
+#include <array>
+#include <string_view>
+
+namespace cortexflow::sink {
+namespace {
+
+using prometheus::BuildCounter;
+using prometheus::BuildGauge;
+using prometheus::BuildHistogram;
+
+// In seconds: from a connection on this node to a SYN that was sent four times.
+const prometheus::Histogram::BucketBoundaries kConnectBuckets = {
+    20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1, 2, 5, 10};
+
+constexpr std::array<std::string_view, 2> kDirections{"out", "in"};  // by model::FlowDirection
+constexpr std::array<std::string_view, 8> kOutcomes{"closed",  "reset",     "aborted",     "broken",
+                                                    "refused", "timed_out", "unreachable", "abandoned"};
+constexpr std::array<std::string_view, 2> kWays{"sent", "received"};
+
+std::string label_of(const model::Workload& workload) { return workload.name.empty() ? "unknown" : workload.name; }
+
+template <std::size_t Size>
+std::string text_of(const std::array<std::string_view, Size>& names, std::size_t place) {
+  return std::string(names.at(place));
+}
+
+}  // namespace
+
+FlowMetrics::FlowMetrics(prometheus::Registry& registry, FlowMetricsLimits limits)
+    : limits_(limits),
+      label_values_(BuildGauge()
+                        .Name("cortexflow_metric_label_values")
+                        .Help("Values in use of a label whose number of values is limited.")
+                        .Register(registry)),
+      label_overflow_(BuildCounter()
+                          .Name("cortexflow_metric_label_overflow_total")
+                          .Help("Times that a label's value was recorded as \"other\" because of its limit.")
+                          .Register(registry)),
+      workloads_(limit("flow_workload", limits.workloads)),
+      peers_(limit("flow_peer", limits.peers)),
+      series_overflow_(label_overflow_.Add({{"label", "flow_series"}})),
+      connections_{BuildCounter()
+                       .Name("cortexflow_flow_connections_total")
+                       .Help("TCP connections of this node's sockets that have ended, by how and by who opened them.")
+                       .Register(registry),
+                   {}},
+      bytes_{BuildCounter()
+                 .Name("cortexflow_flow_bytes_total")
+                 .Help("Payload of TCP connections that have ended, each octet once.")
+                 .Register(registry),
+             {}},
+      retransmits_{BuildCounter()
+                       .Name("cortexflow_flow_retransmits_total")
+                       .Help("Segments sent again on TCP connections that have ended.")
+                       .Register(registry),
+                   {}},
+      connect_durations_{BuildHistogram()
+                             .Name("cortexflow_flow_connect_duration_seconds")
+                             .Help("Time from the SYN to the connection, of those that this node's sockets opened.")
+                             .Register(registry),
+                         {}} {}
+
+LabelLimit FlowMetrics::limit(const std::string& label, std::size_t max) {
+  return {max, label_values_.Add({{"label", label}}), label_overflow_.Add({{"label", label}})};
+}
+
+void FlowMetrics::record(const model::Flow& flow) {
+  Series pair;
+  pair.workload = workloads_.index(flow.workload.name, [&] { return label_of(flow.workload); });
+  pair.peer = peers_.index(flow.peer.name, [&] { return label_of(flow.peer); });
+  Series series = pair;
+  series.one = static_cast<std::uint8_t>(flow.direction);
+  series.other = static_cast<std::uint8_t>(flow.outcome);
+  metric(connections_, series,
+         {{"direction", text_of(kDirections, series.one)}, {"outcome", text_of(kOutcomes, series.other)}})
+      .Increment();
+  for (std::uint8_t way = 0; way < kWays.size(); ++way) {
+    const auto bytes = way == 0 ? flow.bytes_sent : flow.bytes_received;
+    series = pair;
+    series.one = way;
+    if (bytes != 0) metric(bytes_, series, {{"way", text_of(kWays, way)}}).Increment(static_cast<double>(bytes));
+  }
+  if (flow.retransmits != 0) metric(retransmits_, pair, {}).Increment(flow.retransmits);
+  if (flow.connect_latency) {
+    metric(connect_durations_, pair, {}, kConnectBuckets)
+        .Observe(std::chrono::duration<double>(*flow.connect_latency).count());
+  }
+}
+
+template <typename Metric, typename... Args>
+Metric& FlowMetrics::metric(Table<Metric>& table, Series series, const prometheus::Labels& more, const Args&... args) {
+  if (const auto found = table.metrics.find(series.key()); found != table.metrics.end()) return *found->second;
+  if (table.metrics.size() >= limits_.series) {
+    series_overflow_.Increment();
+    series.workload = series.peer = LabelLimit::kOther;
+    if (const auto found = table.metrics.find(series.key()); found != table.metrics.end()) return *found->second;
+  }
+  prometheus::Labels labels{{"workload", workloads_.text(series.workload)}, {"peer", peers_.text(series.peer)}};
+  labels.insert(more.begin(), more.end());
+  Metric& added = table.family.Add(labels, args...);
+  table.metrics.emplace(series.key(), &added);
+  return added;
+}
+
+}  // namespace cortexflow::sink

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/flow_row.h"
+
+#include <fmt/format.h>
+
+#include "agent/model/address_port.h"
+#include "cli/output.h"
+
+namespace cortexflow::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+// One place for the widths of header and rows.
+template <typename... Cells>
+std::string line(const Cells&... cells) {
+  return fmt::format("{:<12}  {:<22}  {:<20}  {:<2}  {:<24}  {:<11}  {:>9}  {:>9}  {:>8}  {:>8}  {:>4}  {}", cells...);
+}
+
+std::string endpoint_of(const ordered_json& flow, const std::string& address, const std::string& port) {
+  return model::address_port_text(cell(flow, address), flow.at(port).get<std::uint16_t>());
+}
+
+// 999, 12.3k, 4.6M: 1000 a step.
+std::string size_text(std::uint64_t octets) {
+  constexpr std::uint64_t kStep = 1000;
+  constexpr std::string_view kUnits = "kMGTPE";
+  if (octets < kStep) return std::to_string(octets);
+  auto size = static_cast<double>(octets);
+  std::size_t unit = 0;
+  for (size /= kStep; size >= kStep - 0.05 && unit + 1 < kUnits.size(); size /= kStep) ++unit;
+  return fmt::format("{:.1f}{}", size, kUnits.at(unit));
+}
+
+std::string named(const std::string& name, const std::string& otherwise) {
+  return name.empty() || name == "-" ? otherwise : name;
+}
+
+// The pod or service on the other side, else its address.
+std::string peer_of(const ordered_json& flow) {
+  const auto service = cell(flow, "/service");
+  if (service != "-" && !service.empty()) return fmt::format("{}:{}", service, cell(flow, "/service_port"));
+  const auto remote = endpoint_of(flow, "/remote", "remote_port");
+  const auto peer = cell(flow, "/peer/name");
+  const bool out = flow.value("direction", "") == "out";
+  return named(peer, "").empty() ? remote : peer + (out ? ":" + cell(flow, "/remote_port") : "");
+}
+
+std::string latency_of(const ordered_json& flow) {
+  const auto& latency = flow.at("connect_latency_ns");
+  return latency.is_number() ? duration_text(latency.get<std::int64_t>()) : "-";
+}
+
+}  // namespace
+
+bool flow_is_bad(const ordered_json& flow) { return flow.value("outcome", "") != "closed"; }
+
+std::string flow_header(bool wide) {
+  return line("TIME", "PROCESS", "WORKLOAD", "", "PEER", "OUTCOME", "CONNECT", "DURATION", "SENT", "RECEIVED", "RETR",
+              "PORT") +
+         (wide ? "  MORE" : "");
+}
+
+std::string flow_row(const ordered_json& flow, bool wide) {
+  const bool out = flow.value("direction", "") == "out";
+  const auto process =
+      flow.value("pid", 0U) == 0 ? "-" : fmt::format("{}({})", cell(flow, "/comm"), cell(flow, "/pid"));
+  auto text = line(clock_text(flow.value("start", ""), 3), process, cell(flow, "/workload/name").substr(0, 20),
+                   out ? "->" : "<-", peer_of(flow), cell(flow, "/outcome"), latency_of(flow),
+                   duration_text(flow.value("duration_ns", std::int64_t{0})),
+                   size_text(flow.value("bytes_sent", std::uint64_t{0})),
+                   size_text(flow.value("bytes_received", std::uint64_t{0})), cell(flow, "/retransmits"),
+                   cell(flow, out ? "/remote_port" : "/local_port"));
+  if (wide) {
+    text += fmt::format("  local={} remote={} rtt={} netns={} errno={} cgroup={}",
+                        endpoint_of(flow, "/local", "local_port"), endpoint_of(flow, "/remote", "remote_port"),
+                        duration_text(flow.value("round_trip_us", std::int64_t{0}) * 1000), cell(flow, "/netns"),
+                        cell(flow, "/error"), cell(flow, "/workload/cgroup_path"));
+  }
+  return text;
+}
+
+}  // namespace cortexflow::cli
