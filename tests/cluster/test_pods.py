@@ -130,6 +130,6 @@ def network_policy(env):
 
 def fetches(env, who, address):
     try:
-        return env.lab.kubectl("exec", who, "--", "wget", "-q", "-T", "1", "-O", "-", f"http://{address}:8080/").strip() == "served"
+        return env.lab.kubectl("exec", who, "--", "busybox", "timeout", "1", "wget", "-q", "-O", "-", f"http://{address}:8080/").strip() == "served"
     except RuntimeError:
         return False
