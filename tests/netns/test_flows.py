@@ -247,6 +247,39 @@ def names(env):
     assert total(samples, "cortexflow_flow_connections_total", workload="shop/cart-1", direction="in", outcome="closed") >= 1
 
 
+@test("Connections that are open are listed with what has gone over them, and are gone from the list when they have ended")
+def open_ones(env):
+    def listed(*filters):
+        done = env.agent.cfcli("flow", "list", "-o", "json", *map(str, filters))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["flows"]
+
+    with listener(env) as listening:
+        port = listening.getsockname()[1]
+        opened, accepted = pair(env, listening)
+        opened.sendall(b"x" * 300)
+        receive(accepted, 300)
+        found = {flow["direction"]: flow for flow in listed("--port", port)}
+        assert set(found) == {"out", "in"}, found
+        assert (found["out"]["outcome"], found["out"]["bytes_sent"], found["in"]["bytes_received"]) == ("open", 300, 300)
+        assert found["out"]["pid"] == os.getpid() and found["out"]["connect_latency_ns"] > 0
+        assert found["out"]["peer"]["pod"] == "cart-1", found["out"]
+        assert [flow["direction"] for flow in listed("--port", port, "--to", "cart-1", "--not", "--direction", "in")] == ["out"]
+        assert not shown(env, "--port", port)
+        table = env.agent.cfcli("flow", "list", "--port", str(port)).stdout.splitlines()
+        assert len(table) == 3 and all(" open " in row for row in table[1:]), table
+        opened.close()
+        accepted.close()
+        flows(env, 2, "--port", port)
+        assert not listed("--port", port)
+    listening = env.stack.enter_context(listener(env, backlog=0))
+    env.stack.enter_context(caller(env)).connect(listening.getsockname())
+    with caller(env) as waiting:
+        waiting.setblocking(False)
+        while waiting.connect_ex(listening.getsockname()) != errno.EINPROGRESS or not listed("--outcome", "connecting"):
+            env.stack.enter_context(caller(env)).connect(listening.getsockname())  # there was room
+
+
 @test("A follower is told of a connection as it ends, and not before")
 def follows(env):
     with listener(env) as listening:

@@ -27,9 +27,13 @@ enum class Output { kPipe, kTerminal };
 // kModes: file modes hold for it, though it is root.
 enum class Rights { kAll, kModes };
 
+// What it begins with: kIgnored as under nohup, or behind a script's "&".  Not what the tests were begun with.
+enum class Signals { kHeard, kIgnored };
+
 class CliProcess {
  public:
-  CliProcess(std::vector<std::string> arguments, Output output, Rights rights = Rights::kAll) {
+  CliProcess(std::vector<std::string> arguments, Output output, Rights rights = Rights::kAll,
+             Signals signals = Signals::kHeard) {
     int error_pipe[2];
     REQUIRE(pipe2(error_pipe, O_CLOEXEC) == 0);
     int output_pipe[2];
@@ -46,7 +50,7 @@ class CliProcess {
     if (pid_ == 0) {
       dup2(output_pipe[1], STDOUT_FILENO);
       dup2(error_pipe[1], STDERR_FILENO);
-      for (const int ignored : {SIGHUP, SIGINT, SIGQUIT}) signal(ignored, SIG_DFL);  // by nohup, or a script's "&"
+      for (const int number : {SIGHUP, SIGINT}) signal(number, signals == Signals::kIgnored ? SIG_IGN : SIG_DFL);
       if (rights == Rights::kModes) prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
       execv(argv[0], argv.data());
       _exit(127);

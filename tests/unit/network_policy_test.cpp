@@ -458,6 +458,7 @@ TEST_CASE("whatever the NetworkPolicies are, the lookups decide as reading them 
   std::set<std::string> seen;
   for (int round = 0; round < 400; ++round) {
     std::vector<NetPod> pods;
+    pods.reserve(8);
     for (std::size_t i = 0; i < 8; ++i) pods.push_back(chance.pod(i));
     std::vector<NetPolicy> policies;
     for (std::size_t i = 0, count = chance.pick(5); i < count; ++i) policies.push_back(chance.policy(i));
