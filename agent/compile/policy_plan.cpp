@@ -103,7 +103,7 @@ struct Selecting {
   auto operator<=>(const Selecting&) const = default;
 };
 
-// The policies of a namespace, and what is wrong with them.
+// The policies of a namespace.
 struct NamespacePolicies {
   std::vector<const model::AuthorizationPolicy*> policies;
   std::vector<const model::NetworkPolicy*> network_policies;
