@@ -299,10 +299,10 @@ def follows(env):
         other_accepted.close()
 
 
-def opened_by(namespace):
-    """Connections that its sockets have ever opened."""
+def connections_of(namespace):
+    """That its sockets have ever opened or accepted."""
     head, values = (line.split() for line in namespace.run("cat", "/proc/net/snmp").splitlines() if line.startswith("Tcp:"))
-    return int(values[head.index("ActiveOpens")])
+    return sum(int(values[head.index(name)]) for name in ("ActiveOpens", "PassiveOpens"))
 
 
 def balanced(env):
@@ -315,17 +315,24 @@ def balanced(env):
 
 @test("Every connection under load has a record of each side", seconds=120)
 def under_load(env):
-    web = web_server(env.server, "10.62.0.2", "/usr/share/doc")
-    env.stack.callback(web.wait)
-    env.stack.callback(web.kill)
-    before, opened = balanced(env), opened_by(env.client)
-    wrk = Wrk(env.client, "http://10.62.0.2:8080/")
-    env.stack.callback(wrk.close)
-    wait_until(lambda: opened_by(env.client) >= opened + 500, 60, "500 connections")
-    wrk.end()
-    # wrk leaves some behind, whose other ends go when the server finds out.
-    wait_until(lambda: balanced(env)["emitted"] - before["emitted"] == 2 * (opened_by(env.client) - opened), 10,
-               "two records a connection")
+    before, made = balanced(env), connections_of(env.client) + connections_of(env.server)
+    with contextlib.ExitStack() as stack:
+        web = web_server(env.server, "10.62.0.2", "/usr/share/doc")
+        stack.callback(web.wait)
+        stack.callback(web.kill)
+        wrk = Wrk(env.client, "http://10.62.0.2:8080/")
+        stack.callback(wrk.close)
+        wait_until(lambda: connections_of(env.client) + connections_of(env.server) >= made + 1000, 60, "1000 ends of connections")
+        wrk.end()
+
+    def records_and_ends():
+        now = balanced(env)
+        return now["emitted"] - before["emitted"], connections_of(env.client) + connections_of(env.server) - made
+
+    try:
+        wait_until(lambda: (seen := records_and_ends())[0] == seen[1], 20, "a record of each end")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {records_and_ends()}") from error
     assert not any(balanced(env)["lost"].values())
 
 
