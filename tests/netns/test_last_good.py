@@ -209,9 +209,16 @@ def left(env):
     assert refused.returncode == 1 and "running" in refused.stderr, refused
     env.agent.close()
     assert call(env, 6)
+    os.mkdir(f"{env.place.pins}/others")
+    others = [f"{env.place.pins}/svc_others", f"{env.place.pins}/others/svc_slots"]
+    for pin in others:
+        sh("bpftool", "map", "create", pin, "type", "array", "key", "4", "value", "4", "entries", "1", "name", "others")
     done = env.place.run("--remove")
-    assert done.returncode == 0, done
-    assert not env.place.pinned(), env.place.pinned()
+    assert done.returncode == 0 and "not the agent's: others, svc_others" in done.stdout, done
+    assert sorted(env.place.pinned()) == sorted(others)
+    for pin in others:
+        os.unlink(pin)
+    os.rmdir(f"{env.place.pins}/others")
     assert env.client.popen("curl", "-s", "--max-time", "2", f"http://{SERVICE}/").wait() != 0
     env.agent = start(env)
     wait_until(lambda: service(env), 5, "services are there again")

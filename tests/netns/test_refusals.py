@@ -8,6 +8,7 @@ import stat
 from agent import Agent, Place
 from harness import test
 from loaded import nothing_left
+from netns import sh
 from refusal import refused
 
 
@@ -99,6 +100,18 @@ def pin_path():
         place.pins = place.path("plain")
         refused(place.run("--log-level", "error"), "plain", "bpf", "--pin-path|mount")
         assert not os.path.exists(place.pins), "it made the folder all the same"
+
+
+@test("the root of a BPF file system, where others pin too, is refused as a pin path, to run and to remove")
+def pin_root():
+    with nothing_left(), Place() as place:
+        place.pins = place.bpffs
+        other = f"{place.bpffs}/other"
+        sh("bpftool", "map", "create", other, "type", "array", "key", "4", "value", "4", "entries", "1", "name", "other")
+        before = os.listdir(place.bpffs)
+        for flags in (("--log-level", "error"), ("--remove",)):
+            refused(place.run(*flags), "root of a BPF file system", "below it")
+        assert os.listdir(place.bpffs) == before and os.path.exists(other)
 
 
 @test("a cgroup root that isn't there, or is no cgroup v2 directory, is refused with what to do, and nothing is left")
