@@ -145,7 +145,9 @@ control::ServiceRow held_row(std::uint32_t number, const compile::ServiceImage& 
     control::BackendRow backend;
     backend.address = model::address_port_text(address.address, address.port);
     add_live(backend, backend_number, in_slots, image.table.slots.size(), tables);
-    backend.state = image.drained.contains(address) ? "drained" : "held";
+    const bool resting = image.drained.contains(address);
+    backend.state = resting ? "drained" : "held";
+    if (resting) backend.reason = "it was drained, or had no weight";
     row.backends.push_back(std::move(backend));
   }
   return row;

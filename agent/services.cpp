@@ -344,10 +344,11 @@ Services::Backends Services::backends() const {
   const std::lock_guard lock(mutex_);
   Backends out;
   for (const auto& [key, entry] : book_.entries()) {
-    out.available += entry.image.backends.size();
     if (entry.plan.panic) ++out.panics;
+    for (const auto& [backend, number] : entry.image.backends) {
+      if (!entry.plan.avoided.contains(backend) && !entry.plan.resting.contains(backend)) ++out.available;
+    }
     for (const auto& [backend, reasons] : entry.plan.avoided) {
-      out.available -= entry.image.backends.count(backend);
       const bool drained = reasons.contains(compile::AvoidedBy::kDrain);
       const bool ejected = reasons.contains(compile::AvoidedBy::kEjection);
       ++(drained ? out.drained : ejected ? out.ejected : out.unhealthy);

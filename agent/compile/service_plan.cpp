@@ -121,6 +121,19 @@ std::vector<Candidate> available(const std::vector<Candidate>& all, const Servic
   return kept;
 }
 
+// Of those that are ready, those that no caller is given for want of a share.
+std::set<Backend> resting_of(const std::vector<Candidate>& ready, const ServiceInput& input, const ServicePlan& plan) {
+  std::set<Backend> out;
+  const auto shares = shares_of(ready, input.policy);
+  for (std::size_t i = 0; i < ready.size(); ++i) {
+    if (shares[i] == 0) out.insert(ready[i].backend);
+  }
+  for (const auto& [version, slots] : plan.by_version) {
+    for (const auto& backend : slots) out.erase(backend);
+  }
+  return out;
+}
+
 cf_svc_algorithm algorithm_of(const ServiceInput& input, std::vector<std::string>& refusals) {
   if (!input.policy) return CF_SVC_ROUND_ROBIN;
   switch (input.policy->algorithm) {
@@ -226,6 +239,7 @@ PlannedService plan_service(const ServiceInput& given, const NodeContext& node) 
           }
         }
       }
+      plan.resting = resting_of(ready, input, plan);
       out.plans.push_back(std::move(plan));
     }
   }

@@ -56,6 +56,8 @@ struct ServicePlan {
   // Ready, but something speaks against them.  They are in the slots all the same where `panic` is set, but the
   // drained.
   std::map<Backend, AvoidedReasons> avoided;
+  // Ready, but in no table as they have no share: they keep the connections that they have, and their counts.
+  std::set<Backend> resting;
   std::set<Backend> probation;  // in the slots, but one connection at a time is all they get
   // UDP: those that have not left, though they may get no new callers.  Sockets that are connected to one stay with it.
   // Sorted.

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <random>
 
+#include "agent/compile/image.h"
 #include "agent/compile/service_plan.h"
 
 using namespace cortexflow;
@@ -163,6 +164,24 @@ TEST_CASE("the backends to be checked are those that callers of this node may ge
   CHECK(ready() == Addresses{Shop::address(2)});
   shop.service.cluster_ips.clear();  // headless: nothing is translated
   CHECK(ready().empty());
+}
+
+TEST_CASE("a backend without a share rests: it is in no table, and keeps its number and what it has") {
+  Shop shop(3, 1);
+  shop.policy.match_caller_version = true;
+  shop.policy.subsets = {{"canary", {{"version", "canary"}}, 0}, {"stable", {{"version", "stable"}}, 100}};
+  CHECK(shop.plan().resting.empty());  // callers of its version get it all the same
+  shop.policy.match_caller_version = false;
+  const auto plan = shop.plan();
+  CHECK(plan.resting == std::set<Backend>{{Shop::address(0), kPort}});
+  shop.policy.subsets[0].weight = 1;
+  Numbers numbers;
+  const auto before = place(shop.plan(), {}, nullptr, numbers);
+  const auto after = place(plan, {}, &before, numbers);
+  const Backend backend{Shop::address(0), kPort};
+  CHECK(after.backends.at(backend) == before.backends.at(backend));
+  CHECK(after.drained == plan.resting);
+  CHECK(before.drained.empty());
 }
 
 TEST_CASE("UDP sockets stay with every backend that has not left, though it may get no new callers") {
