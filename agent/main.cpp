@@ -142,7 +142,7 @@ Result<PinPathLock> lock_pin_path(const std::string& pin_path) {
   if (flock(directory.get(), LOCK_EX | LOCK_NB) != 0) {
     return tl::make_unexpected(Error{fmt::format("another agent is running: it holds {}", pin_path),
                                      "stop it first (systemctl stop cfagent), or give this one its own --pin-path, "
-                                     "--control-socket and --metrics-listen"});
+                                     "--state-dir, --control-socket and --metrics-listen"});
   }
   return PinPathLock(pin_path, std::move(directory));
 }

@@ -43,6 +43,9 @@ compile::ServiceInput input_of(const model::Service& service, const state::Snaps
 }  // namespace
 
 Result<std::unique_ptr<Services>> Services::open(const source::Settings& settings, const std::string& cgroup_root) {
+  auto state_directory = StateDirectory::open(settings.state_dir);
+  if (!state_directory) return tl::make_unexpected(std::move(state_directory.error()));
+  if (const auto problem = state_directory->problem(); !problem.empty()) spdlog::warn("services: {}", problem);
   auto sources = Sources::open(settings);
   if (!sources) return tl::make_unexpected(std::move(sources.error()));
   auto tables = kernel::ServiceTables::open({cgroup_root, settings.pin_path, settings.keep_services_on_exit});
@@ -54,8 +57,9 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!addresses) return tl::make_unexpected(std::move(addresses.error()));
   const compile::NodeContext node{settings.node_name, settings.zone, addresses->distinct()};
   std::unique_ptr<Services> services(new Services(
-      std::move(*sources), std::move(*tables), std::move(*health), std::move(*addresses), node, settings, cgroup_root,
-      OverrideBook::open(settings.state_dir + "/overrides.json"), DenyBook::open(settings.state_dir + "/denylist.json"),
+      std::move(*state_directory), std::move(*sources), std::move(*tables), std::move(*health), std::move(*addresses),
+      node, settings, cgroup_root, OverrideBook::open(settings.state_dir + "/overrides.json"),
+      DenyBook::open(settings.state_dir + "/denylist.json"),
       DenyMemory(settings.state_dir + "/denylists-last-good.json")));
   services->keep_on_exit_ = settings.keep_services_on_exit;
   if (!settings.kubeconfig.empty()) {
@@ -96,10 +100,12 @@ void Services::end_as_configured() {
   policies_.end_as_configured();
 }
 
-Services::Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-                   NodeAddresses addresses, compile::NodeContext node, const source::Settings& settings,
-                   std::string cgroup_root, OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory)
-    : sources_(std::move(sources)),
+Services::Services(StateDirectory state_directory, Sources sources, std::unique_ptr<kernel::ServiceTables> tables,
+                   ServiceHealth health, NodeAddresses addresses, compile::NodeContext node,
+                   const source::Settings& settings, std::string cgroup_root, OverrideBook overrides,
+                   DenyBook deny_book, DenyMemory deny_memory)
+    : state_directory_(std::move(state_directory)),
+      sources_(std::move(sources)),
       tables_(std::move(tables)),
       health_(std::move(health)),
       addresses_(std::move(addresses)),

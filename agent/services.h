@@ -43,6 +43,7 @@
 #include "agent/stale_socket_sweep.h"
 #include "agent/state/desired_state.h"
 #include "agent/state/overrides.h"
+#include "agent/state_directory.h"
 
 namespace cortexflow {
 
@@ -111,8 +112,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] const source::KubernetesSource* kubernetes() const { return sources_.kubernetes(); }  // null: none
 
  private:
-  Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-           NodeAddresses addresses, compile::NodeContext node, const source::Settings& settings,
+  Services(StateDirectory state_directory, Sources sources, std::unique_ptr<kernel::ServiceTables> tables,
+           ServiceHealth health, NodeAddresses addresses, compile::NodeContext node, const source::Settings& settings,
            std::string cgroup_root, OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory);
 
   void open_edge(const source::Settings& settings);
@@ -154,6 +155,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
       const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
   [[nodiscard]] bool has_left(const cf_svc_stale_socket& socket) const;
 
+  StateDirectory state_directory_;  // the first: all below read and write there
   Sources sources_;
   std::unique_ptr<kernel::ServiceTables> tables_;
   std::unique_ptr<kernel::Redirect> redirect_;   // over tables_

@@ -27,9 +27,10 @@ void Services::poll_edge(std::vector<Error>& errors) {
 
 std::vector<control::FunctionStatus> Services::functions() const {
   std::vector<control::FunctionStatus> out{{"services", "cgroup sock_addr", false, ""}};
+  const auto unwritable = state_directory_.problem();
   {
     const std::lock_guard lock(mutex_);
-    for (const auto* words : {&held_words_, &override_failure_}) {
+    for (const auto* words : {&held_words_, &override_failure_, &unwritable}) {
       if (words->empty()) continue;
       out.front().degraded = true;
       out.front().detail += (out.front().detail.empty() ? "" : "; ") + *words;

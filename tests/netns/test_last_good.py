@@ -110,6 +110,24 @@ def missing_directory(env):
     repaired(env)
 
 
+@test("likewise to a file that somebody has emptied and still writes; an agent that runs waits until it is closed", seconds=60)
+def half_written(env):
+    write(env, manifests((0, 1, 2)))
+    wait_until(lambda: service(env) and not unused(env), 5, "the manifests are whole")
+    path = env.place.path("manifests/shop.yaml")
+    with open(path, "w", encoding="ascii") as file:
+        wait_until(lambda: "nobody has closed it" in str(unused(env)), 5, "it is said")
+        assert call(env, 6) == {"0": 2, "1": 2, "2": 2} and service(env)["held_since"] is None
+        crash(env)
+        env.agent.close()
+        env.agent = start(env)
+        held = env.agent.get("/v1/services")["services"]
+        assert held and all(row["held_since"] for row in held), held
+        assert call(env, 6) == {"0": 2, "1": 2, "2": 2}
+        file.write(manifests((0, 1)))
+    wait_until(lambda: shares(env) == {"0": 0.5, "1": 0.5} and not unused(env), 5, "it is closed")
+
+
 @test("a broken document of another namespace holds nothing: what has gone is dropped at once", seconds=40)
 def elsewhere(env):
     drain(env)
@@ -157,8 +175,10 @@ def read_only(env):
         assert sum(call(env, 9).values()) == 9
         wait_until(lambda: function(env)["degraded"] and "Read-only file system" in function(env)["detail"], 5, "it is said")
         assert "Read-only file system" in env.agent.log()
+        sh("mount", "-o", "remount,rw,bind", state)
+        assert "can't be written" not in function(env)["detail"]
     finally:
-        sh("umount", state)
+        sh("umount", "--lazy", state)  # the agent holds it
     drain(env)
     env.agent.cfcli("lb", "undrain", "shop/cart", "cart-2")
     assert total(env.agent.metrics(), "cortexflow_service_overrides") == 0

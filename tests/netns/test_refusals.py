@@ -84,6 +84,27 @@ def socket_present():
             assert agent.status()["pid"] == agent.pid
 
 
+@test("a second agent with the first one's state directory is refused with what to do, and changes nothing there")
+def state_present():
+    with nothing_left(), Place() as place, Place() as other:
+        flags = ("--manifests", place.dir)
+        other.state = place.state
+        with Agent(*flags, place=place):
+            refused(other.run(*flags, "--log-level", "error"), "another agent is running", place.state, "--state-dir")
+        assert other.run("--dry-run").returncode == 0 and not other.pinned()
+
+
+@test("a state directory that can't be one is said in the log and the status, and operators' changes are refused")
+def state_is_file():
+    with nothing_left(), Place() as place:
+        plain = place.state = place.path("plain", "no directory")
+        with Agent("--manifests", place.dir, place=place) as agent:
+            assert f"state_dir {plain} can't be written (Not a directory)" in agent.log(), agent.log()
+            assert "is put aside" not in agent.log()
+            said = next(f for f in agent.status()["functions"] if f["name"] == "services")
+            assert said["degraded"] and plain in said["detail"], said
+
+
 @test("a file in the place of the control socket is refused and kept")
 def file_present():
     with nothing_left(), Place() as place:
