@@ -157,6 +157,23 @@ def contested(env):
     crash(env)
     env.agent = start(env)
     assert service(env)["number"] == number and call(env, 6) == {"0": 6}
+    other = next(row for row in env.agent.get("/v1/services")["services"] if row["name"] == "shop/a")
+    assert f"{SERVICE}:80 is service shop/cart's" in other["problems"], other
+    assert f"not used: Service shop/a: {SERVICE}:80 is service shop/cart's" in env.agent.log()
+    # Stopped, nobody has it when the next one starts: then the older one gets it.
+    env.agent.close()
+    dated = json.dumps({"creationTimestamp": "2030-01-01T00:00:00Z"})[1:-1] + ', "name": '
+    older = manifests((0,)).replace('"name": "cart",', dated.replace("2030", "2020") + '"cart",', 1)
+    write(env, older + "\n---\n" + newer.replace('"name": "a",', dated + '"a",', 1))
+    env.agent = start(env)
+    assert call(env, 6) == {"0": 6}
+    # From outside, a cluster IP of another is not to be had.
+    env.agent.close()
+    outside = newer.replace(f'"clusterIP": "{SERVICE}"', f'"clusterIP": "10.97.0.99", "externalIPs": ["{SERVICE}"]')
+    assert outside != newer
+    write(env, older.replace("2020", "2040") + "\n---\n" + outside.replace('"name": "a",', dated + '"a",', 1))
+    env.agent = start(env)
+    assert call(env, 6) == {"0": 6}
     write(env, newer)
     wait_until(lambda: not service(env), 5, "the older one is gone")
     assert call(env, 6) == {"1": 6}

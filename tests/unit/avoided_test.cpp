@@ -184,6 +184,34 @@ TEST_CASE("a backend without a share rests: it is in no table, and keeps its num
   CHECK(before.drained.empty());
 }
 
+TEST_CASE("least connections goes on where operators give weights of 0 alone, and what can't be is said once") {
+  Shop shop(3);
+  shop.policy.algorithm = model::Algorithm::kLeastConnections;
+  shop.service.ports.push_back({"more", model::Protocol::kTcp, 81, 0});
+  shop.slice.ports.push_back({"more", model::Protocol::kTcp, kPort + 1});
+  model::ServiceOverride set;
+  const auto planned = [&] {
+    ServiceInput input;
+    input.service = &shop.service;
+    input.slices = {&shop.slice};
+    input.policy = &shop.policy;
+    input.set = &set;
+    return plan_service(input, {"node", "", {}});
+  };
+  for (const std::uint16_t port : {kPort, static_cast<std::uint16_t>(kPort + 1)}) {
+    set.backend_weights[{Shop::address(0), port}] = 0;
+  }
+  auto out = planned();
+  REQUIRE(out.plans.size() == 2);
+  CHECK(out.plans[0].algorithm == CF_SVC_LEAST_CONNECTIONS);
+  CHECK(out.plans[0].slots.size() == 2);
+  CHECK(out.refusals.empty());
+  for (auto& [backend, weight] : set.backend_weights) weight = 5;
+  out = planned();
+  CHECK(out.plans[0].algorithm == CF_SVC_ROUND_ROBIN);
+  CHECK(out.refusals.size() == 1);
+}
+
 TEST_CASE("UDP sockets stay with every backend that has not left, though it may get no new callers") {
   Shop shop(8, 1);
   for (auto* protocol : {&shop.service.ports[0].protocol, &shop.slice.ports[0].protocol}) {
