@@ -86,6 +86,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
     if (!redirect) return tl::make_unexpected(std::move(redirect.error()));
     services->redirect_ = std::move(*redirect);
   }
+  services->say_unused();
   if (auto writes = services->start_override_writer(); !writes) return tl::make_unexpected(std::move(writes.error()));
   services->open_stale_sockets();
   if (services->edge_) services->edge_->start();
@@ -188,6 +189,7 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
   plan(touched, errors);
   settle(errors);
   settle_deny(update.touched.deny_lists);
+  configuration_changed_ = true;
   if (auto done = policies_.update(update, changes.update.unread); !done) errors.push_back(std::move(done.error()));
 }
 
@@ -214,6 +216,7 @@ std::vector<Error> Services::judge_backends() {
   }
   if (!changed.empty()) plan(changed, errors);
   for (const auto& name : to_keep) keep_avoided(name, errors);
+  say_unused();
   totals_.sweep(*tables_);
   return errors;
 }
@@ -320,7 +323,7 @@ std::vector<control::ServiceRow> Services::rows() const {
     const auto service = snapshot->services.find(key.service);
     auto input = service ? input_of(*service, *snapshot) : compile::ServiceInput{};
     input.set = overrides_.find(key.service);
-    out.push_back(service_row(key, entry, input, *tables_, health_));
+    out.push_back(service_row(key, entry, book_, input, *tables_, health_));
     if (const auto found = plan_refusals_.find(key.service); found != plan_refusals_.end()) {
       auto& problems = out.back().problems;
       problems.insert(problems.end(), found->second.begin(), found->second.end());
@@ -365,14 +368,8 @@ Services::Backends Services::backends() const {
 
 std::vector<std::string> Services::refusals() const {
   const std::lock_guard lock(mutex_);
-  std::vector<std::string> out;
-  for (const auto& refusal : desired_.refusals()) out.push_back(refusal.to_string());
-  for (const auto& [pod, words] : callers_.refusals()) out.push_back(words);
+  auto out = unused_words();
   out.insert(out.end(), dropped_.begin(), dropped_.end());
-  for (auto& words : policies_.refusals()) out.push_back(std::move(words));
-  if (edge_) {
-    for (auto& words : edge_->refusals()) out.push_back(std::move(words));
-  }
   return out;
 }
 
