@@ -92,7 +92,7 @@ def hashing(env):
     many = simulate(env, "--callers", "300")
     assert not many["exact"] and "expectation" in many["assumes"] and abs(said(many)["0"] - 100) < 10, many
     stranger = simulate(env, "--callers", "30", "--from", "192.0.2.7")
-    assert not stranger["exact"] and "which is not known" in stranger["assumes"] and said(stranger) == {"0": 10, "1": 10, "2": 10}, stranger
+    assert not stranger["exact"] and "which is not known" in stranger["assumes"] and set(said(stranger)) == {"0", "1", "2"}, stranger
     own = next(a["local"] for link in json.loads(sh("ip", "-j", "-4", "addr")) for a in link["addr_info"] if a["scope"] == "global")
     here = simulate(env, "--callers", "1", "--from", own)
     before = {b["address"].split(".")[2]: b["chosen"] for b in service(env)["backends"]}

@@ -73,8 +73,16 @@ void ManifestSource::read_file(const FileName& name, Found found, Before& before
     return;
   }
   auto& file = files_[name];
-  const bool may_be_written = found == Found::kListed && !file && text && (*text)->empty();
-  if (may_be_written) watch_.again(name, now + kEmptyFor);
+  bool may_be_written = false;
+  if (text && (*text)->empty()) {
+    // Emptied a moment ago, whoever does it may not have been heard of yet.
+    const bool was_more = file && !file->objects().empty() && !emptied_.contains(name);
+    may_be_written = was_more || (found == Found::kListed && !file);
+    if (may_be_written) watch_.again(name, now + (was_more ? DirectoryWatch::kWriteQuiet : kEmptyFor));
+    if (was_more) emptied_.insert(name);
+  } else {
+    emptied_.erase(name);
+  }
   if (!file) file = std::make_unique<ManifestFile>(path);
   if (text) {
     const bool unfinished = may_be_written || watch_.is_open(name);
@@ -99,6 +107,7 @@ void ManifestSource::forget_file(const FileName& name, Before& before) {
   if (at == files_.end()) return;
   replaced(*at->second, at->second->read(""), before);
   noted_.erase(at->second.get());
+  emptied_.erase(name);
   files_.erase(at);
 }
 

@@ -75,6 +75,7 @@ class ManifestSource {
   std::unordered_multimap<std::size_t, const ManifestFile*> index_;  // by the key's hash: 40 octets an object
   std::set<model::ObjectKey> contested_;                             // that several files have
   std::map<std::size_t, std::string> missing_;                       // directories that can't be listed, and why
+  std::set<FileName> emptied_;                                       // were found so once; it is looked again
   std::set<const ManifestFile*> noted_;                              // files that have refusals or ignored documents
 };
 
