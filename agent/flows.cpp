@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/flows.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "agent/base/clock.h"
 #include "agent/flow/flow_builder.h"
 
 namespace cortexflow {
 
-void Flows::open(const std::string& cgroup_root, int svc_sockets, Namer name) {
+void Flows::open(const std::string& cgroup_root, int svc_sockets, Namer name, Namer name_locked) {
   name_ = std::move(name);
+  name_locked_ = std::move(name_locked);
   auto tracer = kernel::FlowTracer::open(cgroup_root, svc_sockets,
                                          [this](std::span<const std::byte> record) { on_record(record); });
   if (tracer) {
@@ -47,7 +50,11 @@ void Flows::on_record(std::span<const std::byte> record) {
 
 control::FunctionStatus Flows::function() const {
   if (!tracer_) return {"tcp flows", "", true, trouble_ + ": connections are neither shown nor counted"};
-  return {"tcp flows", "sock_ops", false, ""};
+  if (!tracer_->lists_open()) {
+    return {"tcp flows", "sock_ops", true,
+            "the kernel refused the iterator over sockets: open connections can't be listed"};
+  }
+  return {"tcp flows", "sock_ops + iterator", false, ""};
 }
 
 std::optional<sink::FlowFigures> Flows::figures() const {
@@ -67,8 +74,24 @@ std::optional<sink::FlowFigures> Flows::figures() const {
 
 std::optional<kernel::MapInfo> Flows::ring() const { return tracer_ ? std::optional(tracer_->ring()) : std::nullopt; }
 
-std::optional<kernel::ProgramInfo> Flows::program() const {
-  return tracer_ ? std::optional(tracer_->program()) : std::nullopt;
+std::vector<kernel::ProgramInfo> Flows::programs() const {
+  return tracer_ ? tracer_->programs() : std::vector<kernel::ProgramInfo>{};
+}
+
+Result<std::vector<model::Flow>> Flows::open_flows(std::size_t limit) const {
+  if (!tracer_) return fail("{}", function().detail);
+  auto records = tracer_->open_flows(limit);
+  if (!records) return tl::make_unexpected(std::move(records.error()));
+  std::sort(records->begin(), records->end(), [](const auto& a, const auto& b) { return a.start_ns > b.start_ns; });
+  std::vector<model::Flow> out;
+  out.reserve(records->size());
+  const auto offset = clock_offset();
+  const std::lock_guard lock(open_mutex_);
+  for (const auto& record : *records) {
+    out.push_back(flow::build(record, offset, open_resolver_));
+    if (name_locked_) name_locked_(out.back());
+  }
+  return out;
 }
 
 }  // namespace cortexflow

@@ -8,9 +8,11 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "agent/control/node_view.h"
 #include "agent/events/flow_event.h"
@@ -30,7 +32,8 @@ class Flows {
   Flows(prometheus::Registry& registry, flow::WorkloadResolver& resolver) : resolver_(resolver), metrics_(registry) {}
 
   // `svc_sockets`: see kernel::FlowTracer::open.  What fails is function()'s to say.
-  void open(const std::string& cgroup_root, int svc_sockets, Namer name);
+  // `name` is called in the event loop's thread, `name_locked` in others.
+  void open(const std::string& cgroup_root, int svc_sockets, Namer name, Namer name_locked);
   // The event loop's thread alone.
   [[nodiscard]] std::optional<int> fd() const;  // readable when there is much to consume
   void consume(std::chrono::nanoseconds clock_offset);
@@ -41,13 +44,15 @@ class Flows {
   [[nodiscard]] control::FunctionStatus function() const;
   [[nodiscard]] std::optional<sink::FlowFigures> figures() const;  // none: there is no program
   [[nodiscard]] std::optional<kernel::MapInfo> ring() const;
-  [[nodiscard]] std::optional<kernel::ProgramInfo> program() const;
+  [[nodiscard]] std::vector<kernel::ProgramInfo> programs() const;
+  // Those that have not ended, `limit` at most, the newest first.
+  [[nodiscard]] Result<std::vector<model::Flow>> open_flows(std::size_t limit) const;
 
  private:
   void on_record(std::span<const std::byte> record);
 
   flow::WorkloadResolver& resolver_;
-  Namer name_;
+  Namer name_, name_locked_;
   std::chrono::nanoseconds clock_offset_{0};
   LogView<model::Flow> log_;
   sink::FlowMetrics metrics_;
@@ -55,6 +60,8 @@ class Flows {
   std::array<std::atomic<std::uint64_t>, events::kDecodeErrors> decode_errors_{};
   std::unique_ptr<kernel::FlowTracer> tracer_;
   std::string trouble_;
+  mutable std::mutex open_mutex_;  // of open_resolver_
+  mutable flow::WorkloadResolver open_resolver_ = flow::WorkloadResolver::of_this_host();
 };
 
 }  // namespace cortexflow

@@ -130,9 +130,14 @@ Result<void> Node::open() {
     if (!services) return tl::make_unexpected(std::move(services.error()));
     services_ = std::move(*services);
   }
-  flows_.open(cgroup_root_, services_ ? services_->tables().fd("svc_sockets") : -1, [this](model::Flow& flow) {
-    if (services_) services_->name_flow(flow);
-  });
+  flows_.open(
+      cgroup_root_, services_ ? services_->tables().fd("svc_sockets") : -1,
+      [this](model::Flow& flow) {
+        if (services_) services_->name_flow(flow);
+      },
+      [this](model::Flow& flow) {
+        if (services_) services_->name_flow_locked(flow);
+      });
   return {};
 }
 
@@ -365,7 +370,7 @@ std::vector<kernel::ProgramInfo> Node::kernel_programs() const {
   const auto add = [&](std::vector<kernel::ProgramInfo> more) {
     programs.insert(programs.end(), more.begin(), more.end());
   };
-  if (const auto flow = flows_.program()) programs.push_back(*flow);
+  add(flows_.programs());
   if (services_) add(services_->tables().programs());
   if (services_) add(services_->policies().programs());
   if (services_ && services_->stale_sockets()) programs.push_back(services_->stale_sockets()->program());

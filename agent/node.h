@@ -64,6 +64,9 @@ class Node : public control::NodeView, public control::ServiceOperator, public c
   [[nodiscard]] std::vector<std::string> log_lines(std::size_t max) const override;
   [[nodiscard]] const control::RecordView<model::DnsLookup>& lookups() const override { return log_; }
   [[nodiscard]] const control::RecordView<model::Flow>& flows() const override { return flows_.view(); }
+  [[nodiscard]] Result<std::vector<model::Flow>> open_flows(std::size_t limit) const override {
+    return flows_.open_flows(limit);
+  }
   [[nodiscard]] bool draining() const override { return draining_; }
 
  private:

@@ -111,6 +111,11 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   // The event loop's thread alone.
   void name_pod(model::Workload& workload) const { pods_.name(workload); }
   void name_flow(model::Flow& flow) const;
+  // In any thread.
+  void name_flow_locked(model::Flow& flow) const {
+    const std::lock_guard lock(mutex_);
+    name_flow(flow);
+  }
   [[nodiscard]] const source::KubernetesSource* kubernetes() const { return sources_.kubernetes(); }  // null: none
 
  private:

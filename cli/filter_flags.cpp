@@ -96,7 +96,8 @@ std::shared_ptr<const Client::Parameters> add_flow_filters(CLI::App& command) {
        {"--process", "process", "name of the process that connected"},
        {"--pid", "pid", "process id"},
        {"--direction", "direction", "out: opened by this side; in: by the other"},
-       {"--outcome", "outcome", "closed, reset, aborted, broken, refused, timed_out, unreachable, abandoned"},
+       {"--outcome", "outcome",
+        "closed, reset, aborted, broken, refused, timed_out, unreachable, abandoned; open, connecting"},
        {"--duration-above", "min_duration", "at least this long: 500us, 10ms, 2s"},
        {"--connect-above", "min_connect", "took at least this long to connect"}},
       "all but those that a FIN has closed");

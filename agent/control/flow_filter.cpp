@@ -98,7 +98,8 @@ Result<FlowFilter::Test> FlowFilter::make_test(const std::string& field, const s
   }
   if (field == "outcome") {
     const auto outcome = parse_flow_outcome(value);
-    if (!outcome) return refuse("closed, reset, aborted, broken, refused, timed_out, unreachable or abandoned");
+    if (!outcome)
+      return refuse("closed, reset, aborted, broken, refused, timed_out, unreachable, abandoned, open or connecting");
     return [outcome](const Flow& f) { return f.outcome == *outcome; };
   }
   if (field == "failed") {

@@ -16,8 +16,8 @@ namespace dns = protocol::dns;
 
 constexpr std::array<std::string_view, 7> kOutcomes{"answered",  "timeout",    "duplicate", "late",
                                                     "unmatched", "superseded", "untracked"};
-constexpr std::array<std::string_view, 8> kFlowOutcomes{"closed",  "reset",     "aborted",     "broken",
-                                                        "refused", "timed_out", "unreachable", "abandoned"};
+constexpr std::array<std::string_view, 10> kFlowOutcomes{
+    "closed", "reset", "aborted", "broken", "refused", "timed_out", "unreachable", "abandoned", "open", "connecting"};
 constexpr std::array<std::string_view, 4> kOwnerSources{"unknown", "kprobe", "cgroup", "tracepoint"};
 
 template <std::size_t Size>

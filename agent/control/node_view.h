@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/result.h"
 #include "agent/control/record_view.h"
 #include "agent/control/service_view.h"
 #include "agent/model/dns_lookup.h"
@@ -89,6 +90,8 @@ class NodeView {
   virtual std::vector<std::string> log_lines(std::size_t max) const = 0;  // the agent's own latest, oldest first
   virtual const RecordView<model::DnsLookup>& lookups() const = 0;
   virtual const RecordView<model::Flow>& flows() const = 0;
+  // Connections that have not ended, `limit` at most, the newest first.
+  virtual Result<std::vector<model::Flow>> open_flows(std::size_t limit) const = 0;
   virtual bool draining() const = 0;
 };
 

@@ -21,6 +21,8 @@ using std::chrono::system_clock;
 
 constexpr std::uint64_t kLogLines = 100;
 constexpr std::uint64_t kLogLinesMax = 1000;
+constexpr std::uint64_t kOpenFlows = 1000;
+constexpr std::uint64_t kOpenFlowsMax = 100'000;
 constexpr std::uint64_t kCallers = 100;
 constexpr std::uint64_t kCallersMax = 100'000;
 
@@ -59,6 +61,7 @@ const std::vector<Server::Route>& Server::routes() {
       {"/v1/logs", {{"lines"}}, &Server::serve_logs},
       {"/v1/dns/lookups", StreamOptions<model::DnsLookup>::parameters(), &Server::serve_lookups},
       {"/v1/flows", StreamOptions<model::Flow>::parameters(), &Server::serve_flows},
+      {"/v1/flows/open", {{"limit"}, FlowFilter::fields()}, &Server::serve_open_flows},
       {"/v1/dns/top", TopQuery::parameters(), &Server::serve_top},
       {"/v1/openapi.json", {}, &Server::serve_openapi},
   };
@@ -175,6 +178,22 @@ void Server::serve_lookups(const Parameters& parameters, httplib::Response& resp
 
 void Server::serve_flows(const Parameters& parameters, httplib::Response& response) {
   serve_records(node_.flows(), parameters, response);
+}
+
+void Server::serve_open_flows(const Parameters& parameters, httplib::Response& response) {
+  const auto limit = count_of(parameters, "limit", kOpenFlowsMax, kOpenFlows);
+  if (!limit) return refuse(response, 400, limit.error());
+  const auto filter = FlowFilter::parse(parameters);
+  if (!filter) return refuse(response, 400, filter.error());
+  const std::lock_guard one_at_a_time(top_mutex_);  // bounds its memory and its share of the processors
+  const auto flows = node_.open_flows(kOpenFlowsMax);
+  if (!flows) return refuse(response, 503, flows.error());
+  ordered_json shown = ordered_json::array();
+  std::uint64_t matching = 0;
+  for (const auto& flow : *flows) {
+    if (filter->matches(flow) && ++matching <= *limit) shown.push_back(to_json(flow));
+  }
+  answer(response, {{"flows", std::move(shown)}, {"matching", matching}, {"complete", flows->size() < kOpenFlowsMax}});
 }
 
 }  // namespace cortexflow::control

@@ -87,6 +87,7 @@ class Server {
   void serve_records(const RecordView<Record>& view, const Parameters& parameters, httplib::Response& response);
   void serve_lookups(const Parameters& parameters, httplib::Response& response);
   void serve_flows(const Parameters& parameters, httplib::Response& response);
+  void serve_open_flows(const Parameters& parameters, httplib::Response& response);
   void serve_top(const Parameters& parameters, httplib::Response& response);
   void serve_openapi(const Parameters& parameters, httplib::Response& response);
   [[nodiscard]] bool watcher_enters();

@@ -4,14 +4,23 @@
 #include "agent/flow/record_values.h"
 
 namespace cortexflow::flow {
+namespace {
+
+model::FlowOutcome flow_outcome_of(std::uint8_t outcome) {
+  if (outcome == CF_FLOW_OPEN) return model::FlowOutcome::kOpen;
+  if (outcome == CF_FLOW_CONNECTING) return model::FlowOutcome::kConnecting;
+  static_assert(static_cast<int>(model::FlowOutcome::kAbandoned) == CF_FLOW_ABANDONED - CF_FLOW_CLOSED);
+  return static_cast<model::FlowOutcome>(outcome - CF_FLOW_CLOSED);
+}
+
+}  // namespace
 
 model::Flow build(const cf_flow& record, std::chrono::nanoseconds clock_offset, WorkloadResolver& workloads) {
   model::Flow flow;
   flow.start = system_time(record.start_ns, clock_offset);
   flow.duration = time_between(record.start_ns, record.end_ns);
   flow.direction = record.direction == CF_FLOW_OUT ? model::FlowDirection::kOut : model::FlowDirection::kIn;
-  flow.outcome = static_cast<model::FlowOutcome>(record.outcome - CF_FLOW_CLOSED);
-  static_assert(static_cast<int>(model::FlowOutcome::kAbandoned) == CF_FLOW_ABANDONED - CF_FLOW_CLOSED);
+  flow.outcome = flow_outcome_of(record.outcome);
   if (flow.direction == model::FlowDirection::kOut && record.established_ns != 0) {
     flow.connect_latency = time_between(record.start_ns, record.established_ns);
   }

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "agent/base/fd.h"
+#include "agent/kernel/socket_iterator.h"
 #include "flow.skel.h"
+#include "flow_open.skel.h"
 
 namespace cortexflow::kernel {
 namespace {
@@ -44,6 +46,7 @@ Result<std::unique_ptr<FlowTracer>> FlowTracer::open(const std::string& cgroup_r
   if (!cgroup) return fail_errno(fmt::format("cannot open cgroup root {}", cgroup_root), errno);
   out->link_ = bpf_program__attach_cgroup(out->skeleton_->progs.flow_tcp, cgroup.get());
   if (!out->link_) return fail_errno(fmt::format("cannot attach flow_tcp to {}", cgroup_root), errno);
+  out->load_iterator();
   return out;
 }
 
@@ -57,6 +60,8 @@ Result<void> FlowTracer::try_load() {
 }
 
 FlowTracer::~FlowTracer() {
+  bpf_link__destroy(open_link_);
+  flow_open_bpf__destroy(open_skeleton_);
   bpf_link__destroy(link_);
   ring_buffer__free(ring_);
   flow_bpf__destroy(skeleton_);
@@ -88,10 +93,30 @@ MapInfo FlowTracer::ring() const {
   return {"flow_events", ring__avail_data_size(events), ring__size(events)};
 }
 
-ProgramInfo FlowTracer::program() const {
-  auto out = describe_program(bpf_program__fd(skeleton_->progs.flow_tcp));
-  out.attached_to = cgroup_root_;
+std::vector<ProgramInfo> FlowTracer::programs() const {
+  std::vector<ProgramInfo> out{describe_program(bpf_program__fd(skeleton_->progs.flow_tcp))};
+  out.back().attached_to = cgroup_root_;
+  if (!open_link_) return out;
+  out.push_back(describe_program(bpf_program__fd(open_skeleton_->progs.flow_open)));
+  out.back().attached_to = "flow_sockets, when the agent reads them";
   return out;
+}
+
+void FlowTracer::load_iterator() {
+  open_skeleton_ = flow_open_bpf__open();
+  if (!open_skeleton_) return;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, open_skeleton_->obj) {
+    const auto* shared = bpf_object__find_map_by_name(skeleton_->obj, bpf_map__name(map));
+    if (shared && bpf_map__reuse_fd(map, bpf_map__fd(shared)) != 0) return;
+  }
+  if (flow_open_bpf__load(open_skeleton_) != 0) return;
+  open_link_ = attach_storage_iterator(open_skeleton_->progs.flow_open, bpf_map__fd(skeleton_->maps.flow_sockets));
+}
+
+Result<std::vector<cf_flow>> FlowTracer::open_flows(std::size_t limit) const {
+  if (!open_link_) return fail("this kernel takes no iterator over sockets: open connections can't be listed");
+  return read_iterator<cf_flow>(open_link_, limit);
 }
 
 }  // namespace cortexflow::kernel

@@ -18,6 +18,7 @@
 
 struct bpf_link;
 struct flow_bpf;
+struct flow_open_bpf;
 struct ring_buffer;
 
 namespace cortexflow::kernel {
@@ -46,16 +47,22 @@ class FlowTracer {
   // Thread-safe from here on.
   [[nodiscard]] std::array<std::uint64_t, CF_FLOW_C_MAX> counters() const;
   [[nodiscard]] MapInfo ring() const;
-  [[nodiscard]] ProgramInfo program() const;
+  [[nodiscard]] std::vector<ProgramInfo> programs() const;
+  [[nodiscard]] bool lists_open() const { return open_link_ != nullptr; }
+  // Records of connections that are open now, `limit` at most.  Fails where this kernel has no such iterator.
+  [[nodiscard]] Result<std::vector<cf_flow>> open_flows(std::size_t limit) const;
 
  private:
   FlowTracer(std::string cgroup_root, RecordHandler on_record);
+  void load_iterator();
 
   std::string cgroup_root_;
   RecordHandler on_record_;
   flow_bpf* skeleton_ = nullptr;
   bpf_link* link_ = nullptr;
   ring_buffer* ring_ = nullptr;
+  flow_open_bpf* open_skeleton_ = nullptr;  // null: this kernel takes none
+  bpf_link* open_link_ = nullptr;
 };
 
 }  // namespace cortexflow::kernel

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A TCP connection of one of this node's sockets that has ended, as every stage behind the kernel sees it.  A
-// connection between two sockets of this node is two flows, one of each side.
+// A TCP connection of one of this node's sockets that has ended or, where open ones are asked for, has not, as every
+// stage behind the kernel sees it.  A connection between two sockets of this node is two flows, one of each side.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,8 @@ namespace cortexflow::model {
 
 enum class FlowDirection : std::uint8_t { kOut, kIn };  // who opened it: this side, the other
 
-// The values' names in JSON and metrics: closed, reset, aborted, broken; refused, timed_out, unreachable, abandoned.
+// The values' names in JSON and metrics: closed, reset, aborted, broken; refused, timed_out, unreachable, abandoned;
+// open, connecting.
 enum class FlowOutcome : std::uint8_t {
   kClosed,   // by a FIN
   kReset,    // by the other side's RST
@@ -26,6 +27,9 @@ enum class FlowOutcome : std::uint8_t {
   kTimedOut,     // no answer
   kUnreachable,  // ICMP, or a local refusal
   kAbandoned,    // this side gave up before an answer
+  // Not ended; in what open_flows() gives alone:
+  kOpen,
+  kConnecting,
 };
 
 struct Flow {
@@ -61,7 +65,10 @@ inline std::chrono::system_clock::time_point end_of(const Flow& flow) {
   return std::chrono::time_point_cast<std::chrono::system_clock::duration>(flow.start + flow.duration);
 }
 
+inline bool is_open(const Flow& flow) {
+  return flow.outcome == FlowOutcome::kOpen || flow.outcome == FlowOutcome::kConnecting;
+}
 // Never established, or not ended by a FIN of either side.
-inline bool failed(const Flow& flow) { return flow.outcome != FlowOutcome::kClosed; }
+inline bool failed(const Flow& flow) { return flow.outcome != FlowOutcome::kClosed && !is_open(flow); }
 
 }  // namespace cortexflow::model

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * What the flow program (bpf/observe/flow.bpf.c) and the agent tell each other: a record for each TCP connection of
- * this node's sockets, when it has ended.  Included by clang for the bpf target and by the C++ compiler.
+ * What the flow programs (bpf/observe/flow.bpf.c, flow_open.bpf.c) and the agent tell each other: a record for each TCP
+ * connection of this node's sockets when it has ended, and of those that are open when the agent asks.  Included by
+ * clang for the bpf target and by the C++ compiler.
  *
  * Times are nanoseconds of CLOCK_MONOTONIC (bpf_ktime_get_ns).  Addresses are 16 octets in network order, IPv4 as
  * ::ffff:a.b.c.d (RFC 4291 2.5.5.2).  Ports are in host order.
@@ -33,6 +34,10 @@ enum cf_flow_outcome {
 	CF_FLOW_UNREACHABLE = 7, /* never established: ICMP, or a local refusal */
 	CF_FLOW_ABANDONED = 8,	 /* never established: this end gave up before an answer */
 	CF_FLOW_OUTCOMES,
+
+	/* In records of connections that have not ended (bpf/observe/flow_open.bpf.c); in no ring. */
+	CF_FLOW_OPEN = 16,
+	CF_FLOW_CONNECTING = 17,
 };
 
 struct cf_flow {

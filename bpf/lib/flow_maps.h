@@ -19,6 +19,9 @@ struct flow_socket {
 	__u32 tgid;
 	__u32 direction; /* enum cf_flow_direction; 0: it has ended */
 	char comm[CF_COMM_LEN];
+	__u8 service[16]; /* that was asked for; zeros: the remote address itself */
+	__u16 service_port;
+	__u16 pad[3];
 };
 
 /* Lives and dies with the socket. */

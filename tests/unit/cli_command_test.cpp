@@ -207,11 +207,7 @@ TEST_CASE("dns watch shows its header before the first lookup") {
 TEST_CASE("A script's background job, which ignores SIGINT, ends by it too; under nohup SIGHUP stays ignored") {
   Agent<FakeNode> agent;
   agent.node.add(answered());
-  const auto interrupt_before = signal(SIGINT, SIG_IGN);
-  const auto hangup_before = signal(SIGHUP, SIG_IGN);
-  CliProcess top(agent.command({"dns", "top", "--interval", "100ms"}), Output::kPipe);
-  signal(SIGINT, interrupt_before);
-  signal(SIGHUP, hangup_before);
+  CliProcess top(agent.command({"dns", "top", "--interval", "100ms"}), Output::kPipe, Rights::kAll, Signals::kIgnored);
   top.read_until("www.example.com");
   top.send(SIGHUP);
   for (int i = 0; i < 3; ++i) {  // more than can have been on the way

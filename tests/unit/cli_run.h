@@ -27,9 +27,13 @@ enum class Output { kPipe, kTerminal };
 // kModes: file modes hold for it, though it is root.
 enum class Rights { kAll, kModes };
 
+// What it begins with: kIgnored as under nohup, or behind a script's "&".  Not what the tests were begun with.
+enum class Signals { kHeard, kIgnored };
+
 class CliProcess {
  public:
-  CliProcess(std::vector<std::string> arguments, Output output, Rights rights = Rights::kAll) {
+  CliProcess(std::vector<std::string> arguments, Output output, Rights rights = Rights::kAll,
+             Signals signals = Signals::kHeard) {
     int error_pipe[2];
     REQUIRE(pipe2(error_pipe, O_CLOEXEC) == 0);
     int output_pipe[2];
@@ -46,6 +50,7 @@ class CliProcess {
     if (pid_ == 0) {
       dup2(output_pipe[1], STDOUT_FILENO);
       dup2(error_pipe[1], STDERR_FILENO);
+      for (const int number : {SIGHUP, SIGINT}) signal(number, signals == Signals::kIgnored ? SIG_IGN : SIG_DFL);
       if (rights == Rights::kModes) prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
       execv(argv[0], argv.data());
       _exit(127);
@@ -77,7 +82,10 @@ class CliProcess {
   }
   // Waits for its end; the exit status, or minus the signal.
   int wait() {
-    while (read_some(out_, text_)) continue;
+    constexpr std::chrono::seconds kMost{60};  // one that goes on talking never falls silent
+    const auto end = std::chrono::steady_clock::now() + kMost;
+    while (std::chrono::steady_clock::now() < end && read_some(out_, text_)) continue;
+    if (std::chrono::steady_clock::now() >= end) kill(pid_, SIGKILL);
     while (read_some(err_, errors_)) continue;
     if (silent_) kill(pid_, SIGKILL);  // fails the test instead of waiting on
     int status = 0;

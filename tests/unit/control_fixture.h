@@ -159,6 +159,11 @@ class FakeNode : public control::NodeView, public control::ServiceOperator, publ
   }
   const RecordView<model::DnsLookup>& lookups() const override { return lookups_; }
   const RecordView<model::Flow>& flows() const override { return flows_; }
+  Result<std::vector<model::Flow>> open_flows(std::size_t limit) const override {
+    model::Flow flow;
+    flow.outcome = model::FlowOutcome::kOpen;
+    return std::vector<model::Flow>(std::min<std::size_t>(limit, 2), flow);
+  }
   bool draining() const override { return drains; }
 
   void add(const DnsLookup& lookup) { lookups_.add(lookup); }
