@@ -169,7 +169,9 @@ int dry_run(const source::Settings& settings) {
     if (auto ok = kernel::ServiceTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
     fmt::print("takes the service programs; would attach them to {}\n", *root);
     if (auto ok = kernel::PolicyTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
-    fmt::print("takes the policy programs; would attach them to {} once there is an AuthorizationPolicy\n", *root);
+    fmt::print(
+        "takes the policy programs; would attach them to {} once there is an AuthorizationPolicy or a NetworkPolicy\n",
+        *root);
     if (!settings.manifests.empty()) {
       fmt::print("would follow the manifests in {}\n", fmt::join(settings.manifests, ", "));
     }

@@ -311,7 +311,8 @@ sink::AgentFigures Node::figures() const {
       for (const auto& map : redirect->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
     }
     if (auto policy = services_->policies().figures()) {
-      out.policy_verdicts = std::move(policy->verdicts);
+      out.policy_verdicts_in = std::move(policy->verdicts[CF_POLICY_IN]);
+      out.policy_verdicts_out = std::move(policy->verdicts[CF_POLICY_OUT]);
       out.policy_events = std::move(policy->events);
       out.policy_hits = std::move(policy->hits);
       for (const auto& [name, use] : policy->maps) out.maps.push_back({name, use.first, use.second});

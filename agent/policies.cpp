@@ -39,7 +39,12 @@ bool same_rules(const std::map<std::string, cf_policy_rule>& one, const std::map
   });
 }
 
-bool is_policy_key(const model::ObjectKey& key) { return key.kind == model::Kind::kAuthorizationPolicy; }
+// A NetworkPolicy that can't be read closes its namespace, whoever was allowed before.
+bool lacks_more_than_network_policies(const model::Unread& unread) {
+  return unread.anything || std::any_of(unread.objects.begin(), unread.objects.end(), [](const model::ObjectKey& key) {
+           return key.kind != model::Kind::kNetworkPolicy;
+         });
+}
 
 }  // namespace
 
@@ -94,9 +99,16 @@ void Policies::adopt() {
     }
   }
   for (const auto& [key, value] : targets_) {
-    last_table_ = std::max(last_table_, value_of<cf_policy_target>(value)->table);
+    const auto target = *value_of<cf_policy_target>(value);
+    for (const auto& side : target.side) last_table_ = std::max(last_table_, side.table);
   }
   if (!written_.empty()) last_table_ = std::max(last_table_, written_.rbegin()->first);
+}
+
+Result<void> Policies::services_are_attached() {
+  const std::lock_guard lock(mutex_);
+  services_attached_ = true;
+  return tables_ ? tables_->attach_connects() : Result<void>{};
 }
 
 void Policies::end_as_configured() {
@@ -107,7 +119,8 @@ void Policies::end_as_configured() {
 Policies::~Policies() {
   if (!tables_ || !started_) return;
   const bool held = !complete_ && tables_->adopted();
-  tables_->set_keep_on_exit(options_.keep_on_exit && (held || !targets_.empty() || !input_.policies.empty()));
+  tables_->set_keep_on_exit(options_.keep_on_exit && (held || !targets_.empty() || !input_.policies.empty() ||
+                                                      !input_.network_policies.empty()));
 }
 
 Result<void> Policies::update(const state::Update& update, const model::Unread& unread) {
@@ -115,21 +128,48 @@ Result<void> Policies::update(const state::Update& update, const model::Unread& 
   snapshot_ = update.snapshot;
   const bool was_complete = complete_;
   unread_ = unread;
-  complete_ = complete_ || unread_.empty();
-  if (was_complete && !update.touched.authorization_policies && update.touched.pods.empty()) return {};
-  std::set<std::string> closed;
-  for (const auto& key : complete_ ? std::set<model::ObjectKey>{} : unread_.objects) {
-    if (is_policy_key(key)) closed.insert(key.name.ns);
+  complete_ = complete_ || !lacks_more_than_network_policies(unread_);
+  const auto& touched = update.touched;
+  const bool closing_changed = close_unread();
+  const bool namespaces_changed = !touched.namespaces.empty() && snapshot_->network_policies.size() != 0;
+  if (was_complete && !closing_changed && !namespaces_changed && !touched.authorization_policies &&
+      !touched.network_policies && touched.pods.empty()) {
+    return {};
   }
   if (!tables_) {
-    bool any = !closed.empty();
+    bool any = !input_.closed_namespaces.empty() || !input_.network_closed_namespaces.empty();
     snapshot_->authorization_policies.for_each([&](const auto&) { any = true; });
+    snapshot_->network_policies.for_each([&](const auto&) { any = true; });
     if (!any) return {};
     if (auto loaded = load(); !loaded) return loaded;
   }
   // What an agent before left stays until all can be read: who is allowed is not known before.
   if (!complete_ && tables_->adopted()) return tables_->attach();
+  return apply();
+}
+
+// Namespaces with policies that nobody could read.  A NetworkPolicy may come unreadable at any time, as it is written
+// for whatever enforces it; its namespace is closed until it can be read or goes.  True: they are others than before.
+bool Policies::close_unread() {
+  std::set<std::string> closed, network_closed, unread_namespaces;
+  for (const auto& key : unread_.objects) {
+    if (key.kind == model::Kind::kAuthorizationPolicy && !complete_) closed.insert(key.name.ns);
+    if (key.kind == model::Kind::kNetworkPolicy) network_closed.insert(key.name.ns);
+    if (key.kind == model::Kind::kNamespace) unread_namespaces.insert(key.name.name);
+  }
+  const bool changed = closed != input_.closed_namespaces || network_closed != input_.network_closed_namespaces ||
+                       unread_namespaces != input_.unread_namespaces;
   input_.closed_namespaces = std::move(closed);
+  input_.network_closed_namespaces = std::move(network_closed);
+  input_.unread_namespaces = std::move(unread_namespaces);
+  return changed;
+}
+
+Result<void> Policies::set_node_addresses(std::vector<model::IpAddress> addresses) {
+  const std::lock_guard lock(mutex_);
+  if (addresses == input_.node_addresses) return {};
+  input_.node_addresses = std::move(addresses);
+  if (!tables_ || (!complete_ && tables_->adopted())) return {};
   return apply();
 }
 
@@ -166,6 +206,9 @@ void Policies::find_locals() {
 
 std::uint32_t Policies::flags() const {
   std::uint32_t out = targets_.empty() ? 0U : static_cast<std::uint32_t>(CF_POLICY_ON);
+  for (const auto& [key, target] : targets_) {
+    if (value_of<cf_policy_target>(target)->side[CF_POLICY_OUT].flags != 0) out |= CF_POLICY_HAS_OUT;
+  }
   for (const auto& [key, identity] : locals_) {
     out |= value_of<cf_policy_local>(key)->kind == CF_POLICY_LOCAL_NETNS ? CF_POLICY_HAS_NETNS : CF_POLICY_HAS_CGROUPS;
   }
@@ -217,12 +260,17 @@ Result<bool> Policies::write_tables(std::map<std::uint64_t, cf_policy_target>& t
     }
     if (put) continue;
     closed.insert(i);
-    plan_.refusals.push_back(fmt::format("policy: {}: nobody may reach the workloads whose rules these are",
-                                         std::move(put.error()).to_string()));
+    plan_.refusals.push_back(
+        fmt::format("policy: {}: the workloads whose rules these are are closed", std::move(put.error()).to_string()));
   }
   for (const auto& [identity, target] : plan_.targets) {
-    targets[identity] = {numbers[target.table],
-                         target.flags | (closed.contains(target.table) ? static_cast<__u32>(CF_POLICY_CLOSED) : 0U)};
+    auto& written = targets[identity];
+    for (std::size_t direction = 0; direction < target.size(); ++direction) {
+      const auto& side = target.at(direction);
+      if (side.flags == 0) continue;
+      const auto closing = closed.contains(side.table) ? static_cast<__u32>(CF_POLICY_CLOSED) : 0U;
+      written.side[direction] = {numbers[side.table], side.flags | closing};
+    }
   }
   return changed;
 }
@@ -252,14 +300,23 @@ Result<void> Policies::write_settings(bool rules_changed) {
   return tables_->put("policy_settings", octets_of(std::uint32_t{0}), octets_of(settings_));
 }
 
-Result<void> Policies::apply() {
+void Policies::gather_input() {
   input_.policies.clear();
+  input_.network_policies.clear();
   input_.pods.clear();
+  input_.namespaces.clear();
   snapshot_->authorization_policies.for_each([&](const auto& policy) { input_.policies.push_back(policy); });
+  snapshot_->network_policies.for_each([&](const auto& policy) { input_.network_policies.push_back(policy); });
   snapshot_->pods.for_each([&](const auto& pod) { input_.pods.push_back(pod); });
+  snapshot_->namespaces.for_each([&](const auto& one) { input_.namespaces.emplace(one->name, one->labels); });
   const auto by_name = [](const auto& one, const auto& other) { return one->name < other->name; };
   std::sort(input_.policies.begin(), input_.policies.end(), by_name);
+  std::sort(input_.network_policies.begin(), input_.network_policies.end(), by_name);
   std::sort(input_.pods.begin(), input_.pods.end(), by_name);
+}
+
+Result<void> Policies::apply() {
+  gather_input();
   plan_ = compile::plan_policies(input_, numbers_);
   find_locals();
 
@@ -284,10 +341,12 @@ Result<void> Policies::apply() {
               step(erase_others("policy_locals", locals_wanted_, locals_)) &&
               step(erase_others("policy_ranges", ranges, ranges_)) &&
               step(erase_others("policy_targets", targets, targets_)) && step(write_settings(rules_changed)) &&
-              step(tables_->attach());
+              step(tables_->attach()) && (!services_attached_ || step(tables_->attach_connects()));
   std::set<std::uint32_t> unused;
   for (const auto& [number, table] : written_) unused.insert(number);
-  for (const auto& [identity, target] : planned) unused.erase(target.table);
+  for (const auto& [identity, target] : planned) {
+    for (const auto& side : target.side) unused.erase(side.table);
+  }
   good = good && step(erase_tables(unused));
   for (const auto rule : stale_hits_) {
     good = good && step(tables_->put("policy_hits", octets_of(rule), octets_of(std::uint64_t{0})));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// AuthorizationPolicies on their way into the kernel: snapshots -> plan -> map writes, in an order in which every state
-// between refuses what both the one before and the one after refuse.
+// AuthorizationPolicies and NetworkPolicies on their way into the kernel: snapshots -> plan -> map writes, in an order
+// in which every state between refuses what both the one before and the one after refuse.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -23,6 +24,12 @@
 
 namespace cortexflow {
 
+// One end of a connection.
+struct PolicyEnd {
+  std::uint64_t identity = 0;
+  std::optional<model::IpAddress> address;
+};
+
 class Policies : public control::PolicyView {
  public:
   Policies(const source::Settings& settings, std::string cgroup_root);
@@ -35,15 +42,19 @@ class Policies : public control::PolicyView {
   [[nodiscard]] Result<void> open();
   // Both from the event loop.  An error leaves what was written before it.
   [[nodiscard]] Result<void> update(const state::Update& update, const model::Unread& unread);
+  [[nodiscard]] Result<void> set_node_addresses(std::vector<model::IpAddress> addresses);
   // Looks again for namespaces and cgroups that were not there.
   [[nodiscard]] Result<void> tick(std::chrono::steady_clock::time_point now);
+  // Connects come translated from here on.
+  [[nodiscard]] Result<void> services_are_attached();
   void end_as_configured();  // the agent has started
 
   [[nodiscard]] std::vector<std::string> refusals() const;
   [[nodiscard]] control::PolicyList policies() const override;
   [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const override;
   struct Figures {
-    std::map<std::string, std::uint64_t> verdicts, events;
+    std::array<std::map<std::string, std::uint64_t>, CF_POLICY_DIRECTIONS> verdicts;
+    std::map<std::string, std::uint64_t> events;
     std::map<std::string, std::uint64_t> hits;  // by rule; those that have any, the busiest
     std::vector<std::pair<const char*, std::pair<std::size_t, std::size_t>>> maps;  // used, and limit
   };
@@ -58,7 +69,11 @@ class Policies : public control::PolicyView {
   using Octets = std::map<std::string, std::string>;
 
   [[nodiscard]] control::FunctionStatus function_status() const;
+  [[nodiscard]] control::PolicySideCheck side_check(cf_policy_direction direction, const PolicyEnd& workload,
+                                                    const PolicyEnd& peer, const control::PolicyQuery& query) const;
   [[nodiscard]] Result<void> apply();
+  [[nodiscard]] bool close_unread();
+  void gather_input();
   [[nodiscard]] Result<void> load();
   void adopt();
   void find_locals();
@@ -75,6 +90,7 @@ class Policies : public control::PolicyView {
   std::unique_ptr<kernel::PolicyTables> tables_;
   std::shared_ptr<const state::Snapshot> snapshot_ = std::make_shared<const state::Snapshot>();
   model::Unread unread_;
+  bool services_attached_ = false;
   bool started_ = false;
   bool complete_ = false;  // everything could be read once: from then on the sources keep the last good
   compile::PolicyInput input_;

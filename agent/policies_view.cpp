@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "agent/compile/policy_table.h"
+#include "agent/compile/policy_rules.h"
 #include "agent/operator_request.h"
 #include "agent/policies.h"
 
@@ -12,11 +12,6 @@ namespace {
 
 constexpr std::size_t kRulesShown = 100;  // in the metrics
 
-struct Side {
-  std::uint64_t identity = 0;
-  std::optional<model::IpAddress> address;
-};
-
 const char* action_name(model::PolicyAction action) {
   static constexpr std::array<const char*, 3> kNames{"ALLOW", "DENY", "AUDIT"};
   return kNames.at(static_cast<std::size_t>(action));
@@ -24,6 +19,8 @@ const char* action_name(model::PolicyAction action) {
 
 std::string identity_name(std::uint64_t identity, const compile::PolicyPlan& plan) {
   switch (identity) {
+    case CF_POLICY_ID_HOST:
+      return "this node";
     case CF_POLICY_ID_WORLD:
       return "world";
     case CF_POLICY_ID_UNKNOWN:
@@ -37,24 +34,56 @@ std::string identity_name(std::uint64_t identity, const compile::PolicyPlan& pla
   return found == plan.identities.end() ? std::to_string(identity) : found->second.to_string();
 }
 
-std::optional<Side> find_side(const std::string& text, const compile::PolicyPlan& plan, const state::Snapshot& snapshot,
-                              const std::vector<std::string>& ranges) {
+std::optional<PolicyEnd> find_side(const std::string& text, const compile::PolicyPlan& plan,
+                                   const state::Snapshot& snapshot, const std::vector<std::string>& ranges) {
   if (const auto address = model::IpAddress::parse(text)) {
     const auto known = plan.addresses.find(*address);
-    if (known != plan.addresses.end()) return Side{known->second, address};
+    if (known != plan.addresses.end()) return PolicyEnd{known->second, address};
     const bool workload = std::any_of(ranges.begin(), ranges.end(), [&](const std::string& range) {
       const auto slash = range.find('/');
       return model::Cidr{*model::IpAddress::parse(range.substr(0, slash)),
                          static_cast<std::uint8_t>(std::stoi(range.substr(slash + 1)))}
           .covers(*address);
     });
-    return Side{static_cast<std::uint64_t>(workload ? CF_POLICY_ID_UNKNOWN : CF_POLICY_ID_WORLD), address};
+    return PolicyEnd{static_cast<std::uint64_t>(workload ? CF_POLICY_ID_UNKNOWN : CF_POLICY_ID_WORLD), address};
   }
   const auto name = object_name(text);
   const auto pod = name ? snapshot.pods.find(*name) : nullptr;
   const auto planned = name ? plan.pods.find(*name) : plan.pods.end();
   if (!pod || planned == plan.pods.end()) return std::nullopt;
-  return Side{planned->second, pod->addresses.empty() ? std::nullopt : std::optional(pod->addresses.front())};
+  return PolicyEnd{planned->second, pod->addresses.empty() ? std::nullopt : std::optional(pod->addresses.front())};
+}
+
+control::PolicyRow row_of(const model::AuthorizationPolicy& policy) {
+  return {"AuthorizationPolicy",
+          policy.name.ns + "/" + policy.name.name,
+          "in",
+          action_name(policy.action),
+          policy.audit ? "audit" : "enforce",
+          policy.rules.size(),
+          0,
+          0};
+}
+
+control::PolicyRow row_of(const model::NetworkPolicy& policy) {
+  const std::size_t rules = (policy.ingress ? policy.ingress->size() : 0) + (policy.egress ? policy.egress->size() : 0);
+  return {"NetworkPolicy",
+          policy.name.ns + "/" + policy.name.name,
+          policy.ingress && policy.egress ? "both"
+          : policy.egress                 ? "out"
+                                          : "in",
+          "ALLOW",
+          "enforce",
+          rules,
+          0,
+          0};
+}
+
+// "NetworkPolicy shop/web" of "NetworkPolicy shop/web egress[0]"
+std::string policy_of_rule(const std::string& rule) {
+  auto name = rule.substr(0, rule.find('['));
+  if (name.starts_with("NetworkPolicy ")) name.resize(name.rfind(' '));
+  return name;
 }
 
 }  // namespace
@@ -71,21 +100,18 @@ control::PolicyList Policies::policies() const {
   control::PolicyList out;
   std::map<std::string, std::uint64_t> hits;
   const auto by_number = tables_ ? tables_->hits() : std::vector<std::uint64_t>(CF_POLICY_HITS_MAX);
-  for (const auto& [name, number] : numbers_.all()) hits[name.substr(0, name.find('['))] += by_number.at(number);
-  for (const auto& policy : input_.policies) {
-    control::PolicyRow row{policy->name.ns + "/" + policy->name.name,
-                           action_name(policy->action),
-                           policy->audit ? "audit" : "enforce",
-                           policy->rules.size(),
-                           0,
-                           0};
-    row.hits = hits[row.name];
+  for (const auto& [name, number] : numbers_.all()) hits[policy_of_rule(name)] += by_number.at(number);
+  const auto add = [&](const auto& policy) {
+    auto row = row_of(policy);
+    row.hits = hits[compile::policy_name(policy)];
     for (const auto& [pod, number] : plan_.pods) {
       const auto identity = plan_.identities.find(number);
-      row.workloads += identity != plan_.identities.end() && compile::selects(*policy, identity->second) ? 1 : 0;
+      row.workloads += identity != plan_.identities.end() && compile::selects(policy, identity->second) ? 1 : 0;
     }
     out.policies.push_back(std::move(row));
-  }
+  };
+  for (const auto& policy : input_.policies) add(*policy);
+  for (const auto& policy : input_.network_policies) add(*policy);
   const auto status = function_status();
   out.hook = status.hook;
   out.problem = status.detail;
@@ -94,8 +120,9 @@ control::PolicyList Policies::policies() const {
 
 control::Answer<control::PolicyCheck> Policies::check(const control::PolicyQuery& query) const {
   const std::lock_guard lock(mutex_);
-  if (!tables_) return refused(404, {"there is no AuthorizationPolicy", "everybody may call everybody"});
-  std::array<std::optional<Side>, 2> sides;
+  if (!tables_)
+    return refused(404, {"there is no AuthorizationPolicy and no NetworkPolicy", "everybody may call everybody"});
+  std::array<std::optional<PolicyEnd>, 2> sides;
   for (std::size_t i = 0; i < sides.size(); ++i) {
     const auto& text = i == 0 ? query.from : query.to;
     sides[i] = find_side(text, plan_, *snapshot_, options_.workload_ranges);
@@ -104,21 +131,30 @@ control::Answer<control::PolicyCheck> Policies::check(const control::PolicyQuery
     }
   }
   const auto &from = *sides[0], &to = *sides[1];
-  const auto verdict = compile::decide(plan_, to.identity, from.identity, from.address.value_or(model::IpAddress{}),
-                                       query.port, query.udp ? model::Protocol::kUdp : model::Protocol::kTcp,
-                                       static_cast<cf_policy_unknown>(settings_.unknown));
   control::PolicyCheck out;
-  out.verdict = compile::verdict_name(verdict.verdict);
-  out.refused = compile::is_refusal(verdict.verdict);
-  out.rule = numbers_.name(verdict.rule);
-  out.audited = numbers_.name(verdict.audited);
   out.from = identity_name(from.identity, plan_);
   out.to = identity_name(to.identity, plan_);
-  if (const auto target = plan_.targets.find(to.identity); target != plan_.targets.end()) {
-    for (const auto& policy : plan_.tables[target->second.table].policies) {
-      out.policies.push_back(policy.ns + "/" + policy.name);
-    }
+  out.sides = {side_check(CF_POLICY_OUT, from, to, query), side_check(CF_POLICY_IN, to, from, query)};
+  return out;
+}
+
+control::PolicySideCheck Policies::side_check(cf_policy_direction direction, const PolicyEnd& workload,
+                                              const PolicyEnd& peer, const control::PolicyQuery& query) const {
+  const auto verdict = compile::decide(plan_, direction,
+                                       {workload.identity, peer.identity, peer.address.value_or(model::IpAddress{}),
+                                        query.port, query.udp ? model::Protocol::kUdp : model::Protocol::kTcp},
+                                       static_cast<cf_policy_unknown>(settings_.unknown));
+  control::PolicySideCheck out;
+  out.direction = direction == CF_POLICY_IN ? "in" : "out";
+  out.verdict = compile::verdict_name(verdict.verdict);
+  out.refused = compile::is_refusal(verdict.verdict);
+  for (const auto rule : {verdict.rule, verdict.network_rule}) {
+    if (rule != 0) out.rules.push_back(numbers_.name(rule));
   }
+  out.audited = numbers_.name(verdict.audited);
+  const auto target = plan_.targets.find(workload.identity);
+  if (target == plan_.targets.end() || target->second.at(direction).flags == 0) return out;
+  out.policies = plan_.tables[target->second.at(direction).table].policies;
   return out;
 }
 
@@ -128,7 +164,10 @@ std::optional<Policies::Figures> Policies::figures() const {
   Figures out;
   const auto counters = tables_->counters();
   for (std::size_t i = 0; i < CF_POLICY_V_MAX; ++i) {
-    out.verdicts[compile::verdict_name(static_cast<cf_policy_verdict>(i))] = counters.at(i);
+    for (std::size_t direction = 0; direction < CF_POLICY_DIRECTIONS; ++direction) {
+      out.verdicts.at(direction)[compile::verdict_name(static_cast<cf_policy_verdict>(i))] =
+          counters.at(direction * CF_POLICY_V_MAX + i);
+    }
   }
   out.events = {{"audited", counters[CF_POLICY_C_AUDITED]},
                 {"packets_dropped", counters[CF_POLICY_C_DROPPED]},
@@ -174,6 +213,10 @@ control::FunctionStatus Policies::function_status() const {
   } else if (!input_.closed_namespaces.empty()) {
     out.detail = fmt::format("nobody may reach the workloads of {}: a policy there can't be read",
                              fmt::join(input_.closed_namespaces, ", "));
+  } else if (!input_.network_closed_namespaces.empty()) {
+    out.detail = fmt::format(
+        "nobody but this node may reach the workloads of {}, nor they anybody: a NetworkPolicy there can't be read",
+        fmt::join(input_.network_closed_namespaces, ", "));
   } else if (!plan_.refusals.empty()) {
     out.detail = plan_.refusals.front();
   }

@@ -75,11 +75,17 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   std::vector<Error> errors;
   services->open_edge(settings);
   services->take_over(errors);
+  if (auto known = services->policies_.set_node_addresses(node.addresses); !known) {
+    return tl::make_unexpected(std::move(known.error()));
+  }
   if (auto opened = services->policies_.open(); !opened) return tl::make_unexpected(std::move(opened.error()));
   for (const auto& first : services->sources_.poll(Clock::now())) services->update(first, errors);
   services->keep_deny();
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
   if (auto attached = services->tables_->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
+  if (auto connects = services->policies_.services_are_attached(); !connects) {
+    return tl::make_unexpected(std::move(connects.error()));
+  }
   if (!settings.service_interfaces.empty()) {
     const bool keep = settings.keep_services_on_exit || services->tables_->adopted();
     auto redirect = kernel::Redirect::open({settings.service_interfaces, settings.pin_path, keep}, *services->tables_);

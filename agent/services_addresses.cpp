@@ -17,6 +17,7 @@ void Services::poll_addresses(std::vector<Error>& errors) {
   auto now = addresses_.distinct();
   if (now == node_.addresses) return;
   node_.addresses = std::move(now);
+  if (auto done = policies_.set_node_addresses(node_.addresses); !done) errors.push_back(std::move(done.error()));
   std::set<model::ObjectName> touched;
   desired_.snapshot()->services.for_each([&](const auto& service) {
     const auto has_node_port = [](const auto& port) { return port.node_port != 0; };

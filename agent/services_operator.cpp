@@ -25,10 +25,13 @@ void explain_policy(const Policies& policies, const FoundCaller& caller, control
     if (!target || !target->port) continue;
     const auto checked =
         policies.check({from, target->address.to_string(), target->port.value_or(0), path.protocol == "UDP"});
-    if (!checked || checked->verdict == "unselected") continue;
+    if (!checked) continue;
+    const auto& decisive = checked->decisive();
+    if (decisive.verdict == "unselected") continue;
     path.steps.push_back({"policy",
-                          fmt::format("{}: {} ({}{}{})", targets[i], checked->refused ? "refused" : "passes",
-                                      checked->verdict, checked->rule.empty() ? "" : " by ", checked->rule),
+                          fmt::format("{}: {}{} ({}{}{})", targets[i], decisive.refused ? "refused" : "passes",
+                                      decisive.direction == "out" ? " on the way out" : "", decisive.verdict,
+                                      decisive.rules.empty() ? "" : " by ", fmt::join(decisive.rules, " and ")),
                           "policy_rules"});
   }
 }

@@ -2,9 +2,12 @@
 #include <cstdio>
 #include <memory>
 
+#include "agent/control/flow_top.h"
 #include "cli/filter_flags.h"
 #include "cli/flow_row.h"
+#include "cli/record_top.h"
 #include "cli/record_watch.h"
+#include "cli/top_table.h"
 
 namespace cortexflow::cli {
 namespace {
@@ -60,6 +63,14 @@ void add_flow(CLI::App& app, Context& context) {
             {"/v1/flows", "flow", "begin with connections that ended since", flow_header, flow_row, flow_is_bad},
             add_flow_filters(*watch));
   add_list(*flow, context);
+  using control::FlowRow;
+  auto* top = flow->add_subcommand("top", "connections added up, a row for each workload, pair, destination...");
+  top->footer(
+      "Counts the latest 16384 connections that have ended: each table says from when on.  A connection between two\n"
+      "sockets of this node counts twice, once for each side.  P50, P99 and MAX are of the time to connect.");
+  add_top(*top, context,
+          {"/v1/flows/top", FlowRow::keys(), FlowRow::columns(), flow_top_text, check_top<control::TopQuery<FlowRow>>},
+          add_flow_filters(*top));
 }
 
 }  // namespace cortexflow::cli

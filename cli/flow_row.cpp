@@ -21,17 +21,6 @@ std::string endpoint_of(const ordered_json& flow, const std::string& address, co
   return model::address_port_text(cell(flow, address), flow.at(port).get<std::uint16_t>());
 }
 
-// 999, 12.3k, 4.6M: 1000 a step.
-std::string size_text(std::uint64_t octets) {
-  constexpr std::uint64_t kStep = 1000;
-  constexpr std::string_view kUnits = "kMGTPE";
-  if (octets < kStep) return std::to_string(octets);
-  auto size = static_cast<double>(octets);
-  std::size_t unit = 0;
-  for (size /= kStep; size >= kStep - 0.05 && unit + 1 < kUnits.size(); size /= kStep) ++unit;
-  return fmt::format("{:.1f}{}", size, kUnits.at(unit));
-}
-
 std::string named(const std::string& name, const std::string& otherwise) {
   return name.empty() || name == "-" ? otherwise : name;
 }

@@ -54,6 +54,16 @@ std::string cell(const ordered_json& row, const std::string& pointer) {
   return text.empty() ? "-" : printable(text);
 }
 
+std::string size_text(std::uint64_t octets) {
+  constexpr std::uint64_t kStep = 1000;
+  constexpr std::string_view kUnits = "kMGTPE";
+  if (octets < kStep) return std::to_string(octets);
+  auto size = static_cast<double>(octets);
+  std::size_t unit = 0;
+  for (size /= kStep; size >= kStep - 0.05 && unit + 1 < kUnits.size(); size /= kStep) ++unit;
+  return fmt::format("{:.1f}{}", size, kUnits.at(unit));
+}
+
 std::string table(const ordered_json& rows, const Columns& columns) {
   std::vector<std::vector<std::string>> lines(1);
   for (const auto& [heading, pointer] : columns) lines[0].push_back(heading);

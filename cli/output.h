@@ -26,6 +26,9 @@ using Columns = std::vector<std::pair<std::string, std::string>>;
 // terminal, and a line must stay one line.
 [[nodiscard]] std::string printable(std::string_view text);
 
+// "999", "12.3k", "4.6M": 1000 a step
+[[nodiscard]] std::string size_text(std::uint64_t octets);
+
 // "75.2us", "12.3ms", "1.20s"
 [[nodiscard]] std::string duration_text(std::int64_t nanoseconds);
 // HH:MM:SS and `digits` of a second (up to 9), of an RFC 3339 time in UTC.

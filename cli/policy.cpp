@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// policy list and check: AuthorizationPolicies.  policy create-blocklist, check-blocklist and remove-ip: the operator's
-// part of the edge's deny list.
+// policy list and check: AuthorizationPolicies and NetworkPolicies.  policy create-blocklist, check-blocklist and
+// remove-ip: the operator's part of the edge's deny list.
 #include "agent/control/time_text.h"
 #include "cli/commands.h"
 
@@ -94,8 +94,10 @@ Result<void> list_policies(const Context& context) {
   if (!document) return tl::make_unexpected(document.error());
   show(context, *document,
        {"policies",
-        {{"NAME", "/name"},
+        {{"KIND", "/kind"},
+         {"NAME", "/name"},
          {"ACTION", "/action"},
+         {"DIRECTION", "/direction"},
          {"MODE", "/mode"},
          {"RULES", "/rules"},
          {"WORKLOADS", "/workloads"},
@@ -106,6 +108,14 @@ Result<void> list_policies(const Context& context) {
     fmt::print(stderr, "cfcli: {}\n", printable(problem));
   }
   return {};
+}
+
+void print_decision(const ordered_json& side) {
+  std::vector<std::string> rules;
+  for (const auto& rule : side.at("rules")) rules.push_back(printable(rule.get<std::string>()));
+  fmt::print("{}{}: {}{}{}\n", side.at("refused").get<bool>() ? "refused" : "passes",
+             side.at("direction") == "out" ? " on the way out" : "", cell(side, "/verdict"),
+             rules.empty() ? "" : " by ", fmt::join(rules, " and "));
 }
 
 Result<void> check_connection(const Context& context, const Asked& asked) {
@@ -119,11 +129,14 @@ Result<void> check_connection(const Context& context, const Asked& asked) {
                                                                     {"protocol", asked.udp ? "udp" : "tcp"}});
   if (!document) return tl::make_unexpected(document.error());
   if (show_document(context, *document)) return {};
-  const auto rule = document->at("rule").get<std::string>();
-  fmt::print("{}: {}{}\n", document->at("refused").get<bool>() ? "refused" : "passes", cell(*document, "/verdict"),
-             rule.empty() ? "" : " by " + printable(rule));
+  for (const auto& side : document->at("sides")) {
+    if (side.at("direction") == document->at("direction")) print_decision(side);
+  }
   fmt::print("from {} to {}\n", cell(*document, "/from"), cell(*document, "/to"));
-  fmt::print("policies of the workload: {}\n", cell(*document, "/policies"));
+  for (const auto& side : document->at("sides")) {
+    fmt::print("{}: {}; policies: {}\n", side.at("direction") == "out" ? "at the caller" : "at the called workload",
+               cell(side, "/verdict"), cell(side, "/policies"));
+  }
   return {};
 }
 
@@ -133,13 +146,15 @@ void add_policy(CLI::App& app, Context& context) {
   auto* policy = app.add_subcommand("policy", "who may call whom, and whom the edge keeps out")->require_subcommand(1);
   const auto given = std::make_shared<Given>();
 
-  auto* policies = policy->add_subcommand("list", "the AuthorizationPolicies in force, and how often they decided");
+  auto* policies = policy->add_subcommand(
+      "list", "the AuthorizationPolicies and NetworkPolicies in force, and how often they decided");
   policies->callback([&context] {
     context.has_names = true;
     context.run = [&context] { return list_policies(context); };
   });
 
-  auto* connection = policy->add_subcommand("check", "may this caller reach that workload, and which rule says so");
+  auto* connection =
+      policy->add_subcommand("check", "may this caller reach that, at both ends, and which rule says so");
   const auto asked = std::make_shared<Asked>();
   connection->add_option("from", asked->from, "NAMESPACE/POD, or an address")->required();
   connection->add_option("to", asked->to, "NAMESPACE/POD:PORT, or ADDRESS:PORT")->required();

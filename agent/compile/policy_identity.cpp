@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/compile/policy_identity.h"
 
+#include <fmt/format.h>
+
 #include <bit>
 
 #include "bpf/abi/policy.h"
@@ -37,11 +39,17 @@ std::string PolicyIdentity::to_string() const {
     text += before + key + "=" + value;
     before = ',';
   }
+  for (const auto& port : ports)
+    text += fmt::format(" {}:{}/{}", port.name, port.port, static_cast<int>(port.protocol));
   return text;
 }
 
-PolicyIdentity identity_of(const model::Pod& pod, const std::set<std::string>& label_keys) {
+PolicyIdentity identity_of(const model::Pod& pod, const std::set<std::string>& label_keys,
+                           const std::set<std::string>& port_names) {
   PolicyIdentity out{pod.name.ns, pod.service_account, {}};
+  for (const auto& port : pod.ports) {
+    if (port_names.contains(port.name)) out.ports.insert(port);
+  }
   for (const auto& [key, value] : pod.labels) {
     if (label_keys.contains(key)) out.labels.emplace(key, value);
   }

@@ -16,13 +16,15 @@ using HashKey = std::array<std::uint64_t, 2>;
 
 struct PolicyIdentity {
   std::string ns, service_account;
-  model::Labels labels;  // only those with keys that policies name
+  model::Labels labels;                 // only those with keys that policies name
+  std::set<model::PodPort> ports = {};  // likewise, with names
   auto operator<=>(const PolicyIdentity&) const = default;
   // "shop/web app=web,version=v2"
   [[nodiscard]] std::string to_string() const;
 };
 
-[[nodiscard]] PolicyIdentity identity_of(const model::Pod& pod, const std::set<std::string>& label_keys);
+[[nodiscard]] PolicyIdentity identity_of(const model::Pod& pod, const std::set<std::string>& label_keys,
+                                         const std::set<std::string>& port_names = {});
 
 // SipHash-2-4 (Aumasson, Bernstein, 2012): with a key of its own for each machine nobody can choose labels that get
 // another workload's number.

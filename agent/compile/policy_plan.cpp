@@ -5,37 +5,55 @@
 
 #include <algorithm>
 
-#include "agent/base/octets.h"
-#include "agent/compile/policy_table.h"
+#include "agent/compile/policy_rules.h"
 
 namespace cortexflow::compile {
 namespace {
 
-bool has_labels(const model::Labels& wanted, const model::Labels& labels) {
-  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& one) {
-    const auto found = labels.find(one.first);
-    return found != labels.end() && found->second == one.second;
-  });
-}
+// What of pods' labels and ports policies look at: all else makes no other identity.
+struct Looked {
+  std::set<std::string> label_keys, port_names;
 
-std::set<std::string> label_keys(const PolicyInput& input) {
-  std::set<std::string> out;
-  for (const auto& policy : input.policies) {
-    for (const auto& [key, value] : policy->selector) out.insert(key);
-    for (const auto& rule : policy->rules) {
+  void at(const model::LabelSelector& selector) {
+    for (const auto& [key, value] : selector.labels) label_keys.insert(key);
+    for (const auto& one : selector.expressions) label_keys.insert(one.key);
+  }
+  void at(const model::AuthorizationPolicy& policy) {
+    for (const auto& [key, value] : policy.selector) label_keys.insert(key);
+    for (const auto& rule : policy.rules) {
       for (const auto& source : rule.from) {
-        for (const auto& [key, value] : source.pod_labels) out.insert(key);
+        for (const auto& [key, value] : source.pod_labels) label_keys.insert(key);
       }
     }
   }
+  void at(const model::NetworkPolicy& policy) {
+    at(policy.selector);
+    for (const auto direction : {CF_POLICY_IN, CF_POLICY_OUT}) {
+      const auto* rules = rules_of(policy, direction);
+      for (std::size_t i = 0; rules && i < rules->size(); ++i) {
+        for (const auto& peer : (*rules)[i].peers) {
+          if (peer.pods) at(*peer.pods);
+        }
+        for (const auto& port : (*rules)[i].ports) {
+          if (!port.name.empty()) port_names.insert(port.name);
+        }
+      }
+    }
+  }
+};
+
+Looked looked_at(const PolicyInput& input) {
+  Looked out;
+  for (const auto& policy : input.policies) out.at(*policy);
+  for (const auto& policy : input.network_policies) out.at(*policy);
   return out;
 }
 
 // Two pods' identities with one number: the second is nobody's, which a policy can't allow.
 void number_pods(const PolicyInput& input, PolicyPlan& plan) {
-  const auto keys = label_keys(input);
+  const auto looked = looked_at(input);
   for (const auto& pod : input.pods) {
-    const auto identity = identity_of(*pod, keys);
+    const auto identity = identity_of(*pod, looked.label_keys, looked.port_names);
     const auto number = identity_number(input.hash_key, identity);
     const auto [known, fresh] = plan.identities.emplace(number, identity);
     if (!fresh && known->second != identity) {
@@ -49,7 +67,7 @@ void number_pods(const PolicyInput& input, PolicyPlan& plan) {
   }
 }
 
-// Pods in the host's network have the host's address, which is nobody's own.
+// Pods in the host's network have the host's address, which counts as this machine's.
 void place_addresses(const PolicyInput& input, PolicyPlan& plan) {
   std::map<model::IpAddress, const model::Pod*> owners;
   for (const auto& pod : input.pods) {
@@ -68,6 +86,7 @@ void place_addresses(const PolicyInput& input, PolicyPlan& plan) {
       }
     }
   }
+  for (const auto& address : input.node_addresses) plan.addresses.emplace(address, std::uint64_t{CF_POLICY_ID_HOST});
   if (plan.addresses.size() <= input.limits.addresses) return;
   plan.refusals.push_back(fmt::format("policy: {} addresses of workloads, {} are possible: the last count as nobody's",
                                       plan.addresses.size(), input.limits.addresses));
@@ -75,38 +94,135 @@ void place_addresses(const PolicyInput& input, PolicyPlan& plan) {
                        plan.addresses.end());
 }
 
-std::uint32_t flags_of(const std::vector<const model::AuthorizationPolicy*>& policies) {
-  std::uint32_t flags = 0;
-  for (const auto* policy : policies) {
-    if (policy->action != model::PolicyAction::kAllow) continue;
-    flags |= policy->audit ? CF_POLICY_HAS_DRY_ALLOW : CF_POLICY_HAS_ALLOW;
+// Who says something about a workload, in one direction.  Workloads with the same of these share a table.
+struct Selecting {
+  cf_policy_direction direction = CF_POLICY_IN;
+  std::vector<const model::AuthorizationPolicy*> policies;
+  std::vector<const model::NetworkPolicy*> network_policies;
+  std::set<model::PodPort> ports;  // that their rules may name
+  auto operator<=>(const Selecting&) const = default;
+};
+
+// The policies of a namespace.
+struct NamespacePolicies {
+  std::vector<const model::AuthorizationPolicy*> policies;
+  std::vector<const model::NetworkPolicy*> network_policies;
+};
+
+class Planner {
+ public:
+  Planner(const PolicyInput& input, RuleNumbers& numbers, PolicyPlan& plan)
+      : input_(input), context_{input, plan.identities, numbers}, plan_(plan) {
+    for (const auto& policy : input.policies) by_namespace_[policy->name.ns].policies.push_back(policy.get());
+    for (const auto& policy : input.network_policies) {
+      by_namespace_[policy->name.ns].network_policies.push_back(policy.get());
+      check(*policy);
+    }
   }
-  return flags;
-}
+
+  void plan() {
+    for (const auto& [number, identity] : plan_.identities) {
+      const auto in = side(identity, CF_POLICY_IN), out = side(identity, CF_POLICY_OUT);
+      if (in.flags != 0 || out.flags != 0) plan_.targets[number] = {in, out};
+    }
+  }
+
+ private:
+  void check(const model::NetworkPolicy& policy) {
+    for (const auto direction : {CF_POLICY_IN, CF_POLICY_OUT}) {
+      for (auto& words : remarks_on(policy, direction)) plan_.refusals.push_back(std::move(words));
+      auto words = not_enforceable(policy, direction);
+      if (!words) continue;
+      plan_.refusals.push_back(std::move(*words));
+      unenforceable_.emplace(&policy, direction);
+    }
+  }
+
+  Selecting selecting(const PolicyIdentity& identity, cf_policy_direction direction) {
+    Selecting out{direction, {}, {}, identity.ports};
+    const auto& there = by_namespace_[identity.ns];
+    for (const auto* policy : there.policies) {
+      if (direction == CF_POLICY_IN && selects(*policy, identity)) out.policies.push_back(policy);
+    }
+    for (const auto* policy : there.network_policies) {
+      if (rules_of(*policy, direction) && selects(*policy, identity)) out.network_policies.push_back(policy);
+    }
+    return out;
+  }
+
+  // Of its namespace, where policies can't be read.
+  std::uint32_t closed(const PolicyIdentity& identity, cf_policy_direction direction) const {
+    std::uint32_t flags = 0;
+    if (direction == CF_POLICY_IN && input_.closed_namespaces.contains(identity.ns)) flags |= CF_POLICY_CLOSED;
+    if (input_.network_closed_namespaces.contains(identity.ns)) flags |= CF_POLICY_ISOLATED | CF_POLICY_NETWORK_CLOSED;
+    return flags;
+  }
+
+  std::uint32_t flags_of(const Selecting& by) const {
+    std::uint32_t flags = by.policies.empty() ? 0U : static_cast<std::uint32_t>(CF_POLICY_AUTHORIZED);
+    for (const auto* policy : by.policies) {
+      if (policy->action != model::PolicyAction::kAllow) continue;
+      flags |= policy->audit ? CF_POLICY_HAS_DRY_ALLOW : CF_POLICY_HAS_ALLOW;
+    }
+    for (const auto* policy : by.network_policies) {
+      flags |= CF_POLICY_ISOLATED;
+      if (unenforceable_.contains({policy, by.direction})) flags |= CF_POLICY_NETWORK_CLOSED;
+    }
+    return flags;
+  }
+
+  PolicyTable make_table(const Selecting& by, const PolicyIdentity& identity) {
+    PolicyTableBuilder builder(input_.limits);
+    std::vector<std::string> names;
+    for (const auto* policy : by.policies) {
+      names.push_back(policy_name(*policy));
+      add_rules(builder, *policy, context_);
+    }
+    for (const auto* policy : by.network_policies) {
+      names.push_back(policy_name(*policy));
+      if (unenforceable_.contains({policy, by.direction})) continue;
+      add_rules(builder, *policy, by.direction, identity, context_);
+    }
+    auto table = builder.take();
+    table.policies = std::move(names);
+    return table;
+  }
+
+  PolicySide side(const PolicyIdentity& identity, cf_policy_direction direction) {
+    auto by = selecting(identity, direction);
+    const auto closing = closed(identity, direction);
+    if (by.policies.empty() && by.network_policies.empty() && closing == 0) return {};
+    const auto known = made_.find(by);
+    if (known != made_.end()) return {known->second.table, known->second.flags | closing};
+    auto table = make_table(by, identity);
+    auto flags = flags_of(by);
+    if (rules_ + table.rules.size() > input_.limits.rules || blocks_ + table.blocks.size() > input_.limits.blocks) {
+      flags |= CF_POLICY_CLOSED;
+      plan_.refusals.push_back(
+          fmt::format("policy: there is no room for the rules of {}, more than {} entries or {} CIDRs in all: {}",
+                      identity.to_string(), input_.limits.rules, input_.limits.blocks,
+                      direction == CF_POLICY_IN ? "nobody may reach it" : "it may reach nobody"));
+      table.rules.clear();
+      table.blocks.clear();
+    }
+    rules_ += table.rules.size();
+    blocks_ += table.blocks.size();
+    const PolicySide made{plan_.tables.size(), flags};
+    plan_.tables.push_back(std::move(table));
+    made_[std::move(by)] = made;
+    return {made.table, made.flags | closing};
+  }
+
+  const PolicyInput& input_;
+  PolicyRuleContext context_;
+  PolicyPlan& plan_;
+  std::map<std::string, NamespacePolicies> by_namespace_;
+  std::set<std::pair<const model::NetworkPolicy*, cf_policy_direction>> unenforceable_;
+  std::map<Selecting, PolicySide> made_;
+  std::size_t rules_ = 0, blocks_ = 0;
+};
 
 }  // namespace
-
-bool selects(const model::AuthorizationPolicy& policy, const PolicyIdentity& identity) {
-  return policy.name.ns == identity.ns && has_labels(policy.selector, identity.labels);
-}
-
-bool matches(const model::PolicySource& source, const PolicyIdentity& identity, const std::string& trust_domain) {
-  const auto any = [](const auto& values, const auto& test) {
-    return values.empty() || std::any_of(values.begin(), values.end(), test);
-  };
-  const auto part = [](const std::string& wanted, const std::string& is) { return wanted == "*" || wanted == is; };
-  return any(source.principals,
-             [&](const model::Principal& one) {
-               return part(one.trust_domain, trust_domain) && part(one.ns, identity.ns) &&
-                      part(one.service_account, identity.service_account);
-             }) &&
-         any(source.namespaces, [&](const std::string& ns) { return ns == identity.ns; }) &&
-         any(source.service_accounts,
-             [&](const model::ObjectName& one) {
-               return one.ns == identity.ns && one.name == identity.service_account;
-             }) &&
-         has_labels(source.pod_labels, identity.labels);
-}
 
 std::uint32_t RuleNumbers::number(const std::string& name) {
   const auto found = numbers_.find(name);
@@ -122,49 +238,17 @@ PolicyPlan plan_policies(const PolicyInput& input, RuleNumbers& numbers) {
   PolicyPlan plan;
   number_pods(input, plan);
   place_addresses(input, plan);
-  std::map<std::string, std::vector<const model::AuthorizationPolicy*>> by_namespace;
-  for (const auto& policy : input.policies) by_namespace[policy->name.ns].push_back(policy.get());
-  // Workloads with the same policies share a table.
-  std::map<std::vector<const model::AuthorizationPolicy*>, std::pair<std::size_t, std::uint32_t>> made;
-  std::size_t rules = 0, blocks = 0;
-  for (const auto& [number, identity] : plan.identities) {
-    std::vector<const model::AuthorizationPolicy*> selecting;
-    for (const auto* policy : by_namespace[identity.ns]) {
-      if (selects(*policy, identity)) selecting.push_back(policy);
-    }
-    const bool closed = input.closed_namespaces.contains(identity.ns);
-    if (selecting.empty() && !closed) continue;
-    const auto known = made.find(selecting);
-    if (known == made.end()) {
-      auto table = make_policy_table(selecting, plan.identities, input.trust_domain, numbers);
-      std::uint32_t flags = flags_of(selecting);
-      if (rules + table.rules.size() > input.limits.rules || blocks + table.blocks.size() > input.limits.blocks) {
-        flags |= CF_POLICY_CLOSED;
-        plan.refusals.push_back(fmt::format(
-            "policy: there is no room for the rules of {}, {} entries and {} CIDRs ({} and {} are possible in all): "
-            "nobody may reach it",
-            identity.to_string(), table.rules.size(), table.blocks.size(), input.limits.rules, input.limits.blocks));
-        table.rules.clear();
-        table.blocks.clear();
-      }
-      rules += table.rules.size();
-      blocks += table.blocks.size();
-      made[selecting] = {plan.tables.size(), flags};
-      plan.tables.push_back(std::move(table));
-    }
-    const auto& [table, flags] = made[selecting];
-    plan.targets[number] = {table, flags | (closed ? static_cast<std::uint32_t>(CF_POLICY_CLOSED) : 0U)};
-  }
+  Planner(input, numbers, plan).plan();
   return plan;
 }
 
-PolicyVerdict decide(const PolicyPlan& plan, std::uint64_t target, std::uint64_t source,
-                     const model::IpAddress& source_address, std::uint16_t port, model::Protocol protocol,
+PolicyVerdict decide(const PolicyPlan& plan, cf_policy_direction direction, const PolicyConnection& connection,
                      cf_policy_unknown unknown) {
   PolicyVerdict out;
-  const auto found = plan.targets.find(target);
-  if (found == plan.targets.end()) return out;
-  const auto& table = plan.tables[found->second.table];
+  const auto found = plan.targets.find(connection.workload);
+  if (found == plan.targets.end() || found->second.at(direction).flags == 0) return out;
+  const auto& side = found->second.at(direction);
+  const auto& table = plan.tables[side.table];
   cf_policy_rule said{};
   const auto add = [&](const cf_policy_rule* more) {
     for (std::size_t say = 0; more && say < CF_POLICY_SAYS; ++say) {
@@ -173,24 +257,34 @@ PolicyVerdict decide(const PolicyPlan& plan, std::uint64_t target, std::uint64_t
       said.rule[say] = more->rule[say];
     }
   };
-  for (const auto from : {source, static_cast<std::uint64_t>(CF_POLICY_ID_ANY)}) {
-    for (const auto to : {port, std::uint16_t{0}}) add(find_rule(table, from, to, protocol));
+  for (const auto peer : {connection.peer, static_cast<std::uint64_t>(CF_POLICY_ID_ANY)}) {
+    for (const auto port : {connection.port, std::uint16_t{0}}) {
+      add(find_rule(table, peer, port, connection.protocol));
+    }
   }
-  for (const auto to : {port, std::uint16_t{0}}) add(find_block(table, source_address, to, protocol));
-  out.verdict = cf_policy_decide(found->second.flags, source, unknown, said.says);
+  for (const auto port : {connection.port, std::uint16_t{0}}) {
+    add(find_block(table, connection.peer_address, port, connection.protocol));
+  }
+  out.verdict = cf_policy_decide(side.flags, connection.peer, unknown, said.says);
   out.audited = said.rule[CF_POLICY_SAY_AUDIT];
   if (out.verdict == CF_POLICY_V_DENIED) out.rule = said.rule[CF_POLICY_SAY_DENY];
-  if (out.verdict == CF_POLICY_V_ALLOWED) out.rule = said.rule[CF_POLICY_SAY_ALLOW];
   if (out.verdict == CF_POLICY_V_WOULD_DENY) out.rule = said.rule[CF_POLICY_SAY_DRY_DENY];
+  if (out.verdict == CF_POLICY_V_ALLOWED) {
+    out.rule = said.rule[CF_POLICY_SAY_ALLOW];
+    (out.rule == 0 ? out.rule : out.network_rule) = said.rule[CF_POLICY_SAY_NETWORK_ALLOW];
+  }
   return out;
 }
 
 const char* verdict_name(cf_policy_verdict verdict) {
-  static constexpr std::array<const char*, CF_POLICY_V_MAX> kNames{
-      "unselected",      "own",        "allowed",         "not_denied",
-      "answer",          "would_deny", "would_not_allow", "unknown_passed",
-      "unknown_audited", "denied",     "not_allowed",     "unknown_denied",
-      "closed",          "unreadable"};
+  static constexpr std::array<const char*, CF_POLICY_V_MAX> kNames{"unselected",      "own",
+                                                                   "allowed",         "not_denied",
+                                                                   "answer",          "would_deny",
+                                                                   "would_not_allow", "node",
+                                                                   "unknown_passed",  "unknown_audited",
+                                                                   "denied",          "not_allowed",
+                                                                   "not_in_network",  "unknown_denied",
+                                                                   "closed",          "unreadable"};
   return kNames.at(verdict);
 }
 

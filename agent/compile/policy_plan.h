@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// From AuthorizationPolicies and pods to what the kernel looks up: no rule is walked when a packet comes.  Pure.
+// From AuthorizationPolicies, NetworkPolicies and pods to what the kernel looks up: no rule is walked when a packet
+// comes.  Pure.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -12,6 +14,7 @@
 
 #include "agent/compile/policy_identity.h"
 #include "agent/model/authorization_policy.h"
+#include "agent/model/network_policy.h"
 #include "agent/model/service.h"
 #include "bpf/abi/policy.h"
 
@@ -27,13 +30,18 @@ struct PolicyLimits {
 struct PolicyInput {
   std::vector<std::shared_ptr<const model::AuthorizationPolicy>> policies;  // sorted by name
   std::vector<std::shared_ptr<const model::Pod>> pods;
-  std::set<std::string> closed_namespaces;  // policies of them can't be read
+  std::set<std::string> closed_namespaces;  // AuthorizationPolicies of them can't be read
+  std::vector<std::shared_ptr<const model::NetworkPolicy>> network_policies;  // sorted by name
+  std::set<std::string> network_closed_namespaces;                            // likewise
+  std::map<std::string, model::Labels> namespaces;
+  std::set<std::string> unread_namespaces;  // there is an object, and it can't be read
+  std::vector<model::IpAddress> node_addresses;
   std::string trust_domain;
   HashKey hash_key{};
   PolicyLimits limits;
 };
 
-// Rules by name, "shop/allow-web[0]"; a number stays with its name, and 0 is none.
+// Rules by name, "shop/allow-web[0]", "NetworkPolicy shop/web egress[0]"; a number stays with its name, and 0 is none.
 class RuleNumbers {
  public:
   [[nodiscard]] std::uint32_t number(const std::string& name);
@@ -48,13 +56,15 @@ class RuleNumbers {
 // Keys are octets of cf_policy_rule_key and cf_policy_block_key with the table 0.
 struct PolicyTable {
   std::map<std::string, cf_policy_rule> rules, blocks;
-  std::vector<model::ObjectName> policies;  // whose rules these are
+  std::vector<std::string> policies;  // whose rules these are, by policy_name()
 };
 
-struct PolicyTarget {
-  std::size_t table = 0;  // in PolicyPlan::tables
-  std::uint32_t flags = 0;
+struct PolicySide {
+  std::size_t table = 0;    // in PolicyPlan::tables
+  std::uint32_t flags = 0;  // 0: no policy says anything about this direction, and there is no table
 };
+
+using PolicyTarget = std::array<PolicySide, CF_POLICY_DIRECTIONS>;
 
 struct PolicyPlan {
   std::map<std::uint64_t, PolicyIdentity> identities;
@@ -70,12 +80,18 @@ struct PolicyPlan {
 // What the kernel decides of a connection that is opened, by the same lookups in the same order.
 struct PolicyVerdict {
   cf_policy_verdict verdict = CF_POLICY_V_UNSELECTED;
-  std::uint32_t rule = 0;     // that decided; 0: none did
-  std::uint32_t audited = 0;  // of an AUDIT rule that matches
+  std::uint32_t rule = 0;          // that decided; 0: none did
+  std::uint32_t network_rule = 0;  // of a NetworkPolicy that allows it too
+  std::uint32_t audited = 0;       // of an AUDIT rule that matches
 };
-[[nodiscard]] PolicyVerdict decide(const PolicyPlan& plan, std::uint64_t target, std::uint64_t source,
-                                   const model::IpAddress& source_address, std::uint16_t port, model::Protocol protocol,
-                                   cf_policy_unknown unknown);
+struct PolicyConnection {
+  std::uint64_t workload = 0, peer = 0;  // identities; in: the peer calls, out: the workload does
+  model::IpAddress peer_address;
+  std::uint16_t port = 0;  // that is called
+  model::Protocol protocol = model::Protocol::kTcp;
+};
+[[nodiscard]] PolicyVerdict decide(const PolicyPlan& plan, cf_policy_direction direction,
+                                   const PolicyConnection& connection, cf_policy_unknown unknown);
 
 [[nodiscard]] const char* verdict_name(cf_policy_verdict verdict);  // "not_allowed"
 [[nodiscard]] inline bool is_refusal(cf_policy_verdict verdict) { return verdict >= CF_POLICY_V_DENIED; }

@@ -14,8 +14,13 @@ using nlohmann::ordered_json;
 constexpr std::uint64_t kPortMax = 65535;
 
 ordered_json policy_json(const PolicyRow& row) {
-  return {{"name", row.name},   {"action", row.action},       {"mode", row.mode},
-          {"rules", row.rules}, {"workloads", row.workloads}, {"hits", row.hits}};
+  return {{"kind", row.kind}, {"name", row.name},   {"action", row.action},       {"direction", row.direction},
+          {"mode", row.mode}, {"rules", row.rules}, {"workloads", row.workloads}, {"hits", row.hits}};
+}
+
+ordered_json side_json(const PolicySideCheck& side) {
+  return {{"direction", side.direction}, {"verdict", side.verdict}, {"refused", side.refused},
+          {"rules", side.rules},         {"audited", side.audited}, {"policies", side.policies}};
 }
 
 }  // namespace
@@ -43,13 +48,15 @@ void Server::serve_policy_check(const Parameters& parameters, httplib::Response&
                 : Answer<PolicyCheck>(tl::make_unexpected(Refused{
                       404, {"this agent follows no policies", "start it with --manifests DIR or --kubeconfig FILE"}}));
   if (!checked) return refuse(response, checked.error().status, checked.error().error);
-  answer(response, {{"verdict", checked->verdict},
-                    {"refused", checked->refused},
-                    {"rule", checked->rule},
-                    {"audited", checked->audited},
+  auto sides = ordered_json::array();
+  for (const auto& side : checked->sides) sides.push_back(side_json(side));
+  const auto& decisive = checked->decisive();
+  answer(response, {{"verdict", decisive.verdict},
+                    {"refused", decisive.refused},
+                    {"direction", decisive.direction},
                     {"from", checked->from},
                     {"to", checked->to},
-                    {"policies", checked->policies}});
+                    {"sides", std::move(sides)}});
 }
 
 }  // namespace cortexflow::control

@@ -11,9 +11,11 @@
 namespace cortexflow::control {
 
 struct PolicyRow {
-  std::string name;    // "shop/allow-web"
-  std::string action;  // "ALLOW", "DENY", "AUDIT"
-  std::string mode;    // "enforce", "audit"
+  std::string kind;       // "AuthorizationPolicy", "NetworkPolicy"
+  std::string name;       // "shop/allow-web"
+  std::string direction;  // "in", "out", "both": of its workloads' connections
+  std::string action;     // "ALLOW", "DENY", "AUDIT"
+  std::string mode;       // "enforce", "audit"
   std::uint64_t rules = 0;
   std::uint64_t workloads = 0;  // pods that it selects
   std::uint64_t hits = 0;       // times that a rule of it decided or, AUDIT, matched
@@ -27,18 +29,29 @@ struct PolicyList {
 
 struct PolicyQuery {
   std::string from;  // "NAMESPACE/POD", or an address
-  std::string to;    // likewise, of a workload
+  std::string to;    // likewise
   std::uint16_t port = 0;
   bool udp = false;
 };
 
-struct PolicyCheck {
-  std::string verdict;  // "not_allowed", as in the metrics
+// What is said at one of a connection's ends.
+struct PolicySideCheck {
+  std::string direction;  // "out": at the caller's socket, "in": at the called one's
+  std::string verdict;    // "not_allowed", as in the metrics
   bool refused = false;
-  std::string rule;                   // "shop/allow-web[0]" that decided; empty: none did
+  std::vector<std::string> rules;     // that decided: "shop/allow-web[0]", "NetworkPolicy shop/web ingress[0]"
   std::string audited;                // an AUDIT rule that matches; empty: none
-  std::string from, to;               // who they are: "shop/web app=web", "world"
-  std::vector<std::string> policies;  // that select the workload
+  std::vector<std::string> policies;  // that select that end's workload, and speak of the direction
+};
+
+struct PolicyCheck {
+  std::vector<PolicySideCheck> sides;  // out, in; the first that refuses decides
+  std::string from, to;                // who they are: "shop/web app=web", "world"
+
+  [[nodiscard]] const PolicySideCheck& decisive() const {
+    const bool only_out = sides.front().verdict != "unselected" && sides.back().verdict == "unselected";
+    return sides.front().refused || only_out ? sides.front() : sides.back();
+  }
 };
 
 // Thread-safe.

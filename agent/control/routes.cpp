@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "agent/control/dns_top.h"
-#include "agent/control/flow_filter.h"
+#include "agent/control/flow_top.h"
 #include "agent/control/json.h"
+#include "agent/control/lookup_top.h"
 #include "agent/control/openapi.h"
 #include "agent/control/record_stream.h"
 #include "agent/control/response.h"
@@ -62,7 +62,8 @@ const std::vector<Server::Route>& Server::routes() {
       {"/v1/dns/lookups", StreamOptions<model::DnsLookup>::parameters(), &Server::serve_lookups},
       {"/v1/flows", StreamOptions<model::Flow>::parameters(), &Server::serve_flows},
       {"/v1/flows/open", {{"limit"}, FlowFilter::fields()}, &Server::serve_open_flows},
-      {"/v1/dns/top", TopQuery::parameters(), &Server::serve_top},
+      {"/v1/flows/top", TopQuery<FlowRow>::parameters(), &Server::serve_flow_top},
+      {"/v1/dns/top", TopQuery<LookupRow>::parameters(), &Server::serve_dns_top},
       {"/v1/openapi.json", {}, &Server::serve_openapi},
   };
   return kRoutes;
@@ -146,11 +147,21 @@ void Server::serve_logs(const Parameters& parameters, httplib::Response& respons
   answer(response, {{"lines", std::move(lines)}});
 }
 
-void Server::serve_top(const Parameters& parameters, httplib::Response& response) {
-  const auto query = TopQuery::parse(parameters, system_clock::now());
+template <typename Row>
+void Server::serve_top(const RecordView<typename Row::Record>& view, const Parameters& parameters,
+                       httplib::Response& response) {
+  const auto query = TopQuery<Row>::parse(parameters, system_clock::now());
   if (!query) return refuse(response, 400, query.error());
   const std::lock_guard one_at_a_time(top_mutex_);  // bounds its memory and its share of the processors
-  answer(response, dns_top(node_, *query, system_clock::now()));
+  answer(response, Top<Row>(*query).of(view, system_clock::now()));
+}
+
+void Server::serve_dns_top(const Parameters& parameters, httplib::Response& response) {
+  serve_top<LookupRow>(node_.lookups(), parameters, response);
+}
+
+void Server::serve_flow_top(const Parameters& parameters, httplib::Response& response) {
+  serve_top<FlowRow>(node_.flows(), parameters, response);
 }
 
 template <typename Record>

@@ -88,7 +88,11 @@ class Server {
   void serve_lookups(const Parameters& parameters, httplib::Response& response);
   void serve_flows(const Parameters& parameters, httplib::Response& response);
   void serve_open_flows(const Parameters& parameters, httplib::Response& response);
-  void serve_top(const Parameters& parameters, httplib::Response& response);
+  template <typename Row>
+  void serve_top(const RecordView<typename Row::Record>& view, const Parameters& parameters,
+                 httplib::Response& response);
+  void serve_dns_top(const Parameters& parameters, httplib::Response& response);
+  void serve_flow_top(const Parameters& parameters, httplib::Response& response);
   void serve_openapi(const Parameters& parameters, httplib::Response& response);
   [[nodiscard]] bool watcher_enters();
   void watcher_leaves();

@@ -13,6 +13,14 @@
 #include "policy.skel.h"
 
 namespace cortexflow::kernel {
+namespace {
+
+bool is_connect(const bpf_program* program) {
+  const auto type = bpf_program__expected_attach_type(program);
+  return type == BPF_CGROUP_INET4_CONNECT || type == BPF_CGROUP_INET6_CONNECT;
+}
+
+}  // namespace
 
 bool PolicyTables::is_pinned(const std::string& pin_path) {
   return Fd(bpf_obj_get((pin_path + "/policy_settings").c_str())) ? true : false;
@@ -34,6 +42,7 @@ Result<void> PolicyTables::try_load() {
 PolicyTables::~PolicyTables() {
   if (!options_.keep_on_exit) remove_pins();
   links_.clear();
+  connect_links_.clear();
   policy_bpf__destroy(skeleton_);
 }
 
@@ -62,16 +71,29 @@ Result<void> PolicyTables::attach() {
   }
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, skeleton_->obj) {
-    if (auto attached = attach(program); !attached) return attached;
+    if (is_connect(program)) continue;
+    if (auto attached = attach(program, links_); !attached) return attached;
   }
   return {};
 }
 
-Result<void> PolicyTables::attach(bpf_program* program) {
+Result<void> PolicyTables::attach_connects() {
+  if (!connect_links_.empty()) return {};
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, skeleton_->obj) {
+    if (!is_connect(program)) continue;
+    std::error_code ignored;
+    std::filesystem::remove(pin_of(std::string(bpf_program__name(program)) + "_link"), ignored);
+    if (auto attached = attach(program, connect_links_); !attached) return attached;
+  }
+  return {};
+}
+
+Result<void> PolicyTables::attach(bpf_program* program, std::vector<Fd>& links) {
   const auto path = pin_of(std::string(bpf_program__name(program)) + "_link");
   Fd pinned(bpf_obj_get(path.c_str()));
   if (pinned && bpf_link_update(pinned.get(), bpf_program__fd(program), nullptr) == 0) {
-    links_.push_back(std::move(pinned));
+    links.push_back(std::move(pinned));
     return {};
   }
   std::error_code ignored;
@@ -80,7 +102,7 @@ Result<void> PolicyTables::attach(bpf_program* program) {
       bpf_link_create(bpf_program__fd(program), cgroup_.get(), bpf_program__expected_attach_type(program), nullptr));
   if (!link) return fail_errno(fmt::format("cannot attach {}", bpf_program__name(program)), errno);
   if (bpf_obj_pin(link.get(), path.c_str()) != 0) return fail_errno(fmt::format("cannot pin {}", path), errno);
-  links_.push_back(std::move(link));
+  links.push_back(std::move(link));
   return {};
 }
 

@@ -45,6 +45,9 @@ class PolicyTables {
   // Attaches, or puts these programs in the place of the pinned ones, each without a moment between.  To be called when
   // the tables are written.
   [[nodiscard]] Result<void> attach();
+  // Those that tell connect() of a refusal at once.  Anew each time: they come after what is attached by then, such as
+  // the programs that put a backend's address in the place of a service's.
+  [[nodiscard]] Result<void> attach_connects();
 
   // `map` as bpftool names it.  Thread-safe.
   [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
@@ -65,7 +68,7 @@ class PolicyTables {
  private:
   explicit PolicyTables(PolicyTablesOptions options) : options_(std::move(options)) {}
   [[nodiscard]] Result<void> load();
-  [[nodiscard]] Result<void> attach(bpf_program* program);
+  [[nodiscard]] Result<void> attach(bpf_program* program, std::vector<Fd>& links);
   [[nodiscard]] std::string pin_of(std::string_view name) const;
   void remove_pins();
 
@@ -73,7 +76,7 @@ class PolicyTables {
   Fd cgroup_;
   policy_bpf* skeleton_ = nullptr;
   std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
-  std::vector<Fd> links_;
+  std::vector<Fd> links_, connect_links_;
   bool adopted_ = false;
 };
 

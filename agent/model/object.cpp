@@ -8,8 +8,9 @@
 namespace cortexflow::model {
 namespace {
 
-constexpr std::array<std::string_view, 7> kNames{"Service",  "EndpointSlice",      "Pod", "Namespace", "TrafficPolicy",
-                                                 "DenyList", "AuthorizationPolicy"};
+constexpr std::array<std::string_view, 8> kNames{
+    "Service",  "EndpointSlice",       "Pod",          "Namespace", "TrafficPolicy",
+    "DenyList", "AuthorizationPolicy", "NetworkPolicy"};
 static_assert(kNames.size() == std::variant_size_v<Object>);
 
 }  // namespace

@@ -14,6 +14,7 @@
 
 #include "agent/model/authorization_policy.h"
 #include "agent/model/deny_list.h"
+#include "agent/model/network_policy.h"
 #include "agent/model/service.h"
 
 namespace cortexflow::model {
@@ -25,7 +26,8 @@ enum class Kind : std::uint8_t {
   kNamespace,
   kTrafficPolicy,
   kDenyList,
-  kAuthorizationPolicy
+  kAuthorizationPolicy,
+  kNetworkPolicy
 };
 
 // "Service"
@@ -41,10 +43,10 @@ struct ObjectKey {
 };
 
 // In the order of Kind.  Never null.
-using Object =
-    std::variant<std::shared_ptr<const Service>, std::shared_ptr<const EndpointSlice>, std::shared_ptr<const Pod>,
-                 std::shared_ptr<const Namespace>, std::shared_ptr<const TrafficPolicy>,
-                 std::shared_ptr<const DenyList>, std::shared_ptr<const AuthorizationPolicy>>;
+using Object = std::variant<std::shared_ptr<const Service>, std::shared_ptr<const EndpointSlice>,
+                            std::shared_ptr<const Pod>, std::shared_ptr<const Namespace>,
+                            std::shared_ptr<const TrafficPolicy>, std::shared_ptr<const DenyList>,
+                            std::shared_ptr<const AuthorizationPolicy>, std::shared_ptr<const NetworkPolicy>>;
 
 [[nodiscard]] ObjectKey key_of(const Object& object);
 [[nodiscard]] bool same_value(const Object& one, const Object& other);

@@ -82,6 +82,13 @@ struct EndpointSlice {
   bool operator==(const EndpointSlice&) const = default;
 };
 
+struct PodPort {
+  std::string name;
+  Protocol protocol = Protocol::kTcp;
+  std::uint16_t port = 0;
+  auto operator<=>(const PodPort&) const = default;
+};
+
 struct Pod {
   ObjectName name;
   Labels labels;
@@ -95,6 +102,7 @@ struct Pod {
   std::string owner{};       // "Deployment/web"; empty: none
   std::vector<std::pair<std::string, std::string>> containers{};  // id, name; of this node's pods
   bool host_network = false;                                      // its addresses are its node's
+  std::vector<PodPort> ports{};                                   // of its containers; those with names
   bool operator==(const Pod&) const = default;
 };
 

@@ -83,15 +83,21 @@ void add_edge(Families& to, const AgentFigures& figures) {
 }
 
 void add_policy(Families& to, const AgentFigures& figures) {
-  if (figures.policy_verdicts.empty()) return;
+  if (figures.policy_verdicts_in.empty()) return;
   to.counter("cortexflow_policy_verdicts_total",
-             "Connections and datagrams to this machine's sockets that were judged, each by its one verdict.")
-      .add_each(figures.policy_verdicts, "verdict");
+             "Connections and datagrams that were judged at this machine's sockets, each by its one verdict: in at the "
+             "called one's, out at the caller's.");
+  for (const auto& [verdict, count] : figures.policy_verdicts_in) {
+    to.add(count, {{"direction", "in"}, {"verdict", verdict}});
+  }
+  for (const auto& [verdict, count] : figures.policy_verdicts_out) {
+    to.add(count, {{"direction", "out"}, {"verdict", verdict}});
+  }
   to.counter("cortexflow_policy_events_total",
              "What authorization did beside the verdicts: packets dropped, connections judged again, audited...")
       .add_each(figures.policy_events, "event");
   to.counter("cortexflow_policy_rule_hits_total",
-             "How often a rule of an AuthorizationPolicy decided or, AUDIT, matched; the busiest 100.")
+             "How often a rule of an AuthorizationPolicy or NetworkPolicy decided or, AUDIT, matched; the busiest 100.")
       .add_each(figures.policy_hits, "rule");
 }
 

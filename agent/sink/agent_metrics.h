@@ -65,7 +65,7 @@ struct AgentFigures {
   std::uint64_t max_overrides = 0;
   std::map<std::string, std::uint64_t> edge_verdicts;  // empty: there is no edge
   std::map<std::string, std::uint64_t> edge_events;
-  std::map<std::string, std::uint64_t> policy_verdicts;  // empty: no AuthorizationPolicy has come
+  std::map<std::string, std::uint64_t> policy_verdicts_in, policy_verdicts_out;  // empty: no policy has come
   std::map<std::string, std::uint64_t> policy_events;
   std::map<std::string, std::uint64_t> policy_hits;  // by rule
   std::vector<Map> maps;                             // names have to differ

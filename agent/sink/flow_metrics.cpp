@@ -77,10 +77,10 @@ void FlowMetrics::record(const model::Flow& flow) {
   metric(connections_, series,
          {{"direction", text_of(kDirections, series.one)}, {"outcome", text_of(kOutcomes, series.other)}})
       .Increment();
-  for (std::uint8_t way = 0; way < kWays.size(); ++way) {
+  for (std::size_t way = 0; way < kWays.size(); ++way) {
     const auto bytes = way == 0 ? flow.bytes_sent : flow.bytes_received;
     series = pair;
-    series.one = way;
+    series.one = static_cast<std::uint8_t>(way);
     if (bytes != 0) metric(bytes_, series, {{"way", text_of(kWays, way)}}).Increment(static_cast<double>(bytes));
   }
   if (flow.retransmits != 0) metric(retransmits_, pair, {}).Increment(flow.retransmits);

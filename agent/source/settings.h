@@ -25,7 +25,7 @@ struct EdgeSettings {
   bool keep_on_exit = false;      // the program goes on when the agent ends
 };
 
-// AuthorizationPolicy in the kernel.
+// AuthorizationPolicy and NetworkPolicy in the kernel.
 struct PolicySettings {
   std::string trust_domain = "cluster.local";  // of this mesh's workloads
   std::string unknown = "deny";                // deny, allow, audit: callers in `workload_ranges` that no pod has yet

@@ -87,6 +87,11 @@ void DesiredState::set(const model::ObjectKey& key, const std::optional<model::O
       if (replace(next_.authorization_policies, key.name, now) != now) touched.authorization_policies = true;
       return;
     }
+    case model::Kind::kNetworkPolicy: {
+      const auto now = as<model::NetworkPolicy>(object);
+      if (replace(next_.network_policies, key.name, now) != now) touched.network_policies = true;
+      return;
+    }
   }
 }
 

@@ -25,6 +25,7 @@ struct Touched {
   std::set<std::string> namespaces;
   bool deny_lists = false;
   bool authorization_policies = false;
+  bool network_policies = false;
 };
 
 struct Update {

@@ -23,6 +23,7 @@ bool may_lack(const model::Unread& unread, const model::ObjectName& service) {
         return key.name.name == service.ns;
       case model::Kind::kDenyList:
       case model::Kind::kAuthorizationPolicy:
+      case model::Kind::kNetworkPolicy:
         break;
     }
     return false;

@@ -8,6 +8,7 @@
 
 #include "agent/model/authorization_policy.h"
 #include "agent/model/deny_list.h"
+#include "agent/model/network_policy.h"
 #include "agent/model/service.h"
 #include "agent/state/persistent_map.h"
 
@@ -29,6 +30,7 @@ struct Snapshot {
   PersistentMap<model::TrafficPolicy> policies;
   PersistentMap<model::DenyList> deny_lists;
   PersistentMap<model::AuthorizationPolicy> authorization_policies;
+  PersistentMap<model::NetworkPolicy> network_policies;
   PersistentMap<ServiceParts> parts;
 };
 

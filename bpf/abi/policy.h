@@ -6,9 +6,13 @@
  *   network namespace, cgroup       -> policy_locals    -> identity of the workload whose socket it is
  *   address                         -> policy_addresses -> identity of who sends (and of local sockets not found above)
  *   address                         -> policy_ranges    -> there: it is a workload's, known or not
- *   identity                        -> policy_targets   -> a table, and what no rule of it says
- *   table, source, port, protocol   -> policy_rules     -> what the rules say; source and port also as "any"
+ *   identity                        -> policy_targets   -> for each direction a table, and what no rule of it says
+ *   table, peer, port, protocol     -> policy_rules     -> what the rules say; peer and port also as "any"
  *   table, port, protocol, address  -> policy_blocks    -> the same by CIDR; an entry says what all that cover it say
+ *
+ * In: at the called workload's socket, the peer calls, the port is the workload's.  Out: at the calling workload's, the
+ * peer is called, the port is its.  AuthorizationPolicies speak of in alone, NetworkPolicies of both; a table of in has
+ * what both say.
  *
  * A table is written whole before a target points to it, and goes when none does any more; its number is not used
  * again while the maps live.  An identity is a keyed hash of what it stands for (namespace, service account, labels
@@ -41,6 +45,7 @@ enum {
 	CF_POLICY_HITS_MAX = 131072,   /* rules that are counted one by one */
 	CF_POLICY_CALLERS_MAX = 65536, /* sockets of local workloads that are known by their cgroup; LRU */
 	CF_POLICY_ASKED_MAX = 65536,   /* (UDP socket, peer); LRU */
+	CF_POLICY_HOMES_MAX = 8192,    /* network namespaces of workloads that policies say whom they may call; LRU */
 	CF_POLICY_CGROUP_LEVELS = 8,   /* below the root that a workload's cgroup may be, with what is in it */
 	CF_POLICY_ASKED_SECONDS = 120, /* a UDP peer that was sent something may answer for so long */
 };
@@ -51,7 +56,7 @@ enum cf_policy_identity {
 	CF_POLICY_ID_WORLD = 1,	    /* an address of no workload */
 	CF_POLICY_ID_UNKNOWN = 2,   /* an address in policy_ranges that no pod has yet */
 	CF_POLICY_ID_AMBIGUOUS = 3, /* an address of several identities */
-	CF_POLICY_ID_HOST = 4,	    /* a process of this machine in no workload */
+	CF_POLICY_ID_HOST = 4,	    /* this machine: its own addresses, a process in no workload */
 	CF_POLICY_ID_FIRST = 16,
 };
 
@@ -60,6 +65,7 @@ enum cf_policy_settings_flags {
 	CF_POLICY_HAS_NETNS = 2, /* policy_locals has some */
 	CF_POLICY_HAS_CGROUPS = 4,
 	CF_POLICY_HAS_RANGES = 8,
+	CF_POLICY_HAS_OUT = 16, /* some target has something to say about what goes out */
 };
 
 enum cf_policy_unknown { CF_POLICY_UNKNOWN_DENY = 0, CF_POLICY_UNKNOWN_ALLOW = 1, CF_POLICY_UNKNOWN_AUDIT = 2 };
@@ -68,10 +74,11 @@ struct cf_policy_settings {
 	__u64 generation;	/* of all that a verdict depends on: cached ones of another generation are made anew */
 	__u64 rules_generation; /* of targets and rules alone */
 	__u64 hash_key[2];	/* of identities: this machine's, made once */
+	__u64 zero;		/* 0, which the verifier can't know: see policy_settled() */
 	__u32 flags;		/* enum cf_policy_settings_flags */
 	__u32 unknown;		/* enum cf_policy_unknown */
 };
-CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_settings) == 40, "cf_policy_settings");
+CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_settings) == 48, "cf_policy_settings");
 
 enum cf_policy_local_kind { CF_POLICY_LOCAL_NETNS = 1, CF_POLICY_LOCAL_CGROUP = 2 };
 
@@ -87,19 +94,29 @@ struct cf_policy_range {
 };
 CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_range) == 20, "cf_policy_range");
 
+enum cf_policy_direction { CF_POLICY_IN, CF_POLICY_OUT, CF_POLICY_DIRECTIONS };
+
 enum cf_policy_target_flags {
-	CF_POLICY_HAS_ALLOW = 1,     /* what no rule allows is denied */
-	CF_POLICY_HAS_DRY_ALLOW = 2, /* likewise, in audit mode */
-	CF_POLICY_CLOSED = 4,	     /* a policy that selects it could not be loaded: everything is denied */
+	CF_POLICY_HAS_ALLOW = 1,       /* what no rule allows is denied */
+	CF_POLICY_HAS_DRY_ALLOW = 2,   /* likewise, in audit mode */
+	CF_POLICY_CLOSED = 4,	       /* a policy that selects it could not be loaded: everything is denied */
+	CF_POLICY_AUTHORIZED = 8,      /* AuthorizationPolicies select it */
+	CF_POLICY_ISOLATED = 16,       /* NetworkPolicies do: what none of them allows is denied, but the node */
+	CF_POLICY_NETWORK_CLOSED = 32, /* likewise, and one of them could not be loaded */
+};
+
+struct cf_policy_side {
+	__u32 table;
+	__u32 flags; /* enum cf_policy_target_flags; 0: no policy says anything about this direction */
 };
 
 struct cf_policy_target {
-	__u32 table;
-	__u32 flags; /* enum cf_policy_target_flags */
+	struct cf_policy_side side[CF_POLICY_DIRECTIONS];
 };
+CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_target) == 16, "cf_policy_target");
 
 struct cf_policy_rule_key {
-	__u64 source; /* an identity, or CF_POLICY_ID_ANY */
+	__u64 peer; /* an identity, or CF_POLICY_ID_ANY */
 	__u32 table;
 	__u16 port; /* 0: any */
 	__u8 protocol;
@@ -123,6 +140,7 @@ enum cf_policy_say {
 	CF_POLICY_SAY_DRY_DENY, /* of policies in audit mode */
 	CF_POLICY_SAY_DRY_ALLOW,
 	CF_POLICY_SAY_AUDIT,
+	CF_POLICY_SAY_NETWORK_ALLOW, /* of NetworkPolicies */
 	CF_POLICY_SAYS,
 };
 
@@ -131,58 +149,82 @@ struct cf_policy_rule {
 	__u32 says;
 	__u32 rule[CF_POLICY_SAYS];
 };
-CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_rule) == 24, "cf_policy_rule");
+CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_rule) == 28, "cf_policy_rule");
 
-/* Every connection that is judged, and every datagram, has exactly one of these; from CF_POLICY_V_DENIED on it is
- * refused. */
+/* Every connection that is judged, and every datagram, has exactly one of these in each direction, at the caller's
+ * socket and at the called one's; from CF_POLICY_V_DENIED on it is refused. */
 enum cf_policy_verdict {
 	CF_POLICY_V_UNSELECTED,	     /* no policy selects the workload */
 	CF_POLICY_V_OWN,	     /* a workload to itself, which no policy is asked about */
 	CF_POLICY_V_ALLOWED,	     /* a rule allows it */
 	CF_POLICY_V_NOT_DENIED,	     /* policies select the workload, none of them ALLOW, and none denies it */
-	CF_POLICY_V_ANSWER,	     /* UDP, from whom the workload had sent something to */
+	CF_POLICY_V_ANSWER,	     /* UDP, to whoever had spoken first */
 	CF_POLICY_V_WOULD_DENY,	     /* a rule in audit mode would deny it */
 	CF_POLICY_V_WOULD_NOT_ALLOW, /* no rule allows it, and that is in audit mode */
-	CF_POLICY_V_UNKNOWN_PASSED,  /* the source is not known yet, and policy.unknown is allow */
+	CF_POLICY_V_NODE,	     /* this machine, which NetworkPolicies keep from nobody */
+	CF_POLICY_V_UNKNOWN_PASSED,  /* the peer is not known yet, and policy.unknown is allow */
 	CF_POLICY_V_UNKNOWN_AUDITED, /* the same with audit */
 	CF_POLICY_V_DENIED,	     /* a rule denies it */
 	CF_POLICY_V_NOT_ALLOWED,     /* ALLOW policies select the workload, and no rule of them allows it */
-	CF_POLICY_V_UNKNOWN_DENIED,  /* the source is not known yet, and policy.unknown is deny */
+	CF_POLICY_V_NOT_IN_NETWORK,  /* NetworkPolicies isolate the workload, and no rule of them allows it */
+	CF_POLICY_V_UNKNOWN_DENIED,  /* the peer is not known yet, and policy.unknown is deny */
 	CF_POLICY_V_CLOSED,	     /* a policy of the workload could not be loaded */
-	CF_POLICY_V_UNREADABLE,	     /* headers that can't be followed, to a socket of this machine */
+	CF_POLICY_V_UNREADABLE,	     /* headers that can't be followed, at a socket of this machine */
 	CF_POLICY_V_MAX,
 };
 
-/* policy_counters: the verdicts, then these. */
+/* policy_counters: the verdicts of each direction, then these. */
 enum cf_policy_counter {
-	CF_POLICY_C_AUDITED = CF_POLICY_V_MAX, /* matched by an AUDIT rule */
-	CF_POLICY_C_DROPPED,		       /* packets, of connections that were refused before too */
-	CF_POLICY_C_REJUDGED,		       /* established connections, for another generation */
-	CF_POLICY_C_HELPER_FAILED,	       /* a verdict could not be kept: made anew with the next packet */
+	CF_POLICY_C_AUDITED = 2 * CF_POLICY_V_MAX, /* matched by an AUDIT rule */
+	CF_POLICY_C_DROPPED,			   /* packets, of connections that were refused before too */
+	CF_POLICY_C_REJUDGED,			   /* established connections, for another generation */
+	CF_POLICY_C_HELPER_FAILED,		   /* a verdict could not be kept: made anew with the next packet */
 	CF_POLICY_C_MAX,
 };
 
-/* The precedence, as Istio's: DENY first; where any ALLOW policy selects the workload, what none of them allows is
- * denied; else it passes.  One text for the kernel and for whoever asks what the kernel would do. */
-static inline enum cf_policy_verdict cf_policy_decide(__u32 target_flags, __u64 source, __u32 unknown, __u32 says)
+/* What is known of an unknown peer's rights, by what the settings say. */
+static inline enum cf_policy_verdict cf_policy_unknown_verdict(__u32 unknown)
+{
+	return unknown == CF_POLICY_UNKNOWN_ALLOW   ? CF_POLICY_V_UNKNOWN_PASSED
+	       : unknown == CF_POLICY_UNKNOWN_AUDIT ? CF_POLICY_V_UNKNOWN_AUDITED
+						    : CF_POLICY_V_UNKNOWN_DENIED;
+}
+
+/*
+ * The precedence.  Two layers, and both have to let it pass.  AuthorizationPolicies as Istio's: DENY first; where any
+ * ALLOW policy selects the workload, what none of them allows is denied; else it passes.  NetworkPolicies: where any
+ * selects the workload for this direction, what none of them allows is denied, but this machine's own traffic.  One
+ * text for the kernel and for whoever asks what the kernel would do.
+ */
+static inline enum cf_policy_verdict cf_policy_decide(__u32 flags, __u64 peer, __u32 unknown, __u32 says)
 {
 	const __u32 allow = 1U << CF_POLICY_SAY_ALLOW, dry_allow = 1U << CF_POLICY_SAY_DRY_ALLOW;
+	const __u32 network_allow = 1U << CF_POLICY_SAY_NETWORK_ALLOW;
 
-	if (target_flags & CF_POLICY_CLOSED)
+	if (!flags)
+		return CF_POLICY_V_UNSELECTED;
+	if (flags & CF_POLICY_CLOSED)
 		return CF_POLICY_V_CLOSED;
 	if (says & 1U << CF_POLICY_SAY_DENY)
 		return CF_POLICY_V_DENIED;
-	if (source == CF_POLICY_ID_UNKNOWN)
-		return unknown == CF_POLICY_UNKNOWN_ALLOW   ? CF_POLICY_V_UNKNOWN_PASSED
-		       : unknown == CF_POLICY_UNKNOWN_AUDIT ? CF_POLICY_V_UNKNOWN_AUDITED
-							    : CF_POLICY_V_UNKNOWN_DENIED;
-	if (target_flags & CF_POLICY_HAS_ALLOW && !(says & allow))
+	if (flags & CF_POLICY_ISOLATED && peer != CF_POLICY_ID_HOST) {
+		if (flags & CF_POLICY_NETWORK_CLOSED)
+			return CF_POLICY_V_CLOSED;
+		if (!(says & network_allow))
+			return peer == CF_POLICY_ID_UNKNOWN ? cf_policy_unknown_verdict(unknown)
+							    : CF_POLICY_V_NOT_IN_NETWORK;
+	}
+	if (peer == CF_POLICY_ID_UNKNOWN && flags & CF_POLICY_AUTHORIZED)
+		return cf_policy_unknown_verdict(unknown);
+	if (flags & CF_POLICY_HAS_ALLOW && !(says & allow))
 		return CF_POLICY_V_NOT_ALLOWED;
 	if (says & 1U << CF_POLICY_SAY_DRY_DENY)
 		return CF_POLICY_V_WOULD_DENY;
-	if (target_flags & CF_POLICY_HAS_DRY_ALLOW && !(says & (allow | dry_allow)))
+	if (flags & CF_POLICY_HAS_DRY_ALLOW && !(says & (allow | dry_allow)))
 		return CF_POLICY_V_WOULD_NOT_ALLOW;
-	return says & allow ? CF_POLICY_V_ALLOWED : CF_POLICY_V_NOT_DENIED;
+	if (says & (allow | network_allow))
+		return CF_POLICY_V_ALLOWED;
+	return flags & CF_POLICY_ISOLATED ? CF_POLICY_V_NODE : CF_POLICY_V_NOT_DENIED;
 }
 
 #endif

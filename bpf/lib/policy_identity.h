@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Who it is: of a socket of this machine by its network namespace, cgroup or address, of a sender by its address. */
+/* Who it is: of a socket of this machine by its network namespace, cgroup or address, of its peer by the address. */
 #ifndef CORTEXFLOW_LIB_POLICY_IDENTITY_H
 #define CORTEXFLOW_LIB_POLICY_IDENTITY_H
 
@@ -15,6 +15,15 @@ struct policy_packet {
 	__u16 remote_port;
 	__u8 protocol;
 };
+
+/*
+ * The value, of which the verifier knows nothing any more.  What comes from many branches is one state for all that
+ * follows, where it would else follow each of them to the end: before Linux 6.4 a million instructions don't suffice.
+ */
+static __always_inline __u64 policy_settled(const struct cf_policy_settings *settings, __u64 value)
+{
+	return value + settings->zero;
+}
 
 static __always_inline bool policy_is_loopback(const __u8 *address)
 {
@@ -80,20 +89,43 @@ static __always_inline __u64 policy_by_address(const __u8 *address)
 	return identity ? *identity : 0;
 }
 
-/* Whose socket; 0: of no workload.  `*shared`: others have its network namespace, and so its loopback, too. */
-static __always_inline __u64 policy_local(struct __sk_buff *skb, void *sk, const struct policy_packet *p, __u32 flags,
-					  bool *shared)
+/* Whose socket; 0: of no workload.  `*shared` isn't 0: others have its network namespace, and so its loopback, too. */
+static __always_inline __u64 policy_local(struct __sk_buff *skb, void *sk, const struct policy_packet *p,
+					  const struct cf_policy_settings *settings, __u64 *shared)
 {
+	__u32 flags = settings->flags;
 	__u64 identity = 0;
 
-	*shared = false;
+	*shared = settings->zero;
 	if (flags & CF_POLICY_HAS_NETNS)
 		identity = policy_local_by(CF_POLICY_LOCAL_NETNS, policy_netns(sk));
 	if (!identity && flags & CF_POLICY_HAS_CGROUPS) {
-		identity = policy_by_cgroup(skb);
-		*shared = identity != 0;
+		identity = policy_settled(settings, policy_by_cgroup(skb));
+		*shared = identity;
 	}
-	return identity ? identity : policy_by_address(p->local);
+	if (!identity)
+		identity = policy_by_address(p->local);
+	return policy_settled(settings, identity);
+}
+
+/* Learned where it sends, for connect(). */
+static __always_inline void policy_note_home(void *sk, const struct policy_packet *p)
+{
+	bool v4 = !((const __u64 *)p->local)[0] && ((const __u32 *)p->local)[2] == bpf_htonl(0xffff);
+	__u64 netns = policy_netns(sk);
+	struct policy_home *home, fresh = {};
+
+	if (!netns || policy_is_loopback(p->local))
+		return;
+	home = bpf_map_lookup_elem(&policy_homes, &netns);
+	if (home) {
+		if (!policy_same_address(home->address[v4 ? 0 : 1], p->local))
+			__builtin_memcpy(home->address[v4 ? 0 : 1], p->local, sizeof(p->local));
+		return;
+	}
+	__builtin_memcpy(fresh.address[v4 ? 0 : 1], p->local, sizeof(p->local));
+	if (bpf_map_update_elem(&policy_homes, &netns, &fresh, BPF_ANY))
+		policy_count(CF_POLICY_C_HELPER_FAILED);
 }
 
 static __always_inline bool policy_is_own(const struct policy_packet *p)
@@ -125,11 +157,32 @@ static __always_inline void policy_note_caller(struct __sk_buff *skb, void *sk, 
 		policy_count(CF_POLICY_C_HELPER_FAILED);
 }
 
-static __always_inline __u64 policy_remote(void *sk, const struct policy_packet *p, __u32 flags)
+/* An address that is nobody's own. */
+static __always_inline __u64 policy_by_range(const __u8 *address, __u32 flags)
 {
-	__u64 identity;
+	struct cf_policy_range range = {.prefix_length = 128};
 
-	if (flags & CF_POLICY_HAS_CGROUPS) {
+	if (!(flags & CF_POLICY_HAS_RANGES))
+		return CF_POLICY_ID_WORLD;
+	__builtin_memcpy(range.address, address, sizeof(range.address));
+	return bpf_map_lookup_elem(&policy_ranges, &range) ? CF_POLICY_ID_UNKNOWN : CF_POLICY_ID_WORLD;
+}
+
+/* Who has the address. */
+static __always_inline __u64 policy_called(const struct policy_packet *p, __u32 flags)
+{
+	__u64 identity = policy_by_address(p->remote);
+
+	if (identity)
+		return identity;
+	return policy_is_own(p) ? CF_POLICY_ID_HOST : policy_by_range(p->remote, flags);
+}
+
+/* Whom the socket talks to.  By where a local workload sends from callers alone are told: who listens there may be
+ * another. */
+static __always_inline __u64 policy_remote(void *sk, const struct policy_packet *p, __u32 flags, bool out)
+{
+	if (!out && flags & CF_POLICY_HAS_CGROUPS) {
 		struct policy_caller_key key;
 		__u64 *caller;
 
@@ -138,19 +191,7 @@ static __always_inline __u64 policy_remote(void *sk, const struct policy_packet 
 		if (caller)
 			return *caller;
 	}
-	identity = policy_by_address(p->remote);
-	if (identity)
-		return identity;
-	if (policy_is_own(p))
-		return CF_POLICY_ID_HOST;
-	if (flags & CF_POLICY_HAS_RANGES) {
-		struct cf_policy_range range = {.prefix_length = 128};
-
-		__builtin_memcpy(range.address, p->remote, sizeof(range.address));
-		if (bpf_map_lookup_elem(&policy_ranges, &range))
-			return CF_POLICY_ID_UNKNOWN;
-	}
-	return CF_POLICY_ID_WORLD;
+	return policy_called(p, flags);
 }
 
 #endif

@@ -5,31 +5,45 @@
 
 #include "bpf/lib/policy_identity.h"
 
-/* What was said first stays. */
+/* What was said first stays.  Without branches: the verifier would follow each way through all of them. */
 static __always_inline void policy_add(struct cf_policy_rule *said, const struct cf_policy_rule *more)
 {
+	__u32 fresh;
+
 	if (!more)
 		return;
+	fresh = more->says & ~said->says;
 	for (int say = 0; say < CF_POLICY_SAYS; say++) {
-		if (more->says & ~said->says & 1U << say)
-			said->rule[say] = more->rule[say];
+		__u32 mask = -(fresh >> say & 1);
+
+		barrier_var(mask);
+		said->rule[say] |= more->rule[say] & mask;
 	}
 	said->says |= more->says;
 }
 
-static __always_inline void policy_look_up(struct cf_policy_rule *said, __u32 table, __u64 source,
+/* With zeros that the verifier doesn't know to be some: then what no rule was found for is no state of its own. */
+static __always_inline void policy_nothing_said(struct cf_policy_rule *said, const struct cf_policy_settings *settings)
+{
+	__u32 nothing = settings->zero;
+
+	said->says = nothing;
+	for (int say = 0; say < CF_POLICY_SAYS; say++)
+		said->rule[say] = nothing;
+}
+
+static __always_inline void policy_look_up(struct cf_policy_rule *said, __u32 table, __u64 peer, __u16 port,
 					   const struct policy_packet *p)
 {
-	struct cf_policy_rule_key key = {
-		.source = source, .table = table, .port = p->local_port, .protocol = p->protocol};
+	struct cf_policy_rule_key key = {.peer = peer, .table = table, .port = port, .protocol = p->protocol};
 	struct cf_policy_block_key block = {
-		.prefix_length = 192, .table = table, .port = p->local_port, .protocol = p->protocol};
+		.prefix_length = 192, .table = table, .port = port, .protocol = p->protocol};
 
 	policy_add(said, bpf_map_lookup_elem(&policy_rules, &key));
 	key.port = 0;
 	policy_add(said, bpf_map_lookup_elem(&policy_rules, &key));
-	key.source = CF_POLICY_ID_ANY;
-	key.port = p->local_port;
+	key.peer = CF_POLICY_ID_ANY;
+	key.port = port;
 	policy_add(said, bpf_map_lookup_elem(&policy_rules, &key));
 	key.port = 0;
 	policy_add(said, bpf_map_lookup_elem(&policy_rules, &key));
@@ -39,33 +53,64 @@ static __always_inline void policy_look_up(struct cf_policy_rule *said, __u32 ta
 	policy_add(said, bpf_map_lookup_elem(&policy_blocks, &block));
 }
 
-static __always_inline enum cf_policy_verdict
-policy_judge(struct __sk_buff *skb, void *sk, const struct policy_packet *p, const struct cf_policy_settings *settings)
-{
-	bool shared;
-	__u64 local = policy_local(skb, sk, p, settings->flags, &shared), remote;
-	struct cf_policy_target *target = local ? bpf_map_lookup_elem(&policy_targets, &local) : NULL;
-	struct cf_policy_rule said = {};
+struct policy_judgment {
 	enum cf_policy_verdict verdict;
+	bool selected; /* policies say something about the workload, in one direction or the other */
+};
 
-	if (!target)
-		return CF_POLICY_V_UNSELECTED;
-	if (!shared && policy_is_own(p))
-		return CF_POLICY_V_OWN;
-	remote = policy_remote(sk, p, settings->flags);
-	policy_look_up(&said, target->table, remote, p);
-	verdict = cf_policy_decide(target->flags, remote, settings->unknown, said.says);
-	if (said.says & 1U << CF_POLICY_SAY_AUDIT) {
+static __always_inline void policy_hit_rules(enum cf_policy_verdict verdict, const struct cf_policy_rule *said)
+{
+	if (said->says & 1U << CF_POLICY_SAY_AUDIT) {
 		policy_count(CF_POLICY_C_AUDITED);
-		policy_hit(said.rule[CF_POLICY_SAY_AUDIT]);
+		policy_hit(said->rule[CF_POLICY_SAY_AUDIT]);
 	}
-	if (verdict == CF_POLICY_V_DENIED)
-		policy_hit(said.rule[CF_POLICY_SAY_DENY]);
-	else if (verdict == CF_POLICY_V_ALLOWED)
-		policy_hit(said.rule[CF_POLICY_SAY_ALLOW]);
-	else if (verdict == CF_POLICY_V_WOULD_DENY)
-		policy_hit(said.rule[CF_POLICY_SAY_DRY_DENY]);
-	return verdict;
+	if (verdict == CF_POLICY_V_DENIED) {
+		policy_hit(said->rule[CF_POLICY_SAY_DENY]);
+	} else if (verdict == CF_POLICY_V_ALLOWED) {
+		policy_hit(said->rule[CF_POLICY_SAY_ALLOW]);
+		policy_hit(said->rule[CF_POLICY_SAY_NETWORK_ALLOW]);
+	} else if (verdict == CF_POLICY_V_WOULD_DENY) {
+		policy_hit(said->rule[CF_POLICY_SAY_DRY_DENY]);
+	}
+}
+
+/* Of a side that policies say something about. */
+static __always_inline enum cf_policy_verdict policy_decide(const struct cf_policy_side *side, __u64 remote, __u16 port,
+							    const struct policy_packet *p,
+							    const struct cf_policy_settings *settings,
+							    struct cf_policy_rule *said)
+{
+	policy_nothing_said(said, settings);
+	policy_look_up(said, side->table, remote, port, p);
+	return policy_settled(settings, cf_policy_decide(side->flags, remote, settings->unknown, said->says));
+}
+
+/* `out`: may the socket's workload call its peer?  Else: may the peer call it? */
+static __always_inline struct policy_judgment policy_judge(struct __sk_buff *skb, void *sk,
+							   const struct policy_packet *p,
+							   const struct cf_policy_settings *settings, bool out)
+{
+	struct policy_judgment made = {.verdict = CF_POLICY_V_UNSELECTED};
+	const struct cf_policy_target *target;
+	const struct cf_policy_side *side;
+	struct cf_policy_rule said;
+	__u64 local, remote, shared;
+
+	local = policy_local(skb, sk, p, settings, &shared);
+	target = local ? bpf_map_lookup_elem(&policy_targets, &local) : NULL;
+	if (!target)
+		return made;
+	made.selected = true;
+	side = out ? &target->side[CF_POLICY_OUT] : &target->side[CF_POLICY_IN];
+	if (!side->flags)
+		return made;
+	made.verdict = CF_POLICY_V_OWN;
+	if (!shared && policy_is_own(p))
+		return made;
+	remote = policy_settled(settings, policy_remote(sk, p, settings->flags, out));
+	made.verdict = policy_decide(side, remote, out ? p->remote_port : p->local_port, p, settings, &said);
+	policy_hit_rules(made.verdict, &said);
+	return made;
 }
 
 #endif

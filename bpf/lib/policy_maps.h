@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The maps of authorization.  The agent writes all but the last six, and refuses in words what there is no room for:
+/* The maps of authorization.  The agent writes all but the last seven, and refuses in words what there is no room for:
  * a workload whose rules don't fit is closed, not open. */
 #ifndef CORTEXFLOW_LIB_POLICY_MAPS_H
 #define CORTEXFLOW_LIB_POLICY_MAPS_H
@@ -67,14 +67,17 @@ struct {
 } policy_blocks SEC(".maps");
 
 enum policy_role {
-	POLICY_ROLE_OPENED = 1,	  /* by the socket's owner: what comes is answers */
-	POLICY_ROLE_ACCEPTED = 2, /* or listens: `verdict` says whether the other side may, if of this generation */
+	POLICY_ROLE_OPENED = 1,	  /* by the socket's owner: whom it may call is the question */
+	POLICY_ROLE_ACCEPTED = 2, /* or listens: who may call it */
 };
 
 struct policy_socket {
-	__u64 generation; /* 0: not judged yet */
-	__u32 role;	  /* enum policy_role */
-	__u32 refused;
+	__u64 generation; /* that `refused` is of; 0: not judged yet */
+	__u8 remote[16];  /* of one that was opened: a socket may connect again, to another */
+	__u16 remote_port;
+	__u8 role; /* enum policy_role */
+	__u8 refused;
+	__u32 pad;
 };
 
 /* Of TCP: the verdict of a connection, as long as its socket lives.  A listener's is handed to what it accepts, so that
@@ -123,7 +126,19 @@ struct {
 	__type(value, __u64);
 } policy_callers SEC(".maps");
 
-/* By enum cf_policy_verdict and enum cf_policy_counter. */
+struct policy_home {
+	__u8 address[2][16]; /* of IPv4, IPv6 */
+};
+
+/* By its network namespace, where a workload that is known by its address sends from: connect() has no address yet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CF_POLICY_HOMES_MAX);
+	__type(key, __u64);
+	__type(value, struct policy_home);
+} policy_homes SEC(".maps");
+
+/* By direction and enum cf_policy_verdict, then enum cf_policy_counter. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, CF_POLICY_C_MAX);

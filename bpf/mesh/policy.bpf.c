@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
- * Who may open connections to a workload's sockets.  On the root cgroup's cgroup_skb hooks: every socket of this
- * machine in every network namespace, after whatever translated the packet, whichever interfaces there are.
+ * Who may open connections to a workload's sockets, and to whom these may open some.  On the root cgroup's cgroup_skb
+ * hooks: every socket of this machine in every network namespace, after whatever translated the packet, whichever
+ * interfaces there are.
  *
- * TCP: packets to a listener are judged each (a handshake has two), and a connection's verdict stays with its socket
- * until the generation changes; then the next packet, of either direction, has it judged again.  UDP: each datagram is
- * judged, but answers to what the socket's owner sent first.  What can't be judged is refused where there are policies.
+ * TCP: packets to a listener are judged each (a handshake has two); a connection is judged by its packets that come in
+ * at the socket that accepted it, and by those that go out at the socket that opened it, from its SYN on.  The verdict
+ * stays with the socket, and counts for packets of both directions, until the generation changes; then the next packet
+ * of the direction that is judged has it made again.  UDP: each datagram is judged, at the sender's socket and at the
+ * receiver's, but answers to who spoke first.  What can't be judged is refused where there are policies.
+ *
+ * The connect hooks only say earlier what the packet would be told; they come after those that translate services.
  */
 #include "bpf/lib/packet.h"
-#include "bpf/lib/policy_judge.h"
+#include "bpf/lib/policy_connect.h"
 
 #define CF_DROP 0
 
 enum { TCP_STATE_SYN_SENT = 2, TCP_STATE_LISTEN = 10 };
 
-static __always_inline bool policy_refuses(enum cf_policy_verdict verdict)
+/* Each verdict comes by here once. */
+static __always_inline bool policy_refuses(enum cf_policy_verdict verdict, bool out)
 {
-	policy_count(verdict);
+	policy_count((out ? CF_POLICY_V_MAX : 0) + verdict);
 	return verdict >= CF_POLICY_V_DENIED;
 }
 
@@ -49,14 +55,25 @@ static __always_inline bool policy_accepted(struct __sk_buff *skb, const struct 
 	return found;
 }
 
-static __always_inline struct policy_socket *policy_keep(struct bpf_sock *sk, __u32 role)
+/* Another role, or another peer of one that opens a connection, has not been judged yet. */
+static __always_inline struct policy_socket *policy_keep(struct bpf_sock *sk, __u8 role, const struct policy_packet *p)
 {
 	struct policy_socket *socket = bpf_sk_storage_get(&policy_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
-	if (!socket)
+	if (!socket) {
 		policy_count(CF_POLICY_C_HELPER_FAILED);
-	else if (!socket->role)
+		return NULL;
+	}
+	if (socket->role != role) {
 		socket->role = role;
+		socket->generation = 0;
+	}
+	if (role == POLICY_ROLE_OPENED &&
+	    (socket->remote_port != p->remote_port || !policy_same_address(socket->remote, p->remote))) {
+		__builtin_memcpy(socket->remote, p->remote, sizeof(socket->remote));
+		socket->remote_port = p->remote_port;
+		socket->generation = 0;
+	}
 	return socket;
 }
 
@@ -64,42 +81,48 @@ static __always_inline int policy_on_tcp(struct __sk_buff *skb, struct bpf_sock 
 					 const struct policy_packet *p, const struct cf_policy_settings *settings,
 					 bool egress)
 {
+	const __u8 judged = egress ? POLICY_ROLE_OPENED : POLICY_ROLE_ACCEPTED;
 	struct policy_socket *socket = bpf_sk_storage_get(&policy_sockets, sk, 0, 0);
+	struct policy_judgment made;
 	__u32 state = sk->state;
 	bool refused;
 
 	if (state == TCP_STATE_LISTEN) {
 		if (egress)
 			return CF_PASS; /* answers to what was judged on its way in */
-		policy_keep(sk, POLICY_ROLE_ACCEPTED);
-		return policy_refuses(policy_judge(skb, sk, p, settings)) ? policy_drop() : CF_PASS;
-	}
-	if (state == TCP_STATE_SYN_SENT) {
-		if (egress && settings->flags & CF_POLICY_HAS_CGROUPS)
+		policy_keep(sk, judged, p);
+		socket = NULL; /* who comes next is another */
+	} else if (state == TCP_STATE_SYN_SENT) {
+		if (!egress)
+			return CF_PASS; /* the answer to what was judged on its way out */
+		if (settings->flags & CF_POLICY_HAS_CGROUPS)
 			policy_note_caller(skb, sk, p);
-		policy_keep(sk, POLICY_ROLE_OPENED);
-		return CF_PASS;
-	}
-	if (!socket) {
+		socket = policy_keep(sk, judged, p);
+	} else if (!socket) {
 		if (egress)
 			return CF_PASS; /* who opened it is seen at the next packet in */
 		if (!policy_accepted(skb, p, parsed->is_v6)) {
-			policy_keep(sk, POLICY_ROLE_OPENED);
+			policy_keep(sk, POLICY_ROLE_OPENED, p);
 			return CF_PASS;
 		}
-		socket = policy_keep(sk, POLICY_ROLE_ACCEPTED);
-	} else if (socket->role == POLICY_ROLE_OPENED) {
-		return CF_PASS;
-	} else if (socket->generation == settings->generation) {
-		return socket->refused ? policy_drop() : CF_PASS;
+		socket = policy_keep(sk, judged, p);
+	} else if (socket->role != judged) {
+		/* Of another generation: data that come in may bring about the answer that is judged anew. */
+		refused = socket->refused && (egress || socket->generation == settings->generation);
+		return refused ? policy_drop() : CF_PASS;
 	}
+	if (socket && socket->generation == settings->generation)
+		return socket->refused ? policy_drop() : CF_PASS;
 	if (socket && socket->generation)
 		policy_count(CF_POLICY_C_REJUDGED);
-	refused = policy_refuses(policy_judge(skb, sk, p, settings));
+	made = policy_judge(skb, sk, p, settings, egress);
+	refused = policy_refuses(made.verdict, egress);
 	if (socket) {
 		socket->refused = refused;
 		socket->generation = settings->generation;
 	}
+	if (egress && made.selected && settings->flags & CF_POLICY_HAS_OUT)
+		policy_note_home(sk, p);
 	return refused ? policy_drop() : CF_PASS;
 }
 
@@ -122,38 +145,36 @@ static __always_inline bool policy_is_recent(const struct policy_asked *asked,
 static __always_inline int policy_on_udp(struct __sk_buff *skb, struct bpf_sock *sk, const struct policy_packet *p,
 					 const struct cf_policy_settings *settings, bool egress)
 {
-	struct policy_asked fresh = {.rules_generation = settings->rules_generation, .time_ns = bpf_ktime_get_ns()};
+	struct policy_asked fresh = {
+		.rules_generation = settings->rules_generation, .time_ns = bpf_ktime_get_ns(), .asked = egress};
+	struct policy_judgment made;
 	struct policy_asked *asked;
 	struct policy_peer key;
-	bool shared;
-	__u64 local;
+	bool recent;
 
 	if (egress && settings->flags & CF_POLICY_HAS_CGROUPS)
 		policy_note_caller(skb, sk, p);
+	made = policy_judge(skb, sk, p, settings, egress);
+	if (!made.selected)
+		return policy_refuses(made.verdict, egress) ? policy_drop() : CF_PASS;
 	policy_peer_of(&key, skb, p);
-	if (!egress) {
-		enum cf_policy_verdict verdict = policy_judge(skb, sk, p, settings);
-
-		if (verdict >= CF_POLICY_V_DENIED) {
-			asked = bpf_map_lookup_elem(&policy_asked, &key);
-			if (policy_is_recent(asked, settings, fresh.time_ns) && asked->asked)
-				verdict = CF_POLICY_V_ANSWER;
-		}
-		if (policy_refuses(verdict))
-			return policy_drop();
-		if (verdict == CF_POLICY_V_UNSELECTED || verdict == CF_POLICY_V_OWN || verdict == CF_POLICY_V_ANSWER)
-			return CF_PASS;
-	} else {
-		local = policy_local(skb, sk, p, settings->flags, &shared);
-		if (!local || !bpf_map_lookup_elem(&policy_targets, &local))
-			return CF_PASS;
-		fresh.asked = 1;
-	}
 	asked = bpf_map_lookup_elem(&policy_asked, &key);
-	if (policy_is_recent(asked, settings, fresh.time_ns))
+	recent = policy_is_recent(asked, settings, fresh.time_ns);
+	if (made.verdict >= CF_POLICY_V_DENIED && recent && asked->asked != egress)
+		made.verdict = CF_POLICY_V_ANSWER;
+	if (policy_refuses(made.verdict, egress)) {
+		if (egress)
+			policy_note_home(sk, p);
+		return policy_drop();
+	}
+	if (made.verdict == CF_POLICY_V_OWN || made.verdict == CF_POLICY_V_ANSWER)
+		return CF_PASS;
+	if (recent)
 		asked->time_ns = fresh.time_ns;
 	else if (bpf_map_update_elem(&policy_asked, &key, &fresh, BPF_ANY))
 		policy_count(CF_POLICY_C_HELPER_FAILED);
+	if (egress && !recent)
+		policy_note_home(sk, p);
 	return CF_PASS;
 }
 
@@ -178,8 +199,15 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	if (result == PACKET_OK && parsed.protocol != protocol)
 		return CF_PASS; /* an error about what was sent, to a socket of another kind */
 	if (result != PACKET_OK ||
-	    packet_addresses(skb, &parsed, egress ? p.local : p.remote, egress ? p.remote : p.local))
-		return egress || !policy_refuses(CF_POLICY_V_UNREADABLE) ? CF_PASS : policy_drop();
+	    packet_addresses(skb, &parsed, egress ? p.local : p.remote, egress ? p.remote : p.local)) {
+		if (egress && !(settings->flags & CF_POLICY_HAS_OUT))
+			return CF_PASS;
+		return policy_refuses(CF_POLICY_V_UNREADABLE, egress) ? policy_drop() : CF_PASS;
+	}
+	for (int i = 0; i < 2; i++) {
+		((__u64 *)p.local)[i] += settings->zero;
+		((__u64 *)p.remote)[i] += settings->zero;
+	}
 	p.protocol = protocol;
 	p.local_port = bpf_ntohs(egress ? parsed.source_be : parsed.dest_be);
 	p.remote_port = bpf_ntohs(egress ? parsed.dest_be : parsed.source_be);
@@ -198,6 +226,46 @@ SEC("cgroup_skb/egress")
 int policy_egress(struct __sk_buff *skb)
 {
 	return policy_on_packet(skb, true);
+}
+
+static __always_inline int policy_on_connect(struct bpf_sock_addr *ctx, struct policy_packet *p)
+{
+	const struct cf_policy_settings *settings;
+	enum cf_policy_verdict verdict;
+	__u32 zero = 0;
+
+	settings = bpf_map_lookup_elem(&policy_settings, &zero);
+	if (!settings || !(settings->flags & CF_POLICY_ON) || !(settings->flags & CF_POLICY_HAS_OUT) ||
+	    ctx->protocol != IPPROTO_TCP)
+		return CF_PASS;
+	p->protocol = IPPROTO_TCP;
+	p->remote_port = bpf_ntohs(ctx->user_port);
+	verdict = policy_judge_connect(ctx, p, settings);
+	return verdict >= CF_POLICY_V_DENIED && policy_refuses(verdict, true) ? CF_DROP : CF_PASS;
+}
+
+SEC("cgroup/connect4")
+int policy_connect4(struct bpf_sock_addr *ctx)
+{
+	struct policy_packet p = {};
+	__u32 *words = (__u32 *)p.remote;
+
+	words[2] = bpf_htonl(0xffff);
+	words[3] = ctx->user_ip4;
+	return policy_on_connect(ctx, &p);
+}
+
+SEC("cgroup/connect6")
+int policy_connect6(struct bpf_sock_addr *ctx)
+{
+	struct policy_packet p = {};
+	__u32 *words = (__u32 *)p.remote;
+
+	words[0] = ctx->user_ip6[0];
+	words[1] = ctx->user_ip6[1];
+	words[2] = ctx->user_ip6[2];
+	words[3] = ctx->user_ip6[3];
+	return policy_on_connect(ctx, &p);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -5,7 +5,7 @@ import json
 import os
 
 import image
-from agent import Place, wait_until
+from agent import Place, total, wait_until
 from harness import test
 from isolation import MOUNT
 from lab import Lab
@@ -92,3 +92,44 @@ def churn(env):
         wait_until(lambda: len(callers()) == before + len(names), 20, "each is a caller")
         env.lab.kubectl("delete", "pod", "--wait=true", "--grace-period=0", "--force", *names)
         wait_until(lambda: len(callers()) == before, 30, "none is left")
+
+
+@test("a NetworkPolicy that kubectl applies is enforced between pods both ways, and the kubelet's probes get through", seconds=180)
+def network_policy(env):
+    served = pod("served", {"app": "served"}, ("sh", "-c", "echo served >/www/index.html; httpd -f -p 8080 -h /www"))
+    served["spec"]["containers"][0].update(ports=[{"name": "web", "containerPort": 8080}], livenessProbe={
+        "httpGet": {"path": "/", "port": "web"}, "periodSeconds": 1, "failureThreshold": 1})
+    env.lab.apply(served, pod("friend", {"app": "friend"}), pod("stranger"))
+    ready(env, "served", "friend", "stranger")
+    address = env.lab.kubectl("get", "pod", "served", "-o", "jsonpath={.status.podIP}")
+
+    def becomes(friend, stranger):
+        def now():
+            return [fetches(env, who, address) for who in ("friend", "stranger")]
+
+        wait_until(lambda: now() == [friend, stranger], 40, f"friend: {friend}, stranger: {stranger}")
+
+    def count(verdict):
+        return total(env.agent.metrics(), "cortexflow_policy_verdicts_total", direction="in", verdict=verdict)
+
+    becomes(True, True)
+    env.lab.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "in", "namespace": "default"},
+                   "spec": {"podSelector": {"matchLabels": {"app": "served"}}, "ingress": [
+                       {"from": [{"podSelector": {"matchLabels": {"app": "friend"}}}], "ports": [{"port": "web"}]}]}})
+    becomes(True, False)
+    assert count("not_in_network") > 0
+    probed = count("node")
+    wait_until(lambda: count("node") > probed + 3, 20, "the kubelet probes on")
+    assert env.lab.kubectl("get", "pod", "served", "-o", "jsonpath={.status.containerStatuses[0].restartCount}") == "0"
+    env.lab.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "out", "namespace": "default"},
+                   "spec": {"podSelector": {"matchLabels": {"app": "friend"}}, "policyTypes": ["Egress"]}})
+    becomes(False, False)
+    env.lab.kubectl("delete", "networkpolicy", "in", "out")
+    becomes(True, True)
+
+
+def fetches(env, who, address):
+    try:
+        return env.lab.kubectl("exec", who, "--", "busybox", "timeout", "1", "wget", "-q", "-O", "-", f"http://{address}:8080/").strip() == "served"
+    except RuntimeError:
+        return False

@@ -5,8 +5,9 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "agent/control/flow_top.h"
+#include "agent/control/lookup_top.h"
 #include "agent/control/time_text.h"
-#include "agent/control/top_query.h"
 #include "agent/model/address_port.h"
 
 namespace {
@@ -48,12 +49,13 @@ Parameters split(const std::string& text) {
   return parameters;
 }
 
+template <typename Row>
 void check_query(const std::string& text) {
   const auto parameters = split(text);
-  const auto names = check_names(parameters, TopQuery::parameters());
-  const auto query = TopQuery::parse(parameters, kNow);
+  const auto names = check_names(parameters, TopQuery<Row>::parameters());
+  const auto query = TopQuery<Row>::parse(parameters, kNow);
   if (!names || !query) return;
-  require(query->limit >= 1 && query->limit <= TopQuery::kLimitMax);
+  require(query->limit >= 1 && query->limit <= kTopLimitMax);
   require(!query->since || *query->since >= system_clock::time_point{});
 }
 
@@ -63,6 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string text(data, data + size);
   check_time(text);
   check_endpoint(text);
-  check_query(text);
+  check_query<LookupRow>(text);
+  check_query<FlowRow>(text);
   return 0;
 }

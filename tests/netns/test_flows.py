@@ -299,10 +299,10 @@ def follows(env):
         other_accepted.close()
 
 
-def opened_by(namespace):
-    """Connections that its sockets have ever opened."""
+def connections_of(namespace):
+    """That its sockets have ever opened or accepted."""
     head, values = (line.split() for line in namespace.run("cat", "/proc/net/snmp").splitlines() if line.startswith("Tcp:"))
-    return int(values[head.index("ActiveOpens")])
+    return sum(int(values[head.index(name)]) for name in ("ActiveOpens", "PassiveOpens"))
 
 
 def balanced(env):
@@ -315,17 +315,24 @@ def balanced(env):
 
 @test("Every connection under load has a record of each side", seconds=120)
 def under_load(env):
-    web = web_server(env.server, "10.62.0.2", "/usr/share/doc")
-    env.stack.callback(web.wait)
-    env.stack.callback(web.kill)
-    before, opened = balanced(env), opened_by(env.client)
-    wrk = Wrk(env.client, "http://10.62.0.2:8080/")
-    env.stack.callback(wrk.close)
-    wait_until(lambda: opened_by(env.client) >= opened + 500, 60, "500 connections")
-    wrk.end()
-    # wrk leaves some behind, whose other ends go when the server finds out.
-    wait_until(lambda: balanced(env)["emitted"] - before["emitted"] == 2 * (opened_by(env.client) - opened), 10,
-               "two records a connection")
+    before, made = balanced(env), connections_of(env.client) + connections_of(env.server)
+    with contextlib.ExitStack() as stack:
+        web = web_server(env.server, "10.62.0.2", "/usr/share/doc")
+        stack.callback(web.wait)
+        stack.callback(web.kill)
+        wrk = Wrk(env.client, "http://10.62.0.2:8080/")
+        stack.callback(wrk.close)
+        wait_until(lambda: connections_of(env.client) + connections_of(env.server) >= made + 1000, 60, "1000 ends of connections")
+        wrk.end()
+
+    def records_and_ends():
+        now = balanced(env)
+        return now["emitted"] - before["emitted"], connections_of(env.client) + connections_of(env.server) - made
+
+    try:
+        wait_until(lambda: (seen := records_and_ends())[0] == seen[1], 20, "a record of each end")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {records_and_ends()}") from error
     assert not any(balanced(env)["lost"].values())
 
 
@@ -348,3 +355,27 @@ def stands_still(env):
     with caller(env) as sock:  # and goes on
         assert sock.connect_ex(at) == errno.ECONNREFUSED
     wait_until(lambda: balanced(env)["delivered"] > now["delivered"], 5, "the next one")
+
+
+@test("A top of flows adds them up, by pair and by what was asked for")
+def tops(env):
+    def rows(*flags):
+        done = env.agent.cfcli("flow", "top", "--once", "-o", "json", *flags)
+        assert done.returncode == 0, done.stderr
+        return {row["key"]: row for row in json.loads(done.stdout)["rows"]}
+
+    with listener(env, port=8080) as listening:
+        for _ in range(3):
+            with caller(env) as opened:
+                opened.connect((SERVICE, 80))
+                accepted = listening.accept()[0]
+                opened.sendall(b"x" * 10)
+                receive(accepted, 10)
+                accepted.close()
+    asked = wait_until(lambda: (row := rows("--by", "destination", "--since", "5m").get("shop/cart:80")) and row["connections"] >= 3 and row,
+                       5, "three connections to the service")
+    assert asked["bytes_sent"] >= 30 and asked["p50_connect_ns"] > 0, asked
+    pair = rows("--by", "pair", "--direction", "out", "--service", "cart")["shop/web-1 -> shop/cart-1"]
+    assert pair["connections"] == asked["connections"], (pair, asked)
+    table = env.agent.cfcli("flow", "top", "--once", "--by", "pair").stdout
+    assert "CONNECTIONS" in table and "shop/web-1 -> shop/cart-1" in table, table

@@ -225,10 +225,13 @@ inline std::vector<ordered_json> lines_of(const std::string& body) {
 // A server that is up; stopped as the agent does it, draining first.
 struct FakePolicies : control::PolicyView {
   control::PolicyList policies() const override {
-    return {{{"shop/allow-web", "ALLOW", "enforce", 1, 2, 3}}, "cgroup_skb", ""};
+    return {{{"AuthorizationPolicy", "shop/allow-web", "in", "ALLOW", "enforce", 1, 2, 3}}, "cgroup_skb", ""};
   }
   Answer<PolicyCheck> check(const PolicyQuery&) const override {
-    return PolicyCheck{"allowed", false, "shop/allow-web[0]", "", "shop/web", "shop/cart", {"shop/allow-web"}};
+    return PolicyCheck{{{"out", "unselected", false, {}, "", {}},
+                        {"in", "allowed", false, {"shop/allow-web[0]"}, "", {"shop/allow-web"}}},
+                       "shop/web",
+                       "shop/cart"};
   }
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/control/dns_top.h"
+#include "agent/control/flow_top.h"
+#include "agent/control/lookup_top.h"
 #include "agent/control/time_text.h"
 #include "tests/unit/control_fixture.h"
 
@@ -24,9 +25,9 @@ DnsLookup with_outcome(DnsLookup lookup, DnsOutcome outcome) {
 }
 
 ordered_json top(const NodeView& node, const Parameters& parameters = {}) {
-  const auto query = TopQuery::parse(parameters, kNow);
+  const auto query = TopQuery<LookupRow>::parse(parameters, kNow);
   REQUIRE(query);
-  return dns_top(node, *query, kNow);
+  return Top<LookupRow>(*query).of(node.lookups(), kNow);
 }
 
 std::vector<std::string> keys(const ordered_json& document) {
@@ -96,8 +97,8 @@ TEST_CASE("Further and unasked answers are told, not counted as lookups") {
   const auto document = top(node);
   CHECK(document["total"]["lookups"] == 4);
   CHECK(document["uncounted"] == 3);
-  CHECK_FALSE(TopQuery::parse({{"outcome", "LATE"}}, kNow));
-  CHECK(TopQuery::parse({{"not.outcome", "late"}}, kNow));
+  CHECK_FALSE(TopQuery<LookupRow>::parse({{"outcome", "LATE"}}, kNow));
+  CHECK(TopQuery<LookupRow>::parse({{"not.outcome", "late"}}, kNow));
 }
 
 TEST_CASE("Rows are sorted by any column, the largest first, ties and keys by the alphabet") {
@@ -120,7 +121,7 @@ TEST_CASE("Rows are sorted by any column, the largest first, ties and keys by th
       {"p99", {"c", "b", "d", "a", "e"}},     {"max", {"c", "b", "d", "a", "e"}},
       {"key", {"a", "b", "c", "d", "e"}},
   };
-  CHECK(std::size(kCases) == TopQuery::columns().size());
+  CHECK(std::size(kCases) == LookupRow::columns().size());
   for (const auto& [column, expected] : kCases) {
     INFO(column);
     CHECK(keys(top(node, {{"sort", column}})) == expected);
@@ -215,4 +216,54 @@ TEST_CASE("A top ends though lookups come faster than it reads") {
   CHECK(node.log.reads <= 4);
   CHECK(document["window"]["overwritten"].get<std::uint64_t>() > 0);
   CHECK(document["window"]["complete"] == false);
+}
+
+TEST_CASE("A top of flows adds up octets, failures and the time to connect, by workload, peer, pair, destination") {
+  model::Flow called;
+  called.local = *model::IpAddress::parse("10.0.0.1");
+  called.remote = *model::IpAddress::parse("10.0.0.2");
+  called.remote_port = 8080;
+  called.workload.name = "shop/web";
+  called.peer.name = "shop/cart";
+  called.service = "shop/cart";
+  called.service_port = 80;
+  called.bytes_sent = 100;
+  called.bytes_received = 1000;
+  called.connect_latency = 40us;
+  auto refused = called;
+  refused.outcome = model::FlowOutcome::kRefused;
+  refused.connect_latency.reset();
+  refused.bytes_sent = refused.bytes_received = 0;
+  refused.retransmits = 3;
+  auto accepted = called;
+  accepted.direction = model::FlowDirection::kIn;
+  std::swap(accepted.workload, accepted.peer);
+  accepted.peer.name = "";
+  accepted.service = "";
+  accepted.connect_latency.reset();
+  FakeNode node;
+  for (const auto& flow : {called, refused, accepted}) node.add(flow);
+  const auto flow_top = [&node](const Parameters& parameters) {
+    const auto query = TopQuery<FlowRow>::parse(parameters, kNow);
+    REQUIRE(query);
+    return Top<FlowRow>(*query).of(node.flows(), kNow);
+  };
+  const auto document = flow_top({});
+  CHECK(keys(document) == Keys{"shop/web", "shop/cart"});
+  const auto& row = document["rows"][0];
+  CHECK(row["connections"] == 2);
+  CHECK(row["failed"] == 1);
+  CHECK(row["bytes_sent"] == 100);
+  CHECK(row["bytes_received"] == 1000);
+  CHECK(row["retransmits"] == 3);
+  CHECK(row["p99_connect_ns"] == 40'000);
+  CHECK(document["rows"][1]["p99_connect_ns"].is_null());
+  CHECK(document["total"]["connections"] == 3);
+  CHECK(keys(flow_top({{"by", "peer"}})) == Keys{"shop/cart", "10.0.0.2"});
+  CHECK(keys(flow_top({{"by", "pair"}})) == Keys{"shop/web -> shop/cart", "10.0.0.2 -> shop/cart"});
+  CHECK(keys(flow_top({{"by", "destination"}})) == Keys{"shop/cart:80", "10.0.0.1:0"});
+  CHECK(keys(flow_top({{"by", "outcome"}, {"sort", "key"}})) == Keys{"closed", "refused"});
+  CHECK(keys(flow_top({{"sort", "failed"}, {"failed", "false"}})) == Keys{"shop/cart", "shop/web"});
+  CHECK_FALSE(TopQuery<FlowRow>::parse({{"by", "name"}}, kNow));
+  CHECK_FALSE(TopQuery<FlowRow>::parse({{"outcome", "open"}}, kNow));
 }

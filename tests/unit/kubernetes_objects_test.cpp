@@ -222,6 +222,30 @@ TEST_CASE("Endpoints without a name that is one are refused, and pods elsewhere 
   CHECK_FALSE(pod["status"].contains("containerStatuses"));
 }
 
+TEST_CASE("of a pod's containers the ports that have names are kept, whatever else they say") {
+  const auto kPods = place_of(model::Kind::kPod);
+  json pod = {{"metadata", metadata("cart-0")},
+              {"spec",
+               {{"nodeName", "n1"},
+                {"containers",
+                 {{{"name", "main"},
+                   {"image", "cart:1"},
+                   {"ports", {{{"name", "http"}, {"containerPort", 8080}, {"hostIP", ""}}, {{"containerPort", 9}}}}},
+                  {{"name", "side"}, {"env", json::array()}}}}}}};
+  normalize(pod, resources()[kPods], resources()[kPods].versions[0]);
+  CHECK(pod["spec"]["containers"] == json::array({{{"ports", {{{"name", "http"}, {"containerPort", 8080}}}}}}));
+  ObjectStore store(nullptr);
+  put(store, kPods, 0, pod, "1");
+  const auto update = store.take();
+  REQUIRE(update.changes.size() == 1);
+  CHECK(std::get<std::shared_ptr<const model::Pod>>(*update.changes[0].object)->ports ==
+        std::vector<model::PodPort>{{"http", model::Protocol::kTcp, 8080}});
+  for (auto& containers : {json(5), json::array({5, nullptr}), json::array({{{"ports", {5, {{"name", 7}}}}}})}) {
+    pod["spec"]["containers"] = containers;
+    normalize(pod, resources()[kPods], resources()[kPods].versions[0]);
+  }
+}
+
 TEST_CASE("a disk that takes no more ends the state on disk, and says so") {
   const Scratch scratch;
   auto cache = ObjectCache::open(scratch.path / "kubernetes.jsonl", "https://one");

@@ -70,9 +70,11 @@ struct World {
                                 Protocol protocol = Protocol::kTcp) const {
     const auto address = *model::IpAddress::parse(from);
     const auto source = plan.addresses.find(address);
-    return compile::decide(plan, plan.pods.at(to),
-                           source == plan.addresses.end() ? std::uint64_t{CF_POLICY_ID_WORLD} : source->second, address,
-                           port, protocol, CF_POLICY_UNKNOWN_DENY);
+    return compile::decide(
+        plan, CF_POLICY_IN,
+        {plan.pods.at(to), source == plan.addresses.end() ? std::uint64_t{CF_POLICY_ID_WORLD} : source->second, address,
+         port, protocol},
+        CF_POLICY_UNKNOWN_DENY);
   }
   std::string verdict(const std::string& from, const model::ObjectName& to, std::uint16_t port,
                       Protocol protocol = Protocol::kTcp) const {

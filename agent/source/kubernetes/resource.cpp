@@ -40,6 +40,33 @@ void keep_keys(json& holder, const char* part, const std::set<std::string_view>&
   if (holder.contains(part)) keep_only(holder[part], [&](const std::string& key) { return keys.contains(key); });
 }
 
+// Of a pod's containers nothing but the ports that have names; most have none.
+void keep_named_ports(json& pod) {
+  if (!pod.contains("spec") || !pod["spec"].is_object()) return;
+  auto& spec = pod["spec"];
+  for (const char* list : {"containers", "initContainers"}) {
+    if (!spec.contains(list) || !spec[list].is_array()) continue;
+    auto kept = json::array();
+    for (const auto& container : spec[list]) {
+      const auto ports = container.is_object() ? container.value("ports", json()) : json();
+      if (!ports.is_array()) continue;
+      auto named = json::array();
+      for (const auto& port : ports) {
+        if (!port.is_object() || !port.contains("name")) continue;
+        named.push_back(port);
+        keep_only(named.back(),
+                  [](const std::string& key) { return key == "name" || key == "containerPort" || key == "protocol"; });
+      }
+      if (!named.empty()) kept.push_back({{"ports", std::move(named)}});
+    }
+    if (kept.empty()) {
+      spec.erase(list);
+    } else {
+      spec[list] = std::move(kept);
+    }
+  }
+}
+
 // discovery.k8s.io/v1beta1: the place was in `topology`.
 void endpoint_to_v1(json& endpoint) {
   if (!endpoint.is_object() || !endpoint.contains("topology")) return;
@@ -127,6 +154,7 @@ const std::vector<Resource>& resources() {
       {Kind::kAuthorizationPolicy,
        {in_group("cortexflow.io/v1alpha1", "authorizationpolicies", "AuthorizationPolicy")},
        true},
+      {Kind::kNetworkPolicy, {in_group("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")}},
   };
   return kResources;
 }
@@ -143,7 +171,8 @@ void normalize(json& object, const Resource& resource, const ResourceVersion& ve
     if (metadata.contains("annotations")) keep_only(metadata["annotations"], is_read);
   }
   if (resource.kind == model::Kind::kPod) {
-    keep_keys(object, "spec", {"nodeName", "serviceAccountName", "hostNetwork"});
+    keep_keys(object, "spec", {"nodeName", "serviceAccountName", "hostNetwork", "containers", "initContainers"});
+    keep_named_ports(object);
     keep_keys(object, "status",
               {"podIP", "podIPs", "phase", kContainerLists[0], kContainerLists[1], kContainerLists[2]});
     for (const char* list : kContainerLists) {

@@ -6,12 +6,12 @@
 namespace cortexflow::source {
 namespace {
 
-// Octets behind the prefix are a mistake more often than not: which of the two is meant?
-bool has_host_bits(const model::Cidr& cidr) {
+model::Cidr without_host_bits(model::Cidr cidr) {
   for (unsigned bit = cidr.bits(); bit < 128; ++bit) {
-    if (cidr.prefix.octets[bit / 8] & (0x80U >> (bit % 8))) return true;
+    auto& octet = cidr.prefix.octets[bit / 8];
+    octet = static_cast<std::uint8_t>(octet & ~(0x80U >> (bit % 8)));
   }
-  return false;
+  return cidr;
 }
 
 struct ReadCidr {
@@ -19,7 +19,7 @@ struct ReadCidr {
   const char* expected = nullptr;
 };
 
-ReadCidr cidr_of(const std::string& text) {
+ReadCidr cidr_of(const std::string& text, HostBits host_bits) {
   const auto slash = text.find('/');
   const auto address = model::IpAddress::parse(text.substr(0, slash));
   if (!address || (address->is_v4() && text.find(':') != std::string::npos)) {
@@ -33,16 +33,19 @@ ReadCidr cidr_of(const std::string& text) {
     if (error != std::errc{} || end != last || length > most) return {std::nullopt, "ADDRESS/LENGTH"};
   }
   const model::Cidr cidr{*address, static_cast<std::uint8_t>(length)};
-  if (has_host_bits(cidr)) return {std::nullopt, "an address with zeros behind the prefix"};
-  return {cidr, nullptr};
+  const auto masked = without_host_bits(cidr);
+  if (masked != cidr && host_bits == HostBits::kRefused) {
+    return {std::nullopt, "an address with zeros behind the prefix"};
+  }
+  return {masked, nullptr};
 }
 
 }  // namespace
 
-std::optional<model::Cidr> parse_cidr(const std::string& text) { return cidr_of(text).cidr; }
+std::optional<model::Cidr> parse_cidr(const std::string& text) { return cidr_of(text, HostBits::kRefused).cidr; }
 
-model::Cidr read_cidr(const Field& field) {
-  const auto read = cidr_of(field.required_text());
+model::Cidr read_cidr(const Field& field, HostBits host_bits) {
+  const auto read = cidr_of(field.required_text(), host_bits);
   if (read.expected) field.expected(read.expected);
   return read.cidr.value_or(model::Cidr{});
 }

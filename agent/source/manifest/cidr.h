@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "agent/model/cidr.h"
@@ -11,7 +12,10 @@ namespace cortexflow::source {
 // "198.51.100.0/24", or one address.
 [[nodiscard]] std::optional<model::Cidr> parse_cidr(const std::string& text);
 
-// The same; refused otherwise, and where octets behind the prefix are not zero.
-[[nodiscard]] model::Cidr read_cidr(const Field& field);
+// Octets behind the prefix that are not zero: a mistake more often than not, or left out as the API server does.
+enum class HostBits : std::uint8_t { kRefused, kDropped };
+
+// The same; refused otherwise.
+[[nodiscard]] model::Cidr read_cidr(const Field& field, HostBits host_bits = HostBits::kRefused);
 
 }  // namespace cortexflow::source

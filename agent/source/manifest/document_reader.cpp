@@ -21,6 +21,8 @@ std::string_view api_version(model::Kind kind) {
     case model::Kind::kDenyList:
     case model::Kind::kAuthorizationPolicy:
       return "cortexflow.io/v1alpha1";
+    case model::Kind::kNetworkPolicy:
+      return "networking.k8s.io/v1";
     default:
       return "v1";
   }
@@ -46,6 +48,8 @@ model::Object read_object(model::Kind kind, const Field& object) {
       return std::make_shared<const model::DenyList>(read_deny_list(object));
     case model::Kind::kAuthorizationPolicy:
       return std::make_shared<const model::AuthorizationPolicy>(read_authorization_policy(object));
+    case model::Kind::kNetworkPolicy:
+      return std::make_shared<const model::NetworkPolicy>(read_network_policy(object));
     case model::Kind::kTrafficPolicy:
       break;
   }

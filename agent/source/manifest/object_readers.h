@@ -5,6 +5,7 @@
 
 #include "agent/model/authorization_policy.h"
 #include "agent/model/deny_list.h"
+#include "agent/model/network_policy.h"
 #include "agent/model/service.h"
 #include "agent/source/manifest/field.h"
 
@@ -16,6 +17,7 @@ namespace cortexflow::source {
 [[nodiscard]] model::Namespace read_namespace(const Field& object);
 [[nodiscard]] model::DenyList read_deny_list(const Field& object);
 [[nodiscard]] model::AuthorizationPolicy read_authorization_policy(const Field& object);
+[[nodiscard]] model::NetworkPolicy read_network_policy(const Field& object);
 [[nodiscard]] model::TrafficPolicy read_traffic_policy(const Field& object);
 
 }  // namespace cortexflow::source

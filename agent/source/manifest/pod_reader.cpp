@@ -2,6 +2,7 @@
 // core/v1 Pod, as far as it names a workload.  In a cluster its cgroups have its uid; without one a pod is the cgroup
 // or network namespace that its annotations name.
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "agent/source/manifest/address.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr std::size_t kPodAddressesMax = 16;
 constexpr std::size_t kOwnersMax = 64;
 constexpr std::size_t kContainersMax = 1000;
+constexpr std::size_t kContainerPortsMax = 1000;
 constexpr std::uint32_t kPodWeightMax = 1000;
 
 // An annotation's value is a text, numbers too.
@@ -87,6 +89,25 @@ std::vector<std::pair<std::string, std::string>> read_containers(const Field& st
   return out;
 }
 
+// Those that a NetworkPolicy may name.  Containers that start others first and go on have some too.
+std::vector<model::PodPort> read_named_ports(const Field& spec) {
+  constexpr std::array kProtocols{model::Protocol::kTcp, model::Protocol::kUdp, model::Protocol::kSctp};
+  std::vector<model::PodPort> out;
+  for (const std::string_view list : {"initContainers", "containers"}) {
+    for (const Field& container : spec[list].items(kContainersMax)) {
+      for (const Field& port : container["ports"].items(kContainerPortsMax)) {
+        const std::string name = port["name"].text();
+        const auto number = port["containerPort"].number(1, 65535);
+        const auto protocol = port["protocol"].choice({"TCP", "UDP", "SCTP"}, 0);
+        if (name.empty() || !number) continue;
+        out.push_back({name, kProtocols.at(protocol), static_cast<std::uint16_t>(*number)});
+      }
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
 }  // namespace
 
 model::Pod read_pod(const Field& object) {
@@ -100,6 +121,7 @@ model::Pod read_pod(const Field& object) {
   pod.node = object["spec"]["nodeName"].text();
   pod.service_account = object["spec"]["serviceAccountName"].text("default");
   pod.host_network = object["spec"]["hostNetwork"].flag(false);
+  pod.ports = read_named_ports(object["spec"]);
   const Field annotations = object["metadata"]["annotations"];
   // A static pod's cgroup has the hash of its file for a uid.
   pod.uid = annotations["kubernetes.io/config.hash"].text(object["metadata"]["uid"].text());

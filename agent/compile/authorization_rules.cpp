@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "agent/compile/policy_rules.h"
+
+namespace cortexflow::compile {
+namespace {
+
+bool has_labels(const model::Labels& wanted, const model::Labels& labels) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& one) {
+    const auto found = labels.find(one.first);
+    return found != labels.end() && found->second == one.second;
+  });
+}
+
+// Of a source without ipBlocks.
+bool matches_source(const model::PolicySource& source, const PolicyIdentity& identity,
+                    const std::string& trust_domain) {
+  const auto any = [](const auto& values, const auto& test) {
+    return values.empty() || std::any_of(values.begin(), values.end(), test);
+  };
+  const auto part = [](const std::string& wanted, const std::string& is) { return wanted == "*" || wanted == is; };
+  return any(source.principals,
+             [&](const model::Principal& one) {
+               return part(one.trust_domain, trust_domain) && part(one.ns, identity.ns) &&
+                      part(one.service_account, identity.service_account);
+             }) &&
+         any(source.namespaces, [&](const std::string& ns) { return ns == identity.ns; }) &&
+         any(source.service_accounts,
+             [&](const model::ObjectName& one) {
+               return one.ns == identity.ns && one.name == identity.service_account;
+             }) &&
+         has_labels(source.pod_labels, identity.labels);
+}
+
+std::vector<PortOfProtocol> ports_of(const model::PolicyRule& rule) {
+  std::vector<PortOfProtocol> out;
+  const auto add = [&](const std::vector<std::uint16_t>& ports, const std::vector<model::Protocol>& protocols) {
+    for (const auto protocol : {model::Protocol::kTcp, model::Protocol::kUdp}) {
+      if (!protocols.empty() && std::find(protocols.begin(), protocols.end(), protocol) == protocols.end()) continue;
+      for (const auto port : ports.empty() ? std::vector<std::uint16_t>{0} : ports) {
+        out.push_back({port, static_cast<std::uint8_t>(protocol)});
+      }
+    }
+  };
+  if (rule.to.empty()) add({}, {});
+  for (const auto& operation : rule.to) add(operation.ports, operation.protocols);
+  return out;
+}
+
+cf_policy_say say_of(const model::AuthorizationPolicy& policy) {
+  switch (policy.action) {
+    case model::PolicyAction::kAllow:
+      return policy.audit ? CF_POLICY_SAY_DRY_ALLOW : CF_POLICY_SAY_ALLOW;
+    case model::PolicyAction::kDeny:
+      return policy.audit ? CF_POLICY_SAY_DRY_DENY : CF_POLICY_SAY_DENY;
+    case model::PolicyAction::kAudit:
+      break;
+  }
+  return CF_POLICY_SAY_AUDIT;
+}
+
+}  // namespace
+
+bool selects(const model::AuthorizationPolicy& policy, const PolicyIdentity& identity) {
+  return policy.name.ns == identity.ns && has_labels(policy.selector, identity.labels);
+}
+
+std::string policy_name(const model::AuthorizationPolicy& policy) { return policy.name.ns + "/" + policy.name.name; }
+
+void add_rules(PolicyTableBuilder& builder, const model::AuthorizationPolicy& policy,
+               const PolicyRuleContext& context) {
+  for (std::size_t i = 0; i < policy.rules.size(); ++i) {
+    const auto& rule = policy.rules[i];
+    PolicyStatement statement{
+        say_of(policy), context.numbers.number(fmt::format("{}[{}]", policy_name(policy), i)), {}, {}, ports_of(rule)};
+    if (rule.from.empty()) statement.peers.insert(CF_POLICY_ID_ANY);
+    for (const auto& source : rule.from) {
+      for (const auto& cidr : source.ip_blocks) statement.blocks.push_back({cidr, {}});
+      if (!source.ip_blocks.empty()) continue;
+      for (const auto& [number, identity] : context.identities) {
+        if (matches_source(source, identity, context.input.trust_domain)) statement.peers.insert(number);
+      }
+    }
+    builder.add(statement);
+  }
+}
+
+}  // namespace cortexflow::compile
