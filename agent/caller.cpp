@@ -90,8 +90,8 @@ std::shared_ptr<const model::Pod> pod_with(const model::IpAddress& address, cons
 
 }  // namespace
 
-Result<FoundCaller> find_caller(const std::string& text, const state::Snapshot& snapshot,
-                                const std::string& cgroup_root) {
+Result<FoundCaller> find_caller(const std::string& text, const state::Snapshot& snapshot, const CallersPlace& place) {
+  const auto& cgroup_root = place.cgroup_root;
   if (text.starts_with("pid:")) return process(text.substr(4));
   if (text.starts_with("cgroup:")) return cgroup(text.substr(7), cgroup_root);
   if (const auto address = model::IpAddress::parse(text)) {
@@ -99,6 +99,11 @@ Result<FoundCaller> find_caller(const std::string& text, const state::Snapshot& 
     FoundCaller found;
     found.name = text;
     found.addresses = {*address};
+    if (std::find(place.addresses.begin(), place.addresses.end(), *address) != place.addresses.end()) {
+      found.netns = "/proc/self/ns/net";
+      found.notes.emplace_back("no pod has this address; it is this machine's, in the agent's own network namespace");
+      return found;
+    }
     found.notes.emplace_back("no pod of the manifests has this address");
     return found;
   }

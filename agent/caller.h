@@ -20,10 +20,15 @@ struct FoundCaller {
   std::vector<std::string> notes;           // how that was found, and what was not
 };
 
-// NAMESPACE/NAME of a pod, an ADDRESS (a pod's, or anybody's of whom no more is known), pid:NUMBER, or cgroup:PATH (a
-// directory, or a path below `cgroup_root`).
+struct CallersPlace {
+  std::string cgroup_root;
+  std::vector<model::IpAddress> addresses;  // of the agent's own network namespace
+};
+
+// NAMESPACE/NAME of a pod, an ADDRESS (a pod's, this machine's, or anybody's of whom no more is known), pid:NUMBER, or
+// cgroup:PATH (a directory, or a path below the place's).
 [[nodiscard]] Result<FoundCaller> find_caller(const std::string& text, const state::Snapshot& snapshot,
-                                              const std::string& cgroup_root);
+                                              const CallersPlace& place);
 
 // As the kernel's programs know it by its sockets.
 [[nodiscard]] compile::Caller known_caller(const FoundCaller& caller, const compile::Find& find);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/deny_memory.h"
 
-#include <cstdio>
 #include <utility>
 
 #include "agent/base/replace_file.h"
+#include "agent/put_aside.h"
 #include "agent/source/deny_list_text.h"
 #include "agent/source/manifest/file_text.h"
 
@@ -13,9 +13,7 @@ namespace cortexflow {
 Result<DenyMemory::Lists> DenyMemory::recall() const {
   auto read = source::read_deny_lists_file(path_);
   if (!read) {
-    const auto aside = path_ + ".broken";
-    std::rename(path_.c_str(), aside.c_str());
-    return tl::make_unexpected(std::move(read.error()).wrap(fmt::format("put aside as {}", aside)));
+    return tl::make_unexpected(std::move(read.error()).wrap(put_aside(path_)));
   }
   Lists out;
   for (auto& list : *read) {

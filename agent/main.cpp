@@ -142,7 +142,7 @@ Result<PinPathLock> lock_pin_path(const std::string& pin_path) {
   if (flock(directory.get(), LOCK_EX | LOCK_NB) != 0) {
     return tl::make_unexpected(Error{fmt::format("another agent is running: it holds {}", pin_path),
                                      "stop it first (systemctl stop cfagent), or give this one its own --pin-path, "
-                                     "--control-socket and --metrics-listen"});
+                                     "--state-dir, --control-socket and --metrics-listen"});
   }
   return PinPathLock(pin_path, std::move(directory));
 }
@@ -205,8 +205,14 @@ int remove(const source::Settings& settings) {
   }
   const auto lock = lock_pin_path(settings.pin_path);
   if (!lock) return complain(lock.error(), kExitFailure);
-  if (auto ok = remove_left(settings.pin_path); !ok) return complain(ok.error(), kExitFailure);
-  fmt::print("removed {} and what was attached by it\n", settings.pin_path);
+  const auto others = remove_left(settings.pin_path);
+  if (!others) return complain(others.error(), kExitFailure);
+  if (others->empty()) {
+    fmt::print("removed {} and what was attached by it\n", settings.pin_path);
+  } else {
+    fmt::print("removed the agent's pins in {} and what was attached by them; left what is not the agent's: {}\n",
+               settings.pin_path, fmt::join(*others, ", "));
+  }
   return 0;
 }
 

@@ -301,6 +301,7 @@ sink::AgentFigures Node::figures() const {
       for (std::size_t i = 0; i < counts.size(); ++i) out.stale_sockets[kernel::kSocketEndNames.at(i)] = counts.at(i);
     }
     out.health = health_figures(*services_);
+    out.unused = services_->unused();
     out.overrides = services_->overrides();
     out.max_overrides = state::kOverridesMax;
     for (const auto& [name, used, limit] : services_->usage()) out.maps.push_back({name, used, limit});

@@ -3,9 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
-#include <cstdio>
-
 #include "agent/base/replace_file.h"
+#include "agent/put_aside.h"
 #include "agent/source/override/override_file.h"
 
 namespace cortexflow {
@@ -17,10 +16,7 @@ OverrideBook OverrideBook::open(std::string path) {
     book.overrides_ = std::move(*read);
     return book;
   }
-  const auto aside = book.path_ + ".broken";
-  spdlog::error("operator's weights and drains are not used: {}; the file is put aside as {}", read.error().to_string(),
-                aside);
-  std::rename(book.path_.c_str(), aside.c_str());
+  spdlog::error("operator's weights and drains are not used: {}; {}", read.error().to_string(), put_aside(book.path_));
   return book;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/removal.h"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <set>
@@ -8,17 +9,34 @@
 #include <utility>
 
 #include "agent/kernel/interface_watch.h"
+#include "agent/kernel/own_pins.h"
 #include "agent/kernel/redirect.h"
 
 namespace cortexflow {
 
-Result<void> remove_left(const std::string& pin_path) {
+Result<std::vector<std::string>> remove_left(const std::string& pin_path) {
   // Filters of clsact (before Linux 6.6) hang on no pin.
   for (const auto& interface : kernel::InterfaceWatch::list()) kernel::Redirect::detach(interface.index, pin_path);
   std::error_code error;
-  std::filesystem::remove_all(pin_path, error);  // a link that is unpinned, and that nobody holds, detaches
+  std::vector<std::filesystem::path> own;
+  std::vector<std::string> others;
+  for (std::filesystem::directory_iterator at(pin_path, error), end; !error && at != end; at.increment(error)) {
+    const auto name = at->path().filename().string();
+    if (kernel::is_own_pin(name)) {
+      own.push_back(at->path());
+    } else {
+      others.push_back(name);
+    }
+  }
+  if (error) return fail("cannot list {}: {}", pin_path, error.message());
+  for (const auto& path : own) {
+    std::filesystem::remove(path, error);  // a link that is unpinned, and that nobody holds, detaches
+    if (error) return fail("cannot remove {}: {}", path.string(), error.message());
+  }
+  if (others.empty()) std::filesystem::remove(pin_path, error);
   if (error) return fail("cannot remove {}: {}", pin_path, error.message());
-  return {};
+  std::sort(others.begin(), others.end());
+  return others;
 }
 
 std::vector<control::FunctionStatus> left_functions(const std::string& pin_path) {

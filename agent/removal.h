@@ -10,8 +10,9 @@
 
 namespace cortexflow {
 
-// Detaches and unpins all below `pin_path`, and removes it.  The caller holds its lock.
-[[nodiscard]] Result<void> remove_left(const std::string& pin_path);
+// Detaches and unpins what an agent made below `pin_path`, and removes that directory where nothing else is in it.
+// Answers the names of what is others', which stays.  The caller holds its lock.
+[[nodiscard]] Result<std::vector<std::string>> remove_left(const std::string& pin_path);
 
 // What works on below `pin_path` though this agent is told of no services.
 [[nodiscard]] std::vector<control::FunctionStatus> left_functions(const std::string& pin_path);

@@ -263,6 +263,7 @@ std::string port_list(const model::Service& service) {
   ports.reserve(service.ports.size());
   for (const auto& port : service.ports) {
     ports.push_back(port.name.empty() ? fmt::format("{}", port.port) : fmt::format("{} ({})", port.port, port.name));
+    if (port.protocol == model::Protocol::kSctp) ports.back() += " of SCTP";
   }
   return fmt::format("{}", fmt::join(ports, ", "));
 }
@@ -277,6 +278,7 @@ Result<Target> find_target(const ExplainContext& context, const std::string& tex
   std::uint16_t number = 0;
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
   const bool numeric = error == std::errc{} && end == port.data() + port.size();
+  if (error == std::errc::result_out_of_range) return fail("port {}: expected 1 to 65535, or a port's name", port);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   Target target;
   if (const auto address = model::IpAddress::parse(host)) {
@@ -296,8 +298,8 @@ Result<Target> find_target(const ExplainContext& context, const std::string& tex
   const model::ObjectName name{host.substr(0, slash), host.substr(slash + 1)};
   const auto service = context.snapshot.services.find(name);
   if (!service) {
-    target.says = fmt::format("there is no service {} in the manifests: nothing of it is translated", host);
-    return target;
+    return tl::make_unexpected(
+        Error{fmt::format("there is no service {}: nothing of it is translated", host), "see cfcli service list"});
   }
   for (const auto& [key, entry] : context.book.entries()) {
     if (key.service != name) continue;
@@ -307,12 +309,18 @@ Result<Target> find_target(const ExplainContext& context, const std::string& tex
     }
   }
   if (!target.frontends.empty()) return target;
+  const auto is_asked = [&](const auto& p) { return numeric ? p.port == number : p.name == port; };
+  if (std::none_of(service->ports.begin(), service->ports.end(), is_asked)) {
+    return tl::make_unexpected(
+        Error{fmt::format("{} has no port {}", host, port),
+              service->ports.empty() ? "see cfcli service list" : fmt::format("it has {}", port_list(*service))});
+  }
   target.says = service->cluster_ips.empty() && service->external_ips.empty() && service->load_balancer_ips.empty()
                     ? fmt::format(
                           "{} has no address of its own (headless or ExternalName): its name leads to the "
                           "backends directly, nothing is translated",
                           host)
-                    : fmt::format("{} has no port {}; it has {}", host, port, port_list(*service));
+                    : fmt::format("port {} of {} is SCTP, which is passed through as it is", port, host);
   return target;
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/service_rows.h"
 
+#include <fmt/ranges.h>
+
 #include <map>
+#include <set>
 
 #include "agent/compile/backend_facts.h"
 #include "agent/compile/connection_results.h"
@@ -80,6 +83,38 @@ void add_backends(control::ServiceRow& row, const compile::PortKey& key, const c
   }
 }
 
+// Why no backend is chosen.
+std::string why_nobody(const control::ServiceRow& row, const compile::PortKey& key, const compile::Entry& entry,
+                       const compile::ServiceInput& input) {
+  std::map<std::string, int> states;
+  for (const auto& backend : row.backends) {
+    const bool says_more = backend.state == "no weight" && !backend.reason.empty();
+    ++states[says_more ? fmt::format("{}: {}", backend.state, backend.reason) : backend.state];
+  }
+  if (!states.empty()) {
+    std::string words;
+    for (const auto& [state, n] : states) words += fmt::format("{}{} {}", words.empty() ? "" : ", ", n, state);
+    return fmt::format("no backend takes callers ({})", words);
+  }
+  if (input.slices.empty()) {
+    return fmt::format(
+        "no backend: no EndpointSlice has the label kubernetes.io/service-name: {} (selectors are not evaluated here)",
+        key.service.name);
+  }
+  std::set<std::string> names;
+  bool endpoints = false;
+  for (const auto* slice : input.slices) {
+    endpoints = endpoints || !slice->endpoints.empty();
+    for (const auto& port : slice->ports) {
+      if (port.protocol == key.protocol) names.insert(fmt::format("\"{}\"", port.name));
+    }
+  }
+  if (!endpoints) return "no backend: its EndpointSlices have no endpoints";
+  if (names.contains(fmt::format("\"{}\"", entry.plan.port_name))) return "no backend: no endpoint of this family";
+  return fmt::format("no backend: its EndpointSlices have no {} port \"{}\" ({})", row.protocol, entry.plan.port_name,
+                     names.empty() ? "they have none" : fmt::format("they have {}", fmt::join(names, ", ")));
+}
+
 }  // namespace
 
 const char* algorithm_name(std::uint8_t algorithm) {
@@ -98,9 +133,16 @@ const char* algorithm_name(std::uint8_t algorithm) {
   return "";
 }
 
+std::string contested_text(const compile::Frontend& frontend, const compile::ServiceBook& book) {
+  const auto address = model::address_port_text(frontend.address, frontend.port);
+  const auto* has = book.holder(frontend);
+  return has ? fmt::format("{} is service {}/{}'s", address, has->service.ns, has->service.name)
+             : fmt::format("{} is held for a service that can't be read yet", address);
+}
+
 control::ServiceRow service_row(const compile::PortKey& key, const compile::Entry& entry,
-                                const compile::ServiceInput& input, const kernel::ServiceTables& tables,
-                                const ServiceHealth& health) {
+                                const compile::ServiceBook& book, const compile::ServiceInput& input,
+                                const kernel::ServiceTables& tables, const ServiceHealth& health) {
   control::ServiceRow row;
   row.ns = key.service.ns;
   row.name = key.service.name;
@@ -116,16 +158,15 @@ control::ServiceRow service_row(const compile::PortKey& key, const compile::Entr
   if (input.service) add_backends(row, key, entry, input, tables, health);
   for (const auto& [version, slots] : entry.plan.by_version) row.versions.push_back(version);
   if (!entry.refusal.empty()) row.problems.push_back(entry.refusal);
-  for (const auto& frontend : entry.contested) {
-    row.problems.push_back(
-        fmt::format("{} is another service's", model::address_port_text(frontend.address, frontend.port)));
-  }
+  for (const auto& frontend : entry.contested) row.problems.push_back(contested_text(frontend, book));
   if (entry.plan.panic) {
     row.problems.push_back(
         fmt::format("panic: {} of {} ready backends are healthy, below the policy's panicThreshold: all are used",
                     entry.plan.left, entry.plan.ready));
   }
-  if (entry.image.table.slots.empty()) row.problems.emplace_back("no backend is ready: connecting is refused");
+  if (entry.image.table.slots.empty()) {
+    row.problems.push_back(fmt::format("{}: connecting is refused", why_nobody(row, key, entry, input)));
+  }
   return row;
 }
 
@@ -145,7 +186,9 @@ control::ServiceRow held_row(std::uint32_t number, const compile::ServiceImage& 
     control::BackendRow backend;
     backend.address = model::address_port_text(address.address, address.port);
     add_live(backend, backend_number, in_slots, image.table.slots.size(), tables);
-    backend.state = image.drained.contains(address) ? "drained" : "held";
+    const bool resting = image.drained.contains(address);
+    backend.state = resting ? "drained" : "held";
+    if (resting) backend.reason = "it was drained, or had no weight";
     row.backends.push_back(std::move(backend));
   }
   return row;

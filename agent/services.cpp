@@ -43,6 +43,9 @@ compile::ServiceInput input_of(const model::Service& service, const state::Snaps
 }  // namespace
 
 Result<std::unique_ptr<Services>> Services::open(const source::Settings& settings, const std::string& cgroup_root) {
+  auto state_directory = StateDirectory::open(settings.state_dir);
+  if (!state_directory) return tl::make_unexpected(std::move(state_directory.error()));
+  if (const auto problem = state_directory->problem(); !problem.empty()) spdlog::warn("services: {}", problem);
   auto sources = Sources::open(settings);
   if (!sources) return tl::make_unexpected(std::move(sources.error()));
   auto tables = kernel::ServiceTables::open({cgroup_root, settings.pin_path, settings.keep_services_on_exit});
@@ -54,8 +57,9 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (!addresses) return tl::make_unexpected(std::move(addresses.error()));
   const compile::NodeContext node{settings.node_name, settings.zone, addresses->distinct()};
   std::unique_ptr<Services> services(new Services(
-      std::move(*sources), std::move(*tables), std::move(*health), std::move(*addresses), node, settings, cgroup_root,
-      OverrideBook::open(settings.state_dir + "/overrides.json"), DenyBook::open(settings.state_dir + "/denylist.json"),
+      std::move(*state_directory), std::move(*sources), std::move(*tables), std::move(*health), std::move(*addresses),
+      node, settings, cgroup_root, OverrideBook::open(settings.state_dir + "/overrides.json"),
+      DenyBook::open(settings.state_dir + "/denylist.json"),
       DenyMemory(settings.state_dir + "/denylists-last-good.json")));
   services->keep_on_exit_ = settings.keep_services_on_exit;
   if (!settings.kubeconfig.empty()) {
@@ -88,6 +92,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
     if (!redirect) return tl::make_unexpected(std::move(redirect.error()));
     services->redirect_ = std::move(*redirect);
   }
+  services->say_unused();
   if (auto writes = services->start_override_writer(); !writes) return tl::make_unexpected(std::move(writes.error()));
   services->open_stale_sockets();
   if (services->edge_) services->edge_->start();
@@ -102,10 +107,12 @@ void Services::end_as_configured() {
   policies_.end_as_configured();
 }
 
-Services::Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-                   NodeAddresses addresses, compile::NodeContext node, const source::Settings& settings,
-                   std::string cgroup_root, OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory)
-    : sources_(std::move(sources)),
+Services::Services(StateDirectory state_directory, Sources sources, std::unique_ptr<kernel::ServiceTables> tables,
+                   ServiceHealth health, NodeAddresses addresses, compile::NodeContext node,
+                   const source::Settings& settings, std::string cgroup_root, OverrideBook overrides,
+                   DenyBook deny_book, DenyMemory deny_memory)
+    : state_directory_(std::move(state_directory)),
+      sources_(std::move(sources)),
       tables_(std::move(tables)),
       health_(std::move(health)),
       addresses_(std::move(addresses)),
@@ -188,6 +195,7 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
   plan(touched, errors);
   settle(errors);
   settle_deny(update.touched.deny_lists);
+  configuration_changed_ = true;
   if (auto done = policies_.update(update, changes.update.unread); !done) errors.push_back(std::move(done.error()));
 }
 
@@ -214,6 +222,7 @@ std::vector<Error> Services::judge_backends() {
   }
   if (!changed.empty()) plan(changed, errors);
   for (const auto& name : to_keep) keep_avoided(name, errors);
+  say_unused();
   totals_.sweep(*tables_);
   return errors;
 }
@@ -320,7 +329,7 @@ std::vector<control::ServiceRow> Services::rows() const {
     const auto service = snapshot->services.find(key.service);
     auto input = service ? input_of(*service, *snapshot) : compile::ServiceInput{};
     input.set = overrides_.find(key.service);
-    out.push_back(service_row(key, entry, input, *tables_, health_));
+    out.push_back(service_row(key, entry, book_, input, *tables_, health_));
     if (const auto found = plan_refusals_.find(key.service); found != plan_refusals_.end()) {
       auto& problems = out.back().problems;
       problems.insert(problems.end(), found->second.begin(), found->second.end());
@@ -350,10 +359,11 @@ Services::Backends Services::backends() const {
   const std::lock_guard lock(mutex_);
   Backends out;
   for (const auto& [key, entry] : book_.entries()) {
-    out.available += entry.image.backends.size();
     if (entry.plan.panic) ++out.panics;
+    for (const auto& [backend, number] : entry.image.backends) {
+      if (!entry.plan.avoided.contains(backend) && !entry.plan.resting.contains(backend)) ++out.available;
+    }
     for (const auto& [backend, reasons] : entry.plan.avoided) {
-      out.available -= entry.image.backends.count(backend);
       const bool drained = reasons.contains(compile::AvoidedBy::kDrain);
       const bool ejected = reasons.contains(compile::AvoidedBy::kEjection);
       ++(drained ? out.drained : ejected ? out.ejected : out.unhealthy);
@@ -364,14 +374,8 @@ Services::Backends Services::backends() const {
 
 std::vector<std::string> Services::refusals() const {
   const std::lock_guard lock(mutex_);
-  std::vector<std::string> out;
-  for (const auto& refusal : desired_.refusals()) out.push_back(refusal.to_string());
-  for (const auto& [pod, words] : callers_.refusals()) out.push_back(words);
+  auto out = unused_words();
   out.insert(out.end(), dropped_.begin(), dropped_.end());
-  for (auto& words : policies_.refusals()) out.push_back(std::move(words));
-  if (edge_) {
-    for (auto& words : edge_->refusals()) out.push_back(std::move(words));
-  }
   return out;
 }
 

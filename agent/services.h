@@ -19,6 +19,7 @@
 #include "agent/address_directory.h"
 #include "agent/avoided_memory.h"
 #include "agent/base/result.h"
+#include "agent/caller.h"
 #include "agent/compile/service_book.h"
 #include "agent/connection_totals.h"
 #include "agent/control/deny_operator.h"
@@ -43,6 +44,7 @@
 #include "agent/stale_socket_sweep.h"
 #include "agent/state/desired_state.h"
 #include "agent/state/overrides.h"
+#include "agent/state_directory.h"
 
 namespace cortexflow {
 
@@ -80,6 +82,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   control::Done deny(const std::string& entry) override;
   control::Done allow(const std::string& cidr) override;
   [[nodiscard]] std::vector<std::string> refusals() const;
+  [[nodiscard]] std::size_t unused() const;  // parts of the configuration, now
   struct Use {
     const char* map;
     std::size_t used, limit;
@@ -116,10 +119,11 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] const source::KubernetesSource* kubernetes() const { return sources_.kubernetes(); }  // null: none
 
  private:
-  Services(Sources sources, std::unique_ptr<kernel::ServiceTables> tables, ServiceHealth health,
-           NodeAddresses addresses, compile::NodeContext node, const source::Settings& settings,
+  Services(StateDirectory state_directory, Sources sources, std::unique_ptr<kernel::ServiceTables> tables,
+           ServiceHealth health, NodeAddresses addresses, compile::NodeContext node, const source::Settings& settings,
            std::string cgroup_root, OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory);
 
+  [[nodiscard]] std::pair<std::shared_ptr<const state::Snapshot>, CallersPlace> known_place() const;
   void open_edge(const source::Settings& settings);
   void note_addresses(const state::Touched& touched, const state::Snapshot& snapshot);
   void poll_edge(std::vector<Error>& errors);
@@ -133,6 +137,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   void note_pod_cgroups(std::vector<Error>& errors);
   void update(const Sources::Update& changes, std::vector<Error>& errors);
   [[nodiscard]] bool may_lack(const model::ObjectName& service) const;
+  [[nodiscard]] std::vector<std::string> unused_words() const;
+  void say_unused();
   void note_unread(const model::Unread& unread, std::set<model::ObjectName>& touched);
   void settle(std::vector<Error>& errors);
   [[nodiscard]] std::map<std::uint16_t, model::ObjectName> names_by_owner() const;
@@ -159,6 +165,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
       const std::map<model::ObjectName, std::vector<compile::ServicePlan>>& services) const;
   [[nodiscard]] bool has_left(const cf_svc_stale_socket& socket) const;
 
+  StateDirectory state_directory_;  // the first: all below read and write there
   Sources sources_;
   std::unique_ptr<kernel::ServiceTables> tables_;
   std::unique_ptr<kernel::Redirect> redirect_;   // over tables_
@@ -198,6 +205,9 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   AvoidedMemory memory_;  // of what speaks against backends
   ConnectionTotals totals_;
   std::map<model::ObjectName, std::vector<std::string>> plan_refusals_;
+  std::set<std::string> said_unused_;
+  bool configuration_changed_ = false;  // since it was looked what of it is not used
+  Clock::time_point looked_unused_;
   KnownCallers callers_;
   PodDirectory pods_;
   AddressDirectory pod_addresses_, service_addresses_;

@@ -90,9 +90,12 @@ void Services::update_deny() {
 
 control::Answer<control::DenyView> Services::deny_list() const {
   control::DenyView out;
+  const auto now = std::chrono::system_clock::now();
   const std::lock_guard lock(mutex_);
   const auto add = [&](const model::DenyList& list, const std::string& origin) {
-    for (const auto& entry : list.entries) out.entries.push_back(row_of(entry, origin));
+    for (const auto& entry : list.entries) {
+      if (!entry.expires || *entry.expires > now) out.entries.push_back(row_of(entry, origin));
+    }
   };
   for (const auto& [name, list] : held_deny_) add(*list, fmt::format("DenyList {}, as it last could be read", name));
   desired_.snapshot()->deny_lists.for_each([&](const auto& list) { add(*list, "DenyList " + list->name.name); });

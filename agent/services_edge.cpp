@@ -27,9 +27,13 @@ void Services::poll_edge(std::vector<Error>& errors) {
 
 std::vector<control::FunctionStatus> Services::functions() const {
   std::vector<control::FunctionStatus> out{{"services", "cgroup sock_addr", false, ""}};
+  const auto unwritable = state_directory_.problem();
+  const auto not_used = unused();
+  const auto not_used_words =
+      not_used == 0 ? "" : fmt::format("not used of the configuration: {}; see cfcli service list", not_used);
   {
     const std::lock_guard lock(mutex_);
-    for (const auto* words : {&held_words_, &override_failure_}) {
+    for (const auto* words : {&held_words_, &override_failure_, &unwritable, &not_used_words}) {
       if (words->empty()) continue;
       out.front().degraded = true;
       out.front().detail += (out.front().detail.empty() ? "" : "; ") + *words;

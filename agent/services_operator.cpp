@@ -38,19 +38,21 @@ void explain_policy(const Policies& policies, const FoundCaller& caller, control
 
 }  // namespace
 
+std::pair<std::shared_ptr<const state::Snapshot>, CallersPlace> Services::known_place() const {
+  const std::lock_guard lock(mutex_);
+  return {desired_.snapshot(), {cgroup_root_, node_.addresses}};
+}
+
 control::Answer<std::vector<control::SimulatedPort>> Services::simulate(const control::SimulationQuery& query) const {
   const auto name = object_name(query.service);
   if (!name) return refused(400, name.error());
-  const auto snapshot = [this] {
-    const std::lock_guard lock(mutex_);
-    return desired_.snapshot();
-  }();
+  const auto [snapshot, place] = known_place();
   if (!snapshot->services.find(*name)) {
     return refused(404, {fmt::format("there is no service {}", query.service), "see cfcli service list"});
   }
   FoundCaller from;
   if (!query.from.empty()) {
-    auto found = find_caller(query.from, *snapshot, cgroup_root_);
+    auto found = find_caller(query.from, *snapshot, place);
     if (!found) return refused(404, std::move(found.error()));
     from = std::move(*found);
   }
@@ -60,11 +62,8 @@ control::Answer<std::vector<control::SimulatedPort>> Services::simulate(const co
 }
 
 control::Answer<control::Explanation> Services::explain(const std::string& caller, const std::string& target) const {
-  const auto snapshot = [this] {
-    const std::lock_guard lock(mutex_);
-    return desired_.snapshot();
-  }();
-  const auto found = find_caller(caller, *snapshot, cgroup_root_);
+  const auto [snapshot, place] = known_place();
+  const auto found = find_caller(caller, *snapshot, place);
   if (!found) return refused(404, found.error());
   const std::lock_guard lock(mutex_);
   auto explained = cortexflow::explain({*snapshot, book_, *tables_, redirect_.get(), cgroup_root_}, *found, target);

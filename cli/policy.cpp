@@ -162,7 +162,9 @@ void add_policy(CLI::App& app, Context& context) {
   connection->callback(
       [&context, asked] { context.run = [&context, asked] { return check_connection(context, *asked); }; });
 
-  auto* add = policy->add_subcommand("create-blocklist", "keep these out of the services' outside addresses");
+  auto* add = policy->add_subcommand(
+      "create-blocklist",
+      "keep these out of the services' outside addresses; takes the place of what it said of the same prefix");
   add->add_option("prefixes", given->prefixes, "ADDRESS or ADDRESS/LENGTH")->required();
   add->add_option("--port", given->ports, "of the services' outside; without, all")->expected(1)->take_all();
   add->add_option("--direction", given->direction, "in: who comes from there; out: answers that go there; both")

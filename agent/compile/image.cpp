@@ -86,6 +86,10 @@ ServiceImage place(const ServicePlan& plan, const std::vector<Frontend>& fronten
     number_of(backend);
     image.drained.insert(backend);
   }
+  for (const auto& backend : plan.resting) {
+    number_of(backend);
+    image.drained.insert(backend);
+  }
   for (const auto& backend : plan.probation) {
     if (image.backends.contains(backend)) image.probation.insert(backend);
   }

@@ -36,7 +36,7 @@ struct ServiceImage {
   model::Protocol protocol = model::Protocol::kTcp;
   std::uint16_t owner = 0;  // owner_of() the service; 0: an agent before did not note it
   std::map<Backend, std::uint32_t> backends;
-  std::set<Backend> drained;    // of these, in no table: they stay for the connections that they have
+  std::set<Backend> drained;  // or without weight: of these, in no table; they stay for the connections that they have
   std::set<Backend> probation;  // likewise of these: one connection at a time
   TableImage table;
   std::map<std::uint64_t, TableImage> by_version;  // key: fnv1a of the version

@@ -114,6 +114,7 @@ Caller know_caller(const Find& find, std::uint64_t netns, const std::vector<std:
     known = get<cf_svc_caller>(find, "svc_callers", cf_svc_caller_key{cgroups[i], CF_SVC_CALLER_CGROUP, 0});
   }
   if (known) take(*known, caller);
+  caller.hash_known = known || netns != 0;
   return caller;
 }
 

@@ -24,6 +24,7 @@ struct Caller {
   std::uint64_t version = 0;
   std::uint64_t hash = 0;
   bool labelled = false;   // found in svc_callers
+  bool hash_known = true;  // else only the kernel knows: by a network namespace that nobody could name
   bool by_packet = false;  // served by bpf/mesh/redirect: it has no socket that could be followed
 };
 

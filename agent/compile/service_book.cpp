@@ -26,6 +26,11 @@ Usage exchanged(const Usage& a, const Usage& minus, const Usage& plus) {
           a.backends - minus.backends + plus.backends};
 }
 
+// What doesn't say when it was made counts as newer than what does.
+bool is_older(const ServicePlan& one, const ServicePlan& other) {
+  return one.created && (!other.created || *one.created < *other.created);
+}
+
 // The first table that is too small, in words; empty if none is.
 std::string overflow(const Usage& usage, const Usage& limits) {
   const auto over = [](const char* what, std::size_t n, std::size_t max) {
@@ -120,6 +125,25 @@ void ServiceBook::claim(std::uint32_t number, const PortKey& key, Entry& entry) 
   }
 }
 
+const PortKey* ServiceBook::holder(const Frontend& frontend) const {
+  const auto owner = owners_.find(frontend);
+  return owner == owners_.end() ? nullptr : &owner->second;
+}
+
+bool ServiceBook::has_as_cluster_ip(const PortKey& key, const Frontend& frontend) const {
+  const auto& plan = entries_.at(key).plan;
+  for (std::size_t i = 0; i < plan.frontends.size(); ++i) {
+    if (frontend_of(plan, i) == frontend) return i < plan.cluster_frontends;
+  }
+  return true;  // as its image has it: it is not known how
+}
+
+bool ServiceBook::may_have(const PortKey& key, const Frontend& frontend, bool as_cluster_ip) const {
+  const auto* has = holder(frontend);
+  if (!has) return !unclaimed_frontends_.contains(frontend);
+  return *has == key || (as_cluster_ip && !has_as_cluster_ip(*has, frontend));
+}
+
 void ServiceBook::put(const PortKey& key, const ServicePlan& plan, Changes& changes, std::set<PortKey>& waiting) {
   auto found = entries_.find(key);
   if (found == entries_.end()) {
@@ -139,8 +163,7 @@ void ServiceBook::put(const PortKey& key, const ServicePlan& plan, Changes& chan
   std::vector<Frontend> wanted;
   for (std::size_t i = 0; i < plan.frontends.size(); ++i) {
     const auto frontend = frontend_of(plan, i);
-    const auto owner = owners_.find(frontend);
-    if (owner == owners_.end() ? !unclaimed_frontends_.contains(frontend) : owner->second == key) {
+    if (may_have(key, frontend, i < plan.cluster_frontends)) {
       wanted.push_back(frontend);
     } else {
       entry.contested.push_back(frontend);
@@ -159,7 +182,11 @@ void ServiceBook::put(const PortKey& key, const ServicePlan& plan, Changes& chan
   usage_ = usage;
   entry.image = std::move(image);
   entry.placed = true;
-  for (const auto& frontend : wanted) owners_[frontend] = key;
+  for (const auto& frontend : wanted) {
+    const auto* has = holder(frontend);
+    if (has && *has != key) waiting.insert(*has);  // it goes on without
+    owners_[frontend] = key;
+  }
   for (const auto& frontend : before.frontends) {
     if (std::find(wanted.begin(), wanted.end(), frontend) != wanted.end()) continue;
     const auto owner = owners_.find(frontend);
@@ -194,14 +221,18 @@ std::vector<Operation> ServiceBook::update(const std::map<model::ObjectName, std
     }
     for (const auto& key : gone) release(key, changes, waiting);
   }
+  std::vector<const ServicePlan*> in_order;
   for (const auto& [name, plans] : changed) {
     held_.erase(name);
-    for (const auto& plan : plans) {
-      if (is_held(plan)) {
-        held_.insert(name);
-      } else {
-        put(key_of(plan), plan, changes, waiting);
-      }
+    for (const auto& plan : plans) in_order.push_back(&plan);
+  }
+  std::stable_sort(in_order.begin(), in_order.end(),
+                   [](const auto* one, const auto* other) { return is_older(*one, *other); });
+  for (const auto* plan : in_order) {
+    if (is_held(*plan)) {
+      held_.insert(plan->service);
+    } else {
+      put(key_of(*plan), *plan, changes, waiting);
     }
   }
   // What was given up may be what a refused one lacked.
@@ -212,8 +243,12 @@ std::vector<Operation> ServiceBook::update(const std::map<model::ObjectName, std
 
 void ServiceBook::put_waiting(Changes& changes, std::set<PortKey>& waiting) {
   while (!waiting.empty()) {
-    const auto key = waiting.extract(waiting.begin()).value();
-    put(key, ServicePlan(entries_.at(key).plan), changes, waiting);
+    std::vector<PortKey> now(waiting.begin(), waiting.end());
+    waiting.clear();
+    std::stable_sort(now.begin(), now.end(), [this](const auto& one, const auto& other) {
+      return is_older(entries_.at(one).plan, entries_.at(other).plan);
+    });
+    for (const auto& key : now) put(key, ServicePlan(entries_.at(key).plan), changes, waiting);
   }
 }
 

@@ -60,7 +60,8 @@ class ServiceBook {
   explicit ServiceBook(Adopted adopted, Usage limits = kLimits);
 
   // Each service's new plans; an empty list takes it out.  A frontend that two services want stays with the one that
-  // has it, and goes to the other when it is released.
+  // has it, and goes to the other when it is released; but who has it as cluster IP takes it from who names it from
+  // outside.  One that nobody has goes to the service that was created first, or comes first by name.
   [[nodiscard]] std::vector<Operation> update(const std::map<model::ObjectName, std::vector<ServicePlan>>& changed);
 
   // Says of a service that something of it may be missing in its plans, as it can't be read.
@@ -82,6 +83,10 @@ class ServiceBook {
   // By its number in the maps; null: there is none.
   [[nodiscard]] const Entry* find(std::uint32_t number) const;
   [[nodiscard]] const Usage& usage() const { return usage_; }
+  // Who wants a frontend and has it not.
+  [[nodiscard]] const std::map<Frontend, std::set<PortKey>>& contenders() const { return contenders_; }
+  // Who has it; null: nobody, or an image that no plan has claimed.
+  [[nodiscard]] const PortKey* holder(const Frontend& frontend) const;
 
  private:
   struct Before {
@@ -96,6 +101,8 @@ class ServiceBook {
   void put_waiting(Changes& changes, std::set<PortKey>& waiting);
   void free_frontend(const Frontend& frontend, std::set<PortKey>& waiting);
   void stop_contending(const PortKey& key, Entry& entry);
+  [[nodiscard]] bool may_have(const PortKey& key, const Frontend& frontend, bool as_cluster_ip) const;
+  [[nodiscard]] bool has_as_cluster_ip(const PortKey& key, const Frontend& frontend) const;
   [[nodiscard]] std::optional<std::uint32_t> find_unclaimed(const ServicePlan& plan) const;
   [[nodiscard]] bool is_held(const ServicePlan& plan) const;
   void claim(std::uint32_t number, const PortKey& key, Entry& entry);

@@ -121,17 +121,40 @@ std::vector<Candidate> available(const std::vector<Candidate>& all, const Servic
   return kept;
 }
 
-cf_svc_algorithm algorithm_of(const ServiceInput& input, std::vector<std::string>& refusals) {
+// Of those that are ready, those that no caller is given for want of a share.
+std::set<Backend> resting_of(const std::vector<Candidate>& ready, const ServiceInput& input, const ServicePlan& plan) {
+  std::set<Backend> out;
+  const auto shares = shares_of(ready, input.policy);
+  for (std::size_t i = 0; i < ready.size(); ++i) {
+    if (shares[i] == 0) out.insert(ready[i].backend);
+  }
+  for (const auto& [version, slots] : plan.by_version) {
+    for (const auto& backend : slots) out.erase(backend);
+  }
+  return out;
+}
+
+// Who has callers at all has as many as any other.
+bool equal_shares(const std::vector<std::uint64_t>& shares) {
+  std::uint64_t one = 0;
+  return std::all_of(shares.begin(), shares.end(), [&](auto share) {
+    if (one == 0) one = share;
+    return share == 0 || share == one;
+  });
+}
+
+cf_svc_algorithm algorithm_of(const ServiceInput& input, const std::vector<std::uint64_t>& shares,
+                              std::vector<std::string>& refusals) {
   if (!input.policy) return CF_SVC_ROUND_ROBIN;
   switch (input.policy->algorithm) {
     case Algorithm::kRandom:
       return CF_SVC_RANDOM;
     case Algorithm::kLeastConnections:
     case Algorithm::kLeastLatency:
-      if (!splits(input.policy) && !(input.set && !input.set->backend_weights.empty())) {
+      if (!splits(input.policy) && equal_shares(shares)) {
         return input.policy->algorithm == Algorithm::kLeastLatency ? CF_SVC_LEAST_LATENCY : CF_SVC_LEAST_CONNECTIONS;
       }
-      refusals.emplace_back("LeastConnections and LeastLatency can't keep weights: RoundRobin is used instead");
+      refusals.emplace_back("LeastConnections and LeastLatency can't keep weights but 0: RoundRobin is used instead");
       return CF_SVC_ROUND_ROBIN;
     case Algorithm::kConsistentHash:
       return CF_SVC_HASH;
@@ -204,17 +227,20 @@ PlannedService plan_service(const ServiceInput& given, const NodeContext& node) 
       ServicePlan plan;
       plan.frontends = frontends_of(service, port, node, v4);
       if (plan.frontends.empty()) continue;
+      plan.cluster_frontends = static_cast<std::size_t>(std::count_if(
+          service.cluster_ips.begin(), service.cluster_ips.end(), [&](const auto& ip) { return ip.is_v4() == v4; }));
+      plan.created = service.created;
       plan.service = service.name;
       plan.port = port.port;
       plan.port_name = port.name;
       plan.protocol = port.protocol;
-      plan.algorithm = algorithm_of(input, out.refusals);
       plan.affinity_s = static_cast<std::uint32_t>(service.affinity_timeout.count());
       if (input.policy) plan.circuit_breaker = input.policy->circuit_breaker;
       const auto scoped = in_scope(candidates_of(input, port, v4), service, node);
       if (plan.protocol == model::Protocol::kUdp) plan.members = members_of(scoped, service);
       const auto ready = usable(scoped, service);
       const auto candidates = near_first(available(ready, input, plan), service, node);
+      plan.algorithm = algorithm_of(input, shares_of(candidates, input.policy), out.refusals);
       for (const auto& candidate : candidates) {
         const auto& backend = candidate.backend;
         if (input.probation.contains({backend.address, backend.port, plan.protocol})) plan.probation.insert(backend);
@@ -235,9 +261,12 @@ PlannedService plan_service(const ServiceInput& given, const NodeContext& node) 
           }
         }
       }
+      plan.resting = resting_of(ready, input, plan);
       out.plans.push_back(std::move(plan));
     }
   }
+  std::sort(out.refusals.begin(), out.refusals.end());  // of several ports and families, each once
+  out.refusals.erase(std::unique(out.refusals.begin(), out.refusals.end()), out.refusals.end());
   return out;
 }
 

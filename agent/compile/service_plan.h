@@ -3,9 +3,11 @@
 // Pure: no numbers of the kernel's tables yet, no system call, no clock.
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -47,7 +49,9 @@ struct ServicePlan {
   std::uint16_t port = 0;  // of the service, not of node ports
   std::string port_name;
   model::Protocol protocol = model::Protocol::kTcp;
-  std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends;  // sorted; the cluster IP's first
+  std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends;  // the cluster IPs' first
+  std::size_t cluster_frontends = 0;  // so many: they are the service's own, though another names them from outside
+  std::optional<std::chrono::system_clock::time_point> created;
   cf_svc_algorithm algorithm = CF_SVC_ROUND_ROBIN;
   std::uint32_t affinity_s = 0;
   model::CircuitBreaker circuit_breaker{};
@@ -56,6 +60,8 @@ struct ServicePlan {
   // Ready, but something speaks against them.  They are in the slots all the same where `panic` is set, but the
   // drained.
   std::map<Backend, AvoidedReasons> avoided;
+  // Ready, but in no table as they have no share: they keep the connections that they have, and their counts.
+  std::set<Backend> resting;
   std::set<Backend> probation;  // in the slots, but one connection at a time is all they get
   // UDP: those that have not left, though they may get no new callers.  Sockets that are connected to one stay with it.
   // Sorted.

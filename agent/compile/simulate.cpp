@@ -202,6 +202,12 @@ void choose(const Lookup& lookup, const Caller& caller, bool same, std::uint64_t
     case CF_SVC_ROUND_ROBIN:
       return exactly(in_turn, "nobody else calls in between");
     case CF_SVC_HASH:
+      if (same && !caller.hash_known) {
+        out.assumes =
+            "an expectation: it keeps to one backend, by its network namespace, which is not known; name a pod, or a "
+            "process (pid:NUMBER)";
+        return by_lot(lookup, even(lookup), callers, out);
+      }
       if (same) {
         return exactly([&](std::uint64_t) { return static_cast<std::size_t>(caller.hash % size); },
                        "the backends stay as they are");

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <linux/magic.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -74,6 +75,13 @@ Result<void> check_pin_path(const std::string& pin_path) {
   std::error_code error;
   auto there = std::filesystem::absolute(pin_path);  // the part of it that exists
   while (!std::filesystem::exists(there, error) && there.has_relative_path()) there = there.parent_path();
+  constexpr ino_t kRootInode = 1;  // kernel/bpf/inode.c has its root made by simple_fill_super()
+  struct stat status{};
+  if (is_file_system(there, BPF_FS_MAGIC) && there == std::filesystem::absolute(pin_path) &&
+      stat(there.c_str(), &status) == 0 && status.st_ino == kRootInode) {
+    return tl::make_unexpected(Error{fmt::format("{} is the root of a BPF file system, where others pin too", pin_path),
+                                     "choose a --pin-path of the agent's own below it, as /sys/fs/bpf/cortexflow"});
+  }
   if (mountable || is_file_system(there, BPF_FS_MAGIC)) return {};
   return tl::make_unexpected(
       Error{fmt::format("{} is not in a BPF file system", pin_path), "choose a --pin-path below /sys/fs/bpf"});

@@ -39,6 +39,8 @@ struct ServicePort {
 
 struct Service {
   ObjectName name;
+  // metadata.creationTimestamp: of two that want an address which nobody has, the older one gets it.
+  std::optional<std::chrono::system_clock::time_point> created;
   ServiceType type = ServiceType::kClusterIp;
   std::vector<IpAddress> cluster_ips;  // empty: headless, or ExternalName
   std::vector<IpAddress> external_ips;

@@ -54,6 +54,10 @@ void add_services(Families& to, const AgentFigures& figures) {
   to.counter("cortexflow_service_events_total",
              "Connects and sends to services, and their answers: translated, refused, or what went wrong.")
       .add_each(figures.services, "event");
+  to.gauge("cortexflow_configuration_unused",
+           "Documents, parts of them, policies and addresses of the configuration that are not used, as cfcli service "
+           "list says.")
+      .add(figures.unused);
   to.gauge("cortexflow_service_overrides", "Services with weights or drains that an operator has set.")
       .add(figures.overrides);
   to.gauge("cortexflow_service_overrides_max", "How many there may be.").add(figures.max_overrides);

@@ -60,6 +60,7 @@ struct AgentFigures {
   std::map<std::string, std::uint64_t> stale_sockets;  // by how ending them went; empty: none are ended
   std::map<std::string, std::uint64_t> redirect;       // packets by verdict; empty: no interfaces are served
   std::optional<HealthFigures> health;                 // likewise
+  std::uint64_t unused = 0;                            // parts of the configuration
   std::uint64_t overrides = 0;                         // services that an operator has set something of
   std::uint64_t max_overrides = 0;
   std::map<std::string, std::uint64_t> edge_verdicts;  // empty: there is no edge

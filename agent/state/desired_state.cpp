@@ -208,10 +208,12 @@ std::vector<model::Refusal> DesiredState::refusals() const {
   return all;
 }
 
-std::uint64_t DesiredState::refused() const {
+std::uint64_t DesiredState::refused() const { return refusals().size() + unlisted(); }
+
+std::uint64_t DesiredState::unlisted() const {
   std::uint64_t hidden = 0;
   for (const Notes& notes : notes_) hidden += notes.refused - notes.refusals.size();
-  return refusals().size() + hidden;
+  return hidden;
 }
 
 std::vector<model::IgnoredKind> DesiredState::ignored() const {

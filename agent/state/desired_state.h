@@ -46,7 +46,8 @@ class DesiredState {
   // All that stand now: those of the sources in their order, then what only the whole shows (an object that two sources
   // have, a second policy for a service, a policy for a service that doesn't exist); these name no file.
   [[nodiscard]] std::vector<model::Refusal> refusals() const;
-  [[nodiscard]] std::uint64_t refused() const;  // how many; a source that has very many doesn't list them all
+  [[nodiscard]] std::uint64_t refused() const;   // how many; a source that has very many doesn't list them all
+  [[nodiscard]] std::uint64_t unlisted() const;  // of these
   [[nodiscard]] std::vector<model::IgnoredKind> ignored() const;
 
  private:

@@ -41,6 +41,7 @@ class Targets {
   }
 
   [[nodiscard]] const std::map<std::string, std::uint32_t>& subsets() const { return subsets_; }
+  [[nodiscard]] const std::set<BackendAddress>& backends() const { return backends_; }
   [[nodiscard]] bool has(const BackendAddress& backend) const { return backends_.contains(backend); }
   [[nodiscard]] std::set<BackendAddress> backends(const std::string& spelling) const {
     const auto of_pod = of_pods_.find(spelling);
@@ -88,6 +89,18 @@ Overridden<void> check_subsets(const Targets& targets, const model::ServiceOverr
   return {};
 }
 
+// Weights that would leave the service without anybody to choose are a drain in disguise.
+Overridden<void> check_backends(const Targets& targets, const model::ServiceOverride& set) {
+  const auto has_none = [&](const BackendAddress& backend) {
+    const auto own = set.backend_weights.find(backend);
+    return own != set.backend_weights.end() && own->second == 0;
+  };
+  const auto& all = targets.backends();
+  if (all.empty() || !std::all_of(all.begin(), all.end(), has_none)) return {};
+  return refuse(Kind::kInvalid, "every backend's weight would be 0",
+                "give at least one backend a weight above 0, or drain them (cfcli lb drain)");
+}
+
 Overridden<model::ServiceOverride> bounded(model::ServiceOverride set) {
   if (set.backend_weights.size() + set.drained.size() <= kOverrideTargetsMax) return set;
   return refuse(Kind::kFull, fmt::format("a service takes at most {} settings of backends", kOverrideTargetsMax),
@@ -116,6 +129,7 @@ Overridden<model::ServiceOverride> set_weights(const Snapshot& snapshot, const m
     for (const auto& backend : backends) now.backend_weights[backend] = weight;
   }
   if (auto checked = check_subsets(targets, now); !checked) return tl::make_unexpected(std::move(checked.error()));
+  if (auto checked = check_backends(targets, now); !checked) return tl::make_unexpected(std::move(checked.error()));
   return bounded(std::move(now));
 }
 

@@ -120,7 +120,8 @@ struct cf_svc_slot {
 enum cf_backend_flags {
 	CF_SVC_BACKEND_PROBATION =
 		2,		    /* was ejected: gets a connection only while it has none, until one has gone well */
-	CF_SVC_BACKEND_DRAINED = 1, /* in no table: keeps what it has, gets nobody new, clients with affinity neither */
+	CF_SVC_BACKEND_DRAINED = 1, /* in no table, or without weight: keeps what it has, gets nobody new, clients
+					with affinity neither */
 };
 
 struct cf_backend {

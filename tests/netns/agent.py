@@ -66,6 +66,7 @@ class Place:
         sh("mount", "-t", "bpf", "bpf", self.bpffs)
         self.socket = os.path.join(self.dir, "agent.sock")
         self.pins = os.path.join(self.bpffs, "cortexflow")
+        self.state = os.path.join(self.dir, "state")
         self.metrics_port = free_port()
         self.metrics_listen = f"127.0.0.1:{self.metrics_port}"
 
@@ -79,7 +80,7 @@ class Place:
     def argv(self, *flags, cgroup_root=CGROUP):
         """`cgroup_root` None leaves it to the agent: it observes the whole machine."""
         return [CFAGENT, "--control-socket", self.socket, "--metrics-listen", self.metrics_listen,
-                "--pin-path", self.pins, "--state-dir", os.path.join(self.dir, "state"), *(["--cgroup-root", cgroup_root] if cgroup_root else []), *flags]
+                "--pin-path", self.pins, "--state-dir", self.state, *(["--cgroup-root", cgroup_root] if cgroup_root else []), *flags]
 
     def pinned(self):
         return [os.path.join(folder, name) for folder, _, files in os.walk(self.pins) for name in files]

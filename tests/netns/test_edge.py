@@ -201,6 +201,7 @@ def blocklist(world):
         cfcli("create-blocklist", CLIENT, "--for", "1500ms")
         assert world.datagram(FRONT, wait=0.5) is None
         wait_until(lambda: world.datagram(FRONT, wait=0.5), 5, "the entry expires")
+        assert CLIENT not in cfcli("check-blocklist"), "it is listed though it is over"
         assert "zeros behind the prefix" in cfcli("create-blocklist", "10.7.0.1/24", status=1)
 
 

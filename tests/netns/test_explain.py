@@ -4,6 +4,7 @@
 import errno
 import json
 import os
+import socket
 import subprocess
 
 from agent import wait_until
@@ -90,6 +91,21 @@ def hashing(env):
     assert one["exact"] and said(one) == call(env, 5)
     many = simulate(env, "--callers", "300")
     assert not many["exact"] and "expectation" in many["assumes"] and abs(said(many)["0"] - 100) < 10, many
+    stranger = simulate(env, "--callers", "30", "--from", "192.0.2.7")
+    assert not stranger["exact"] and "which is not known" in stranger["assumes"] and set(said(stranger)) == {"0", "1", "2"}, stranger
+    own, interface = f"10.61.250.{os.getpid() % 250 + 1}", f"own{os.getpid()}"
+    sh("ip", "link", "add", interface, "type", "veth", "peer", "name", f"{interface}p")
+    try:
+        sh("ip", "addr", "add", f"{own}/32", "dev", interface)
+        here = wait_until(lambda: (port := simulate(env, "--callers", "1", "--from", own))["exact"] and port, 5, "the address is known")
+    finally:
+        sh("ip", "link", "del", interface)
+    before = {b["address"].split(".")[2]: b["chosen"] for b in service(env)["backends"]}
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        sock.connect_ex((SERVICE, 80))
+    after = {b["address"].split(".")[2]: b["chosen"] for b in service(env)["backends"]}
+    assert here["exact"] and said(here) == {b: 1 for b in after if after[b] > before[b]}, (here, before, after)
     apply(env, manifests((0, 1, 2)), EVEN)
 
 
@@ -153,8 +169,10 @@ def translated(env):
 @test("an explanation says why nothing is translated: no service, no such port, an address of none, a caller that no hook sees")
 def direct(env):
     me = f"pid:{os.getpid()}"
-    assert "there is no service shop/none" in steps(explain(env, me, "shop/none:80"))
-    assert "shop/cart has no port 81; it has 80 (http)" in steps(explain(env, me, "shop/cart:81"))
+    for target, words in (("shop/none:80", "there is no service shop/none"), ("shop/cart:81", "shop/cart has no port 81"),
+                          ("shop/cart:https", "it has 80 (http)"), ("shop/cart:65536", "expected 1 to 65535")):
+        done = env.agent.cfcli("explain", me, target)
+        assert done.returncode == 1 and words in done.stderr, done
     (path,) = explain(env, me, "192.0.2.1:80")["paths"]
     assert path["verdict"] == "direct" and not path["differences"]
     with cgroup(f"{MOUNT}/{os.path.basename(CGROUP)}-beside") as beside:

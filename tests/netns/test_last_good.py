@@ -110,6 +110,23 @@ def missing_directory(env):
     repaired(env)
 
 
+@test("likewise to a file that somebody has emptied and still writes; an agent that runs waits until it is closed", seconds=60)
+def half_written(env):
+    drain(env)
+    path = env.place.path("manifests/shop.yaml")
+    with open(path, "w", encoding="ascii") as file:
+        wait_until(lambda: "nobody has closed it" in str(unused(env)), 5, "it is said")
+        assert call(env, 6) == DRAINED and service(env)["held_since"] is None
+        crash(env)
+        env.agent.close()
+        env.agent = start(env)
+        held = env.agent.get("/v1/services")["services"]
+        assert held and all(row["held_since"] for row in held), held
+        assert call(env, 6) == DRAINED
+        file.write(manifests((0,)))
+    wait_until(lambda: shares(env) == {"0": 1.0} and not unused(env), 5, "it is closed")
+
+
 @test("a broken document of another namespace holds nothing: what has gone is dropped at once", seconds=40)
 def elsewhere(env):
     drain(env)
@@ -117,7 +134,7 @@ def elsewhere(env):
     other = manifests(()).split("\n---\n")[0].replace('"shop"', '"other"').replace('"port": 80,', '"port": 80000,')
     write(env, manifests((0, 1)) + "\n---\n" + other)
     env.agent = start(env)
-    assert env.agent.get("/v1/services")["refusals"] and not function(env)["degraded"]
+    assert env.agent.get("/v1/services")["refusals"] and "stay as" not in function(env)["detail"]
     assert shares(env) == HALF and drained(env) is None
     crash(env)
     write(env, other)
@@ -139,6 +156,23 @@ def contested(env):
     crash(env)
     env.agent = start(env)
     assert service(env)["number"] == number and call(env, 6) == {"0": 6}
+    other = next(row for row in env.agent.get("/v1/services")["services"] if row["name"] == "shop/a")
+    assert f"{SERVICE}:80 is service shop/cart's" in other["problems"], other
+    assert f"not used: Service shop/a: {SERVICE}:80 is service shop/cart's" in env.agent.log()
+    # Stopped, nobody has it when the next one starts: then the older one gets it.
+    env.agent.close()
+    dated = json.dumps({"creationTimestamp": "2030-01-01T00:00:00Z"})[1:-1] + ', "name": '
+    older = manifests((0,)).replace('"name": "cart",', dated.replace("2030", "2020") + '"cart",', 1)
+    write(env, older + "\n---\n" + newer.replace('"name": "a",', dated + '"a",', 1))
+    env.agent = start(env)
+    assert call(env, 6) == {"0": 6}
+    # From outside, a cluster IP of another is not to be had.
+    env.agent.close()
+    outside = newer.replace(f'"clusterIP": "{SERVICE}"', f'"clusterIP": "10.97.0.99", "externalIPs": ["{SERVICE}"]')
+    assert outside != newer
+    write(env, older.replace("2020", "2040") + "\n---\n" + outside.replace('"name": "a",', dated + '"a",', 1))
+    env.agent = start(env)
+    assert call(env, 6) == {"0": 6}
     write(env, newer)
     wait_until(lambda: not service(env), 5, "the older one is gone")
     assert call(env, 6) == {"1": 6}
@@ -157,8 +191,10 @@ def read_only(env):
         assert sum(call(env, 9).values()) == 9
         wait_until(lambda: function(env)["degraded"] and "Read-only file system" in function(env)["detail"], 5, "it is said")
         assert "Read-only file system" in env.agent.log()
+        sh("mount", "-o", "remount,rw,bind", state)
+        assert "can't be written" not in function(env)["detail"]
     finally:
-        sh("umount", state)
+        sh("umount", "--lazy", state)  # the agent holds it
     drain(env)
     env.agent.cfcli("lb", "undrain", "shop/cart", "cart-2")
     assert total(env.agent.metrics(), "cortexflow_service_overrides") == 0
@@ -209,9 +245,16 @@ def left(env):
     assert refused.returncode == 1 and "running" in refused.stderr, refused
     env.agent.close()
     assert call(env, 6)
+    os.mkdir(f"{env.place.pins}/others")
+    others = [f"{env.place.pins}/svc_others", f"{env.place.pins}/others/svc_slots"]
+    for pin in others:
+        sh("bpftool", "map", "create", pin, "type", "array", "key", "4", "value", "4", "entries", "1", "name", "others")
     done = env.place.run("--remove")
-    assert done.returncode == 0, done
-    assert not env.place.pinned(), env.place.pinned()
+    assert done.returncode == 0 and "not the agent's: others, svc_others" in done.stdout, done
+    assert sorted(env.place.pinned()) == sorted(others)
+    for pin in others:
+        os.unlink(pin)
+    os.rmdir(f"{env.place.pins}/others")
     assert env.client.popen("curl", "-s", "--max-time", "2", f"http://{SERVICE}/").wait() != 0
     env.agent = start(env)
     wait_until(lambda: service(env), 5, "services are there again")

@@ -125,6 +125,29 @@ def drain(env):
     assert set(states(env).values()) == {"ready"}
 
 
+@test("a backend that is given no weight keeps its connections, its count and its number", seconds=40)
+def no_weight(env):
+    with connection(env) as finish:
+        (pod,) = [pod for pod, b in backends(env).items() if b["active"]]
+        had = backends(env)[pod]
+        lb(env, "set-weight", "shop/cart", pod, "0")
+        assert pod[-1] not in call(env, 20) and states(env)[pod] == "no weight"
+        now = backends(env)[pod]
+        assert [now[key] for key in ("active", "chosen", "number")] == [had[key] for key in ("active", "chosen", "number")], now
+        available = total(env.agent.metrics(), "cortexflow_backends", state="available")
+        assert available == 2, available
+        waiting = subprocess.Popen([*env.agent.cfcli_argv("lb", "drain", "shop/cart", pod, "--wait")], text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert waiting.stderr.readline() == "1 live connections\n" and waiting.poll() is None
+        lb(env, "reset", "shop/cart")
+        assert backends(env)[pod]["active"] == 1 and backends(env)[pod]["number"] == had["number"]
+        assert finish() == pod[-1]
+    waiting.communicate(timeout=10)
+    assert waiting.returncode == 0
+    lb(env, "undrain", "shop/cart", pod)
+    assert call(env, 9) == {"0": 3, "1": 3, "2": 3}
+
+
 @test("a client with affinity leaves a drained backend with its next connection")
 def affinity(env):
     sticky = manifests((0, 1, 2)).replace('"clusterIP"', '"sessionAffinity": "ClientIP", "clusterIP"')

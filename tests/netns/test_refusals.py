@@ -8,6 +8,7 @@ import stat
 from agent import Agent, Place
 from harness import test
 from loaded import nothing_left
+from netns import sh
 from refusal import refused
 
 
@@ -83,6 +84,27 @@ def socket_present():
             assert agent.status()["pid"] == agent.pid
 
 
+@test("a second agent with the first one's state directory is refused with what to do, and changes nothing there")
+def state_present():
+    with nothing_left(), Place() as place, Place() as other:
+        flags = ("--manifests", place.dir)
+        other.state = place.state
+        with Agent(*flags, place=place):
+            refused(other.run(*flags, "--log-level", "error"), "another agent is running", place.state, "--state-dir")
+        assert other.run("--dry-run").returncode == 0 and not other.pinned()
+
+
+@test("a state directory that can't be one is said in the log and the status, and operators' changes are refused")
+def state_is_file():
+    with nothing_left(), Place() as place:
+        plain = place.state = place.path("plain", "no directory")
+        with Agent("--manifests", place.dir, place=place) as agent:
+            assert f"state_dir {plain} can't be written (Not a directory)" in agent.log(), agent.log()
+            assert "is put aside" not in agent.log()
+            said = next(f for f in agent.status()["functions"] if f["name"] == "services")
+            assert said["degraded"] and plain in said["detail"], said
+
+
 @test("a file in the place of the control socket is refused and kept")
 def file_present():
     with nothing_left(), Place() as place:
@@ -99,6 +121,18 @@ def pin_path():
         place.pins = place.path("plain")
         refused(place.run("--log-level", "error"), "plain", "bpf", "--pin-path|mount")
         assert not os.path.exists(place.pins), "it made the folder all the same"
+
+
+@test("the root of a BPF file system, where others pin too, is refused as a pin path, to run and to remove")
+def pin_root():
+    with nothing_left(), Place() as place:
+        place.pins = place.bpffs
+        other = f"{place.bpffs}/other"
+        sh("bpftool", "map", "create", other, "type", "array", "key", "4", "value", "4", "entries", "1", "name", "other")
+        before = os.listdir(place.bpffs)
+        for flags in (("--log-level", "error"), ("--remove",)):
+            refused(place.run(*flags), "root of a BPF file system", "below it")
+        assert os.listdir(place.bpffs) == before and os.path.exists(other)
 
 
 @test("a cgroup root that isn't there, or is no cgroup v2 directory, is refused with what to do, and nothing is left")

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 
-from agent import Place, wait_until
+from agent import Place, total, wait_until
 from harness import test
 from netns import sh
 from shop import SERVICE, Calls, apply, call, manifests, service, set_up, shares, split, start, write
@@ -76,8 +76,32 @@ def empty(env):
     done = subprocess.run(env.client.argv("curl", "-sS", "--max-time", "5", f"http://{SERVICE}/"), capture_output=True,
                           text=True, check=False)
     assert done.returncode == 7, done
-    assert "no backend is ready" in env.agent.cfcli("service", "describe", "shop/cart").stdout
+    assert "its EndpointSlices have no endpoints: connecting is refused" in env.agent.cfcli("service", "describe", "shop/cart").stdout
+    whole = manifests((0, 1, 2))
+    nosuch = manifests((0, 1, 2), {"subsets": [{"name": "new", "labels": {"version": "nosuch"}, "weight": 1}]})
+    for text, words in ((nosuch, "3 no weight: it is of no subset"),
+                        (whole.replace('"name": "http",\n   "port": 8080', '"name": "htpp",\n   "port": 8080'), 'no TCP port "http" (they have "htpp")'),
+                        (whole.replace("kubernetes.io/service-name", "service-name"), "no EndpointSlice has the label kubernetes.io/service-name: cart")):
+        assert text != whole
+        apply(env, text, {})
+        wait_until(lambda words=words: words in str(service(env)["problems"]), 5, words)
     apply(env, manifests((0, 1, 2)), {"0": 0.333, "1": 0.333, "2": 0.333})
+
+
+@test("what of the manifests is not used is in the log, in the status and in a metric, while it is so")
+def unused(env):
+    def told():
+        function = next(f for f in env.agent.status()["functions"] if f["name"] == "services")
+        return "not used of the configuration: 1;" in function["detail"] and total(env.agent.metrics(), "cortexflow_configuration_unused") == 1
+
+    for text, words in ((manifests((0, 1, 2)) + "\n---\n{kind: Service", "shop.yaml:"),
+                        (manifests((0, 1, 2)) + "\n---\n" + manifests((), split(1, 1)).split("---")[-1].replace('"cart"', '"nobody"'), "there is no Service shop/nobody")):
+        write(env, text)
+        wait_until(told, 5, "status and metric")
+        wait_until(lambda words=words: any("not used: " in line and words in line for line in env.agent.log().splitlines()), 5, words)
+        write(env, manifests((0, 1, 2)))
+        wait_until(lambda: not env.agent.get("/v1/services")["refusals"], 5, "the refusal is gone")
+        assert total(env.agent.metrics(), "cortexflow_configuration_unused") == 0
 
 
 @test("the agent is killed under load: no call fails, and the next one takes over what is there", seconds=60)

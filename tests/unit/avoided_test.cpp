@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <random>
 
+#include "agent/compile/image.h"
 #include "agent/compile/service_plan.h"
 
 using namespace cortexflow;
@@ -163,6 +164,52 @@ TEST_CASE("the backends to be checked are those that callers of this node may ge
   CHECK(ready() == Addresses{Shop::address(2)});
   shop.service.cluster_ips.clear();  // headless: nothing is translated
   CHECK(ready().empty());
+}
+
+TEST_CASE("a backend without a share rests: it is in no table, and keeps its number and what it has") {
+  Shop shop(3, 1);
+  shop.policy.match_caller_version = true;
+  shop.policy.subsets = {{"canary", {{"version", "canary"}}, 0}, {"stable", {{"version", "stable"}}, 100}};
+  CHECK(shop.plan().resting.empty());  // callers of its version get it all the same
+  shop.policy.match_caller_version = false;
+  const auto plan = shop.plan();
+  CHECK(plan.resting == std::set<Backend>{{Shop::address(0), kPort}});
+  shop.policy.subsets[0].weight = 1;
+  Numbers numbers;
+  const auto before = place(shop.plan(), {}, nullptr, numbers);
+  const auto after = place(plan, {}, &before, numbers);
+  const Backend backend{Shop::address(0), kPort};
+  CHECK(after.backends.at(backend) == before.backends.at(backend));
+  CHECK(after.drained == plan.resting);
+  CHECK(before.drained.empty());
+}
+
+TEST_CASE("least connections goes on where operators give weights of 0 alone, and what can't be is said once") {
+  Shop shop(3);
+  shop.policy.algorithm = model::Algorithm::kLeastConnections;
+  shop.service.ports.push_back({"more", model::Protocol::kTcp, 81, 0});
+  shop.slice.ports.push_back({"more", model::Protocol::kTcp, kPort + 1});
+  model::ServiceOverride set;
+  const auto planned = [&] {
+    ServiceInput input;
+    input.service = &shop.service;
+    input.slices = {&shop.slice};
+    input.policy = &shop.policy;
+    input.set = &set;
+    return plan_service(input, {"node", "", {}});
+  };
+  for (const std::uint16_t port : {kPort, static_cast<std::uint16_t>(kPort + 1)}) {
+    set.backend_weights[{Shop::address(0), port}] = 0;
+  }
+  auto out = planned();
+  REQUIRE(out.plans.size() == 2);
+  CHECK(out.plans[0].algorithm == CF_SVC_LEAST_CONNECTIONS);
+  CHECK(out.plans[0].slots.size() == 2);
+  CHECK(out.refusals.empty());
+  for (auto& [backend, weight] : set.backend_weights) weight = 5;
+  out = planned();
+  CHECK(out.plans[0].algorithm == CF_SVC_ROUND_ROBIN);
+  CHECK(out.refusals.size() == 1);
 }
 
 TEST_CASE("UDP sockets stay with every backend that has not left, though it may get no new callers") {

@@ -135,6 +135,49 @@ TEST_CASE("a file that is never closed is taken when it is quiet") {
   close(fd);
 }
 
+TEST_CASE("a file that is open takes nothing away before it is closed, and is said to be unread") {
+  const TemporaryDirectory dir;
+  write(dir.path / "a.yaml", pod("a", "1") + pod("b", "1"));
+  Follower follower(dir.path);
+  CHECK(follower.becomes({{"a", "1"}, {"b", "1"}}));
+  std::ofstream file(dir.path / "a.yaml");  // empties it
+  CHECK(follower.wait_for([&] { return !follower.last.refusals.empty(); }));
+  CHECK(follower.versions == std::map<std::string, std::string>{{"a", "1"}, {"b", "1"}});
+  CHECK(follower.last.unread.anything);
+  CHECK(follower.last.refusals[0].reason.find("nobody has closed it") != std::string::npos);
+  file << pod("a", "2") << std::flush;
+  CHECK(follower.becomes({{"a", "2"}, {"b", "1"}}));
+  CHECK(follower.last.unread.anything);
+  file << pod("c", "1");
+  file.close();
+  CHECK(follower.becomes({{"a", "2"}, {"c", "1"}}));
+  CHECK(follower.last.refusals.empty());
+  CHECK_FALSE(follower.last.unread.anything);
+  write(dir.path / "a.yaml", "");  // and closed
+  CHECK(follower.becomes({}));
+}
+
+TEST_CASE("an empty file that is found at the start is unread for a while: it may be one that is being written") {
+  const TemporaryDirectory dir;
+  write(dir.path / "a.yaml", "");
+  Follower follower(dir.path);
+  const auto begin = Clock::now();
+  follower.take(*follower.source.poll(begin));
+  CHECK(follower.last.unread.anything);
+  REQUIRE(follower.source.due());
+  CHECK(*follower.source.due() == begin + source::kEmptyFor);
+  SECTION("it stays so: it says nothing") {
+    follower.take(*follower.source.poll(begin + source::kEmptyFor));
+    CHECK_FALSE(follower.last.unread.anything);
+    CHECK(follower.last.refusals.empty());
+  }
+  SECTION("it is written meanwhile") {
+    write(dir.path / "a.yaml", pod("a", "1"));
+    CHECK(follower.becomes({{"a", "1"}}));
+    CHECK_FALSE(follower.last.unread.anything);
+  }
+}
+
 TEST_CASE("a ConfigMap's files are followed through the swap of ..data") {
   const TemporaryDirectory dir;
   const auto publish = [&](const std::string& name, const std::string& text) {  // as the kubelet's atomic writer

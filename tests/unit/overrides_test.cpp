@@ -58,6 +58,16 @@ TEST_CASE("overrides are read from the file as they were written") {
   CHECK(*read == all);
 }
 
+TEST_CASE("weights that would leave no backend are refused, as those of subsets are") {
+  const auto snapshot = shop({});
+  const auto some = set_weights(snapshot, kCart, {}, {{"pod-1", 0}});
+  REQUIRE(some);
+  const auto none = set_weights(snapshot, kCart, *some, {{"pod-2", 0}});
+  REQUIRE_FALSE(none);
+  CHECK(none.error().kind == OverrideRefusal::Kind::kInvalid);
+  CHECK(none.error().error.to_string().find("every backend's weight would be 0") != std::string::npos);
+}
+
 TEST_CASE("a file of overrides that is not as it should be is refused with its place") {
   const std::pair<const char*, const char*> kCases[] = {
       {"", "not JSON"},

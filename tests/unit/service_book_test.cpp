@@ -342,6 +342,56 @@ TEST_CASE("a contested address stays with who had it when the agent comes back, 
   CHECK(book.usage().backends == 1);
 }
 
+TEST_CASE(
+    "of two that want an address: a cluster IP counts before an outside one, then who has it, who is older, the name") {
+  const auto plan_of = [](std::size_t name, bool cluster_ip, int created) {
+    ServicePlan plan;
+    plan.service = name_of(name);
+    plan.frontends = {{v4(1, 1), 80}, {v4(3, static_cast<std::uint8_t>(name)), 80}};
+    plan.cluster_frontends = cluster_ip ? 1 : 0;
+    if (created != 0) plan.created = std::chrono::system_clock::time_point(std::chrono::seconds(created));
+    plan.slots = {{v4(2, static_cast<std::uint8_t>(name)), 80}};
+    return plan;
+  };
+  struct Row {
+    const char* sentence;
+    ServicePlan one, other;  // by name, the one is the first
+    bool one_is_there;
+    std::size_t winner;
+  };
+  const Row rows[]{
+      {"by name", plan_of(0, true, 0), plan_of(1, true, 0), false, 0},
+      {"the older", plan_of(0, true, 20), plan_of(1, true, 10), false, 1},
+      {"the one that says when it was made", plan_of(0, true, 0), plan_of(1, true, 10), false, 1},
+      {"the one that has it, though it is newer", plan_of(0, true, 20), plan_of(1, true, 10), true, 0},
+      {"the cluster IP, though it is newer", plan_of(0, false, 10), plan_of(1, true, 20), false, 1},
+      {"the cluster IP, though the other has it", plan_of(0, false, 10), plan_of(1, true, 20), true, 1},
+  };
+  for (const auto& row : rows) {
+    INFO(row.sentence);
+    ServiceBook book;
+    Maps maps;
+    const auto apply = [&](const std::vector<Operation>& operations) {
+      for (const auto& operation : operations) {
+        maps.apply(operation);
+        maps.check_whole();
+      }
+    };
+    if (row.one_is_there) apply(book.update({{row.one.service, {row.one}}}));
+    apply(book.update({{row.one.service, {row.one}}, {row.other.service, {row.other}}}));
+    const Frontend wanted{v4(1, 1), 80, model::Protocol::kTcp};
+    REQUIRE(book.holder(wanted));
+    CHECK(book.holder(wanted)->service == name_of(row.winner));
+    const auto number = maps.find<cf_svc_frontend>(Map::kFrontends, to_abi(wanted))->service;
+    CHECK(book.find(number)->plan.service == name_of(row.winner));
+    CHECK(book.contenders().at(wanted).size() == 1);
+    CHECK(book.usage().frontends == 3);
+    apply(book.update({{name_of(row.winner), {}}}));
+    CHECK(book.holder(wanted)->service == name_of(1 - row.winner));
+    CHECK(book.contenders().empty());
+  }
+}
+
 TEST_CASE("a drained backend keeps its number and its count, through an agent's death too, and gets no slot") {
   ServicePlan plan;
   plan.service = name_of(0);

@@ -164,9 +164,9 @@ void normalize(json& object, const Resource& resource, const ResourceVersion& ve
   object["apiVersion"] = version.api_version;
   if (object.contains("metadata") && object["metadata"].is_object()) {
     auto& metadata = object["metadata"];
-    keep_only(metadata, [](const std::string& key) {
-      return key == "name" || key == "namespace" || key == "labels" || key == "annotations" || key == "uid" ||
-             key == "ownerReferences";
+    keep_only(metadata, [&](const std::string& key) {
+      return (key == "creationTimestamp" && resource.kind == model::Kind::kService) || key == "name" ||
+             key == "namespace" || key == "labels" || key == "annotations" || key == "uid" || key == "ownerReferences";
     });
     if (metadata.contains("annotations")) keep_only(metadata["annotations"], is_read);
   }

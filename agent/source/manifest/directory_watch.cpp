@@ -78,6 +78,7 @@ void DirectoryWatch::drain(Time now) {
 void DirectoryWatch::note(int watch, std::uint32_t mask, const std::string& name, Time now) {
   if (mask & IN_Q_OVERFLOW) {  // whatever was lost, a closing of these may be among it
     writing_.clear();
+    open_.clear();
     for (std::size_t i = 0; i < directories_.size(); ++i) touch({i, ""}, now);
     return;
   }
@@ -129,6 +130,7 @@ void DirectoryWatch::touch(const Interest& interest, Time now) {
     changed_.directories.insert(interest.directory);
   } else {
     writing_.erase({interest.directory, interest.file});
+    open_.erase({interest.directory, interest.file});
     changed_.files.insert({interest.directory, interest.file});
   }
   if (!first_change_) first_change_ = now;
@@ -138,6 +140,7 @@ std::optional<DirectoryWatch::Time> DirectoryWatch::due() const {
   std::optional<Time> due;
   if (first_change_) due = *first_change_ == Time::min() ? Time::min() : *first_change_ + kSettle;
   for (const auto& [file, since] : writing_) due = std::min(due.value_or(Time::max()), since + kWriteQuiet);
+  for (const auto& [file, when] : later_) due = std::min(due.value_or(Time::max()), when);
   return due;
 }
 
@@ -147,7 +150,13 @@ DirectoryWatch::Changed DirectoryWatch::take(Time now) {
   for (auto at = writing_.begin(); at != writing_.end();) {
     const bool quiet = at->second + kWriteQuiet <= now;
     if (quiet) changed_.files.insert(at->first);
+    if (quiet) open_.insert(at->first);
     at = quiet ? writing_.erase(at) : std::next(at);
+  }
+  for (auto at = later_.begin(); at != later_.end();) {
+    const bool is_due = at->second <= now;
+    if (is_due) changed_.files.insert(at->first);
+    at = is_due ? later_.erase(at) : std::next(at);
   }
   first_change_.reset();
   Changed taken = std::exchange(changed_, {});

@@ -28,7 +28,7 @@ class DirectoryWatch {
   using Time = std::chrono::steady_clock::time_point;
   // Changes that come within this time are taken together.
   static constexpr std::chrono::milliseconds kSettle{2};
-  // A file that is written to and not closed is taken as it is after this time without a write.
+  // A file that is written to and not closed is taken as it is, but not as final, after this time without a write.
   static constexpr std::chrono::seconds kWriteQuiet{1};
 
   struct FileName {
@@ -53,6 +53,11 @@ class DirectoryWatch {
 
   // Written to since: what was read of it meanwhile may be half of it.  It will be due again.
   [[nodiscard]] bool is_being_written(const FileName& file) const { return writing_.contains(file); }
+
+  // It was taken though whoever writes it has not closed it.
+  [[nodiscard]] bool is_open(const FileName& file) const { return open_.contains(file); }
+  // Will be due then, whatever happens to it until then.
+  void again(const FileName& file, Time when) { later_[file] = when; }
 
   // The symbolic links among a directory's files.  Those whose way was not followed yet are due again.
   void follow(std::size_t directory, std::set<std::string> links);
@@ -86,6 +91,8 @@ class DirectoryWatch {
   Changed changed_;
   std::optional<Time> first_change_;
   std::map<FileName, Time> writing_;  // since when it is quiet
+  std::set<FileName> open_;
+  std::map<FileName, Time> later_;
   bool rearm_ = false;
   std::string trouble_;
 };

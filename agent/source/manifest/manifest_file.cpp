@@ -12,7 +12,7 @@ constexpr const char* kKept = "; what it said before stays in use";
 
 }  // namespace
 
-ManifestFile::Objects ManifestFile::read(std::string_view text) {
+ManifestFile::Objects ManifestFile::read(std::string_view text, Text state) {
   auto split = path_.ends_with(".json") ? split_json(text) : split_yaml(text);
   Objects before = std::move(objects_);
   Documents known = std::move(documents_);
@@ -35,6 +35,12 @@ ManifestFile::Objects ManifestFile::read(std::string_view text) {
     const auto held = same == last ? documents_.emplace(hash, Known{document.text.size(), read_document(document.text)})
                                    : documents_.insert(known.extract(same));
     place(held->second.read, document.line - 1);
+  }
+  if (state == Text::kUnfinished) {
+    refusals_.push_back({"", path_, 0, "", "",
+                         text.empty() ? "expected a file that is written; it is empty, and nobody has closed it"
+                                      : "expected a file that is closed; somebody still has it open to write"});
+    refused_keys_.emplace_back();
   }
   keep_last_good(before);
   return before;

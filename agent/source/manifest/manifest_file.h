@@ -29,8 +29,10 @@ class ManifestFile {
 
   explicit ManifestFile(std::string path) : path_(std::move(path)) {}
 
+  // Whether the text is all of it: a file that somebody has open to write may be half of it, and takes nothing away.
+  enum class Text : std::uint8_t { kWhole, kUnfinished };
   // Takes the file's new text.  Returns the objects that it had before.
-  Objects read(std::string_view text);
+  Objects read(std::string_view text, Text state = Text::kWhole);
   // The file is there and can't be read: its objects stay.
   void refuse(std::string reason);
 

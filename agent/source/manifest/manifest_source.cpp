@@ -23,7 +23,7 @@ std::optional<model::SourceUpdate> ManifestSource::poll(Time now) {
   if (changed.directories.empty() && changed.files.empty()) return std::nullopt;
   Before before;
   for (const std::size_t directory : changed.directories) read_directory(directory, before, now);
-  for (const FileName& file : changed.files) read_file(file, before, now);
+  for (const FileName& file : changed.files) read_file(file, Found::kChanged, before, now);
   return update(before);
 }
 
@@ -52,15 +52,20 @@ void ManifestSource::read_directory(std::size_t directory, Before& before, Time 
     if (!names.contains(at->first.name)) gone.push_back(at->first);
   }
   for (const FileName& file : gone) forget_file(file, before);
-  for (const std::string& name : names) read_file({directory, name}, before, now);
+  for (const std::string& name : names) read_file({directory, name}, Found::kListed, before, now);
 }
 
-void ManifestSource::read_file(const FileName& name, Before& before, Time now) {
+void ManifestSource::read_file(const FileName& name, Found found, Before& before, Time now) {
   const std::string& directory = watch_.directories()[name.directory];
   const std::string path = directory + (directory.ends_with('/') ? "" : "/") + name.name;
   const auto text = read_text(path, kFileOctetsMax);
   watch_.drain(now);
-  if (watch_.is_being_written(name)) return;
+  if (watch_.is_being_written(name)) {
+    if (found == Found::kChanged || files_.contains(name)) return;
+    auto& unread = files_[name] = std::make_unique<ManifestFile>(path);
+    unread->refuse("expected a file that is closed; somebody writes it");
+    return note(*unread);
+  }
   if (text && !*text) {
     // Where the directory has gone too, its files stay: see the head of manifest_source.h.
     if (access(directory.c_str(), F_OK) == 0) return forget_file(name, before);
@@ -68,16 +73,32 @@ void ManifestSource::read_file(const FileName& name, Before& before, Time now) {
     return;
   }
   auto& file = files_[name];
+  bool may_be_written = false;
+  if (text && (*text)->empty()) {
+    // Emptied a moment ago, whoever does it may not have been heard of yet.
+    const bool was_more = file && !file->objects().empty() && !emptied_.contains(name);
+    may_be_written = was_more || (found == Found::kListed && !file);
+    if (may_be_written) watch_.again(name, now + (was_more ? DirectoryWatch::kWriteQuiet : kEmptyFor));
+    if (was_more) emptied_.insert(name);
+  } else {
+    emptied_.erase(name);
+  }
   if (!file) file = std::make_unique<ManifestFile>(path);
   if (text) {
-    replaced(*file, file->read(**text), before);
+    const bool unfinished = may_be_written || watch_.is_open(name);
+    replaced(*file, file->read(**text, unfinished ? ManifestFile::Text::kUnfinished : ManifestFile::Text::kWhole),
+             before);
   } else {
     file->refuse(text.error().to_string());
   }
-  if (file->refusals().empty() && file->ignored().empty()) {
-    noted_.erase(file.get());
+  note(*file);
+}
+
+void ManifestSource::note(const ManifestFile& file) {
+  if (file.refusals().empty() && file.ignored().empty()) {
+    noted_.erase(&file);
   } else {
-    noted_.insert(file.get());
+    noted_.insert(&file);
   }
 }
 
@@ -86,6 +107,7 @@ void ManifestSource::forget_file(const FileName& name, Before& before) {
   if (at == files_.end()) return;
   replaced(*at->second, at->second->read(""), before);
   noted_.erase(at->second.get());
+  emptied_.erase(name);
   files_.erase(at);
 }
 

@@ -3,7 +3,7 @@
 //
 // An object that several files have is that of the first file by path.  A file that can't be read, a document that is
 // broken and a directory that is missing leave the last good objects in use; a file that is gone takes its objects
-// along.
+// along.  A file that somebody has open to write says what is new, and takes nothing away before it is closed.
 #pragma once
 
 #include <map>
@@ -22,6 +22,8 @@ namespace cortexflow::source {
 
 inline constexpr const char* kManifestSource = "manifests";  // Refusal::source
 inline constexpr std::size_t kDirectoryFilesMax = 65536;
+// An empty file that is found so may be one that is being written: what an agent before had of it stays for so long.
+inline constexpr std::chrono::seconds kEmptyFor{30};
 inline constexpr std::size_t kRefusalsMax = 1000;  // listed; the rest is counted
 
 class ManifestSource {
@@ -52,7 +54,9 @@ class ManifestSource {
   explicit ManifestSource(DirectoryWatch watch) : watch_(std::move(watch)) {}
 
   void read_directory(std::size_t directory, Before& before, Time now);
-  void read_file(const FileName& name, Before& before, Time now);
+  enum class Found : std::uint8_t { kListed, kChanged };
+  void read_file(const FileName& name, Found found, Before& before, Time now);
+  void note(const ManifestFile& file);
   void forget_file(const FileName& name, Before& before);
   void replaced(const ManifestFile& file, const ManifestFile::Objects& old, Before& before);
   void index(const model::ObjectKey& key, const ManifestFile* file);
@@ -71,6 +75,7 @@ class ManifestSource {
   std::unordered_multimap<std::size_t, const ManifestFile*> index_;  // by the key's hash: 40 octets an object
   std::set<model::ObjectKey> contested_;                             // that several files have
   std::map<std::size_t, std::string> missing_;                       // directories that can't be listed, and why
+  std::set<FileName> emptied_;                                       // were found so once; it is looked again
   std::set<const ManifestFile*> noted_;                              // files that have refusals or ignored documents
 };
 

@@ -2,6 +2,7 @@
 // core/v1 Service, checked as pkg/apis/core/validation does, but for what only the API server can do: it gives a
 // service its addresses, here they have to be written.
 
+#include "agent/model/time_text.h"
 #include "agent/source/manifest/address.h"
 #include "agent/source/manifest/metadata.h"
 #include "agent/source/manifest/names.h"
@@ -109,6 +110,9 @@ bool reads_topology(const Field& object, const Field& spec) {
 model::Service read_service(const Field& object) {
   model::Service service;
   service.name = read_metadata(object, NameRule::kDns1035Label).name;
+  const Field created = object["metadata"]["creationTimestamp"];
+  service.created = model::parse_time(created.text());
+  if (!service.created && !created.text().empty()) created.expected("a time such as 2030-01-01T00:00:00Z");
   const Field spec = object["spec"];
   if (!spec.present()) spec.expected("a mapping");
   service.type = static_cast<model::ServiceType>(
