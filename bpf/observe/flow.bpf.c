@@ -108,7 +108,7 @@ static __always_inline void flow_ended(struct bpf_sock_ops *ops, struct bpf_sock
 	flow->direction = 0;
 	flow_count(CF_FLOW_C_EMITTED);
 	wake = bpf_ringbuf_query(&flow_events, BPF_RB_AVAIL_DATA) >= WAKE_BYTES ? BPF_RB_FORCE_WAKEUP
-										 : BPF_RB_NO_WAKEUP;
+										: BPF_RB_NO_WAKEUP;
 	bpf_ringbuf_submit(record, wake);
 }
 
