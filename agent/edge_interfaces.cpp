@@ -22,9 +22,11 @@ EdgeInterfaces::EdgeInterfaces(const source::EdgeSettings& settings)
 void EdgeInterfaces::check(kernel::EdgeTables& tables, bool v4, bool v6) {
   judge_drivers(tables);
   for (const auto& name : names_) {
-    const auto& one = interfaces_[name];
-    if (one.failure.empty() && tables.is_attached(name)) continue;
-    if (one.failure.empty()) tables.detach(name);
+    // The first time, a link may be pinned from an agent before: that is taken over, not taken away.
+    const auto known = interfaces_.find(name);
+    const bool was_on = known != interfaces_.end() && known->second.failure.empty();
+    if (was_on && tables.is_attached(name)) continue;
+    if (was_on) tables.detach(name);
     attach(tables, name);
   }
   judge_drivers(tables);

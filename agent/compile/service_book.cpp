@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <list>
 #include <utility>
 
 namespace cortexflow::compile {
@@ -221,13 +222,12 @@ std::vector<Operation> ServiceBook::update(const std::map<model::ObjectName, std
     }
     for (const auto& key : gone) release(key, changes, waiting);
   }
-  std::vector<const ServicePlan*> in_order;
+  std::list<const ServicePlan*> in_order;  // whose sort() is stable
   for (const auto& [name, plans] : changed) {
     held_.erase(name);
     for (const auto& plan : plans) in_order.push_back(&plan);
   }
-  std::stable_sort(in_order.begin(), in_order.end(),
-                   [](const auto* one, const auto* other) { return is_older(*one, *other); });
+  in_order.sort([](const auto* one, const auto* other) { return is_older(*one, *other); });
   for (const auto* plan : in_order) {
     if (is_held(*plan)) {
       held_.insert(plan->service);
@@ -243,9 +243,9 @@ std::vector<Operation> ServiceBook::update(const std::map<model::ObjectName, std
 
 void ServiceBook::put_waiting(Changes& changes, std::set<PortKey>& waiting) {
   while (!waiting.empty()) {
-    std::vector<PortKey> now(waiting.begin(), waiting.end());
+    std::list<PortKey> now(waiting.begin(), waiting.end());
     waiting.clear();
-    std::stable_sort(now.begin(), now.end(), [this](const auto& one, const auto& other) {
+    now.sort([this](const auto& one, const auto& other) {
       return is_older(entries_.at(one).plan, entries_.at(other).plan);
     });
     for (const auto& key : now) put(key, ServicePlan(entries_.at(key).plan), changes, waiting);

@@ -58,7 +58,7 @@ const std::vector<std::string>& FlowRow::columns() {
 }
 
 std::string FlowRow::key(const Flow& flow, const std::string& by) {
-  const auto own = side(flow.workload, flow.local), peer = side(flow.peer, flow.remote);
+  auto own = side(flow.workload, flow.local), peer = side(flow.peer, flow.remote);
   if (by == "peer") return peer;
   if (by == "pair") return flow.direction == model::FlowDirection::kOut ? own + " -> " + peer : peer + " -> " + own;
   if (by == "destination") return destination(flow);
