@@ -160,8 +160,11 @@ int dry_run(const source::Settings& settings) {
   if (auto ok = kernel::DnsTracer::try_load(); !ok) return complain(ok.error(), kExitFailure);
   fmt::print("kernel {}: takes the DNS programs\n", kernel::kernel_release());
   fmt::print("would attach dns_egress and dns_ingress (cgroup_skb) to {}\n", *root);
-  if (auto ok = kernel::FlowTracer::try_load(); !ok) return complain(ok.error(), kExitFailure);
-  fmt::print("takes the flow program; would attach flow_tcp (sock_ops) to {}\n", *root);
+  if (auto ok = kernel::FlowTracer::try_load(); ok) {
+    fmt::print("takes the flow program; would attach flow_tcp (sock_ops) to {}\n", *root);
+  } else {
+    fmt::print("{}: would go on without flows\n", ok.error().to_string());
+  }
   fmt::print("would name processes by kprobes, or by cgroup connect and sendmsg hooks where kprobes are refused\n");
   fmt::print("would watch DNS ports {}, time limit {} ms\n", fmt::join(settings.dns_ports, ", "),
              settings.dns_timeout.count());
@@ -285,7 +288,9 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
 
 int main(int argc, char** argv) try {
   mallopt(M_ARENA_MAX, kMallocArenas);
-  CLI::App app("cfagent observes DNS on the machine it runs on.");
+  CLI::App app(
+      "cfagent observes lookups and connections on the machine it runs on, and carries out what manifests or a cluster "
+      "say of services and policy.");
   Flags flags;
   add_flags(app, flags);
   try {
