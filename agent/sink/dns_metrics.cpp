@@ -11,7 +11,6 @@ namespace cortexflow::sink {
 namespace {
 
 using prometheus::BuildCounter;
-using prometheus::BuildGauge;
 using prometheus::BuildHistogram;
 
 // In seconds: from a cache on this node to a resolver that gave up.
@@ -43,20 +42,13 @@ std::size_t DnsMetrics::SeriesHash::operator()(const Series& series) const {
 
 DnsMetrics::DnsMetrics(prometheus::Registry& registry, DnsMetricsLimits limits)
     : limits_(limits),
-      label_values_(BuildGauge()
-                        .Name("cortexflow_metric_label_values")
-                        .Help("Values in use of a label whose number of values is limited.")
-                        .Register(registry)),
-      label_overflow_(BuildCounter()
-                          .Name("cortexflow_metric_label_overflow_total")
-                          .Help("Times that a label's value was recorded as \"other\" because of its limit.")
-                          .Register(registry)),
-      servers_(limit("server", limits.servers)),
-      workloads_(limit("workload", limits.workloads)),
-      qtypes_(limit("qtype", limits.qtypes)),
-      rcodes_(limit("rcode", kRcodes)),
-      names_(limit("name", limits.names)),
-      series_overflow_(label_overflow_.Add({{"label", "series"}})),
+      labels_(registry),
+      servers_(labels_.limit("server", limits.servers)),
+      workloads_(labels_.limit("workload", limits.workloads)),
+      qtypes_(labels_.limit("qtype", limits.qtypes)),
+      rcodes_(labels_.limit("rcode", kRcodes)),
+      names_(labels_.limit("name", limits.names)),
+      series_overflow_(labels_.overflow("series")),
       requests_{BuildCounter()
                     .Name("cortexflow_dns_requests_total")
                     .Help("DNS queries sent, each retransmission counted, when their lookup ended.")
@@ -102,10 +94,6 @@ void DnsMetrics::record(const model::DnsLookup& lookup) {
   if (lookup.outcome == model::DnsOutcome::kAnswered) {
     metric(durations_, series, kBuckets).Observe(std::chrono::duration<double>(lookup.latency).count());
   }
-}
-
-LabelLimit DnsMetrics::limit(const std::string& label, std::size_t max) {
-  return {max, label_values_.Add({{"label", label}}), label_overflow_.Add({{"label", label}})};
 }
 
 DnsMetrics::Series DnsMetrics::series_of(const model::DnsLookup& lookup) {

@@ -68,7 +68,6 @@ class DnsMetrics {
     Metric* latest = nullptr;  // of latest_series
   };
 
-  LabelLimit limit(const std::string& label, std::size_t max);
   Series series_of(const model::DnsLookup& lookup);
   std::uint16_t rcode_index(std::uint16_t rcode);
   prometheus::Labels labels_of(const Shape& shape, const Series& series) const;
@@ -78,8 +77,7 @@ class DnsMetrics {
   static constexpr std::size_t kOutcomes = 7;
 
   DnsMetricsLimits limits_;
-  prometheus::Family<prometheus::Gauge>& label_values_;
-  prometheus::Family<prometheus::Counter>& label_overflow_;
+  LabelLimits labels_;
   LabelLimit servers_;
   LabelLimit workloads_;
   LabelLimit qtypes_;

@@ -8,7 +8,6 @@ namespace cortexflow::sink {
 namespace {
 
 using prometheus::BuildCounter;
-using prometheus::BuildGauge;
 using prometheus::BuildHistogram;
 
 // In seconds: from a connection on this node to a SYN that was sent four times.
@@ -31,17 +30,10 @@ std::string text_of(const std::array<std::string_view, Size>& names, std::size_t
 
 FlowMetrics::FlowMetrics(prometheus::Registry& registry, FlowMetricsLimits limits)
     : limits_(limits),
-      label_values_(BuildGauge()
-                        .Name("cortexflow_metric_label_values")
-                        .Help("Values in use of a label whose number of values is limited.")
-                        .Register(registry)),
-      label_overflow_(BuildCounter()
-                          .Name("cortexflow_metric_label_overflow_total")
-                          .Help("Times that a label's value was recorded as \"other\" because of its limit.")
-                          .Register(registry)),
-      workloads_(limit("flow_workload", limits.workloads)),
-      peers_(limit("flow_peer", limits.peers)),
-      series_overflow_(label_overflow_.Add({{"label", "flow_series"}})),
+      labels_(registry),
+      workloads_(labels_.limit("flow_workload", limits.workloads)),
+      peers_(labels_.limit("flow_peer", limits.peers)),
+      series_overflow_(labels_.overflow("flow_series")),
       connections_{BuildCounter()
                        .Name("cortexflow_flow_connections_total")
                        .Help("TCP connections of this node's sockets that have ended, by how and by who opened them.")
@@ -62,10 +54,6 @@ FlowMetrics::FlowMetrics(prometheus::Registry& registry, FlowMetricsLimits limit
                              .Help("Time from the SYN to the connection, of those that this node's sockets opened.")
                              .Register(registry),
                          {}} {}
-
-LabelLimit FlowMetrics::limit(const std::string& label, std::size_t max) {
-  return {max, label_values_.Add({{"label", label}}), label_overflow_.Add({{"label", label}})};
-}
 
 void FlowMetrics::record(const model::Flow& flow) {
   Series pair;

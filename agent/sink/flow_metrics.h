@@ -50,13 +50,11 @@ class FlowMetrics {
     std::unordered_map<std::uint64_t, Metric*> metrics;
   };
 
-  LabelLimit limit(const std::string& label, std::size_t max);
   template <typename Metric, typename... Args>
   Metric& metric(Table<Metric>& table, Series series, const prometheus::Labels& more, const Args&... args);
 
   FlowMetricsLimits limits_;
-  prometheus::Family<prometheus::Gauge>& label_values_;
-  prometheus::Family<prometheus::Counter>& label_overflow_;
+  LabelLimits labels_;
   LabelLimit workloads_, peers_;
   prometheus::Counter& series_overflow_;
   Table<prometheus::Counter> connections_, bytes_, retransmits_;

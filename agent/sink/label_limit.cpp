@@ -26,4 +26,20 @@ std::uint16_t LabelLimit::add(std::string_view key, std::string text) {
   return index;
 }
 
+LabelLimits::LabelLimits(prometheus::Registry& registry)
+    : values_(prometheus::BuildGauge()
+                  .Name("cortexflow_metric_label_values")
+                  .Help("Values in use of a label whose number of values is limited.")
+                  .Register(registry)),
+      overflow_(prometheus::BuildCounter()
+                    .Name("cortexflow_metric_label_overflow_total")
+                    .Help("Times that a label's value was recorded as \"other\" because of its limit.")
+                    .Register(registry)) {}
+
+LabelLimit LabelLimits::limit(const std::string& label, std::size_t max) {
+  return {max, values_.Add({{"label", label}}), overflow(label)};
+}
+
+prometheus::Counter& LabelLimits::overflow(const std::string& label) { return overflow_.Add({{"label", label}}); }
+
 }  // namespace cortexflow::sink

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <prometheus/counter.h>
+#include <prometheus/family.h>
 #include <prometheus/gauge.h>
+#include <prometheus/registry.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -53,6 +55,20 @@ class LabelLimit {
   std::unordered_map<std::string, std::uint16_t, Hash, std::equal_to<>> indexes_;
   const std::pair<const std::string, std::uint16_t>* latest_ = nullptr;  // found in indexes_, which keeps its place
   std::vector<std::string> texts_;
+};
+
+// The metrics that tell of all limited labels.  The registry has to outlive what they give.
+class LabelLimits {
+ public:
+  explicit LabelLimits(prometheus::Registry& registry);
+
+  [[nodiscard]] LabelLimit limit(const std::string& label, std::size_t max);
+  // Where there are too many series of a metric, whatever their labels.
+  [[nodiscard]] prometheus::Counter& overflow(const std::string& label);
+
+ private:
+  prometheus::Family<prometheus::Gauge>& values_;
+  prometheus::Family<prometheus::Counter>& overflow_;
 };
 
 }  // namespace cortexflow::sink
