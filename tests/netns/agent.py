@@ -123,7 +123,7 @@ class Agent:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 return self.status()
 
-        wait_until(ready, 60, "control API answers")
+        wait_until(ready, 20, "control API answers")
 
     @property
     def pid(self):

@@ -19,7 +19,7 @@ import traceback
 
 import isolation
 
-SETUP_SECONDS = 90  # in emulation, an agent alone takes ten
+SETUP_SECONDS = 40
 TOOLS = ("ip", "nsenter", "setpriv", "mount", "umount", "cc", "clang", "dig", "dnsperf", "unbound", "unbound-control", "tshark",
          "tc", "bpftool", "wrk", "iperf3", "curl", "jq", "prometheus", "promtool", "bash", "unshare", "cmake", "systemd-analyze",
          "openssl", "certtool")

@@ -14,7 +14,7 @@ NEAR, FAR = "10.56.0.1", "10.56.0.2"
 
 
 def setup(stack):
-    agent = stack.enter_context(Agent("--dns-timeout", "2s"))
+    agent = stack.enter_context(Agent("--dns-timeout", "500ms"))
     near = stack.enter_context(Namespace("loss"))
     far = stack.enter_context(Namespace("lossfar"))
     veth(near, far, [f"{NEAR}/24"], [f"{FAR}/24"])
