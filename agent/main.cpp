@@ -250,7 +250,7 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
                                 return !node.draining() && (!kubernetes || kubernetes->synced);
                               });
   if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
-  control::Server control(node, node, settings.control_socket, "cortexflow", &node, node.policy_view());
+  control::Server control(node, node, settings.control_socket, "cortexflow", &node, node.policies());
   if (auto ok = control.start(); !ok) return complain(ok.error(), kExitFailure);
 
   for (const auto& function : node.status().functions) {

@@ -310,7 +310,7 @@ sink::AgentFigures Node::figures() const {
       for (std::size_t i = 0; i < verdicts.size(); ++i) out.redirect[kernel::redirect_verdict_name(i)] = verdicts[i];
       for (const auto& map : redirect->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
     }
-    if (auto policy = services_->policies().figures()) {
+    if (auto policy = services_->authorization().figures()) {
       out.policy_verdicts_in = std::move(policy->verdicts[CF_POLICY_IN]);
       out.policy_verdicts_out = std::move(policy->verdicts[CF_POLICY_OUT]);
       out.policy_events = std::move(policy->events);
@@ -373,7 +373,7 @@ std::vector<kernel::ProgramInfo> Node::kernel_programs() const {
   };
   add(flows_.programs());
   if (services_) add(services_->tables().programs());
-  if (services_) add(services_->policies().programs());
+  if (services_) add(services_->authorization().programs());
   if (services_ && services_->stale_sockets()) programs.push_back(services_->stale_sockets()->program());
   if (services_ && services_->redirect()) add(services_->redirect()->programs());
   if (services_ && services_->edge()) programs.push_back(services_->edge()->tables().program());
@@ -456,7 +456,7 @@ control::Done Node::deny(const std::string& entry) { return services_ ? services
 
 control::Done Node::allow(const std::string& cidr) { return services_ ? services_->allow(cidr) : no_services(); }
 
-const control::PolicyView* Node::policy_view() const { return services_ ? &services_->policies() : nullptr; }
+control::PolicyOperator* Node::policies() const { return services_.get(); }
 
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }
 

@@ -30,11 +30,11 @@ struct PolicyEnd {
   std::optional<model::IpAddress> address;
 };
 
-class Policies : public control::PolicyView {
+class Policies {
  public:
   Policies(const source::Settings& settings, std::string cgroup_root);
   // Leaves policy in force as the settings say, or, where the start failed, as it was found.
-  ~Policies() override;
+  ~Policies();
   Policies(const Policies&) = delete;
   Policies& operator=(const Policies&) = delete;
 
@@ -50,8 +50,10 @@ class Policies : public control::PolicyView {
   void end_as_configured();  // the agent has started
 
   [[nodiscard]] std::vector<std::string> refusals() const;
-  [[nodiscard]] control::PolicyList policies() const override;
-  [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const override;
+  [[nodiscard]] control::PolicyList policies() const;  // without where they come from
+  // Why the kernel doesn't enforce the latest; empty: it does.
+  [[nodiscard]] std::string not_in_force() const;
+  [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const;
   struct Figures {
     std::array<std::map<std::string, std::uint64_t>, CF_POLICY_DIRECTIONS> verdicts;
     std::map<std::string, std::uint64_t> events;

@@ -11,6 +11,7 @@ namespace cortexflow {
 namespace {
 
 constexpr std::size_t kRulesShown = 100;  // in the metrics
+constexpr const char* kHeld = "what the agent before left is in force, as not all of the manifests can be read";
 
 const char* action_name(model::PolicyAction action) {
   static constexpr std::array<const char*, 3> kNames{"ALLOW", "DENY", "AUDIT"};
@@ -62,7 +63,8 @@ control::PolicyRow row_of(const model::AuthorizationPolicy& policy) {
           policy.audit ? "audit" : "enforce",
           policy.rules.size(),
           0,
-          0};
+          0,
+          ""};
 }
 
 control::PolicyRow row_of(const model::NetworkPolicy& policy) {
@@ -76,7 +78,8 @@ control::PolicyRow row_of(const model::NetworkPolicy& policy) {
           "enforce",
           rules,
           0,
-          0};
+          0,
+          ""};
 }
 
 // "NetworkPolicy shop/web" of "NetworkPolicy shop/web egress[0]"
@@ -158,6 +161,12 @@ control::PolicySideCheck Policies::side_check(cf_policy_direction direction, con
   return out;
 }
 
+std::string Policies::not_in_force() const {
+  const std::lock_guard lock(mutex_);
+  if (!failure_.empty()) return failure_;
+  return tables_ && tables_->adopted() && !complete_ ? kHeld : "";
+}
+
 std::optional<Policies::Figures> Policies::figures() const {
   const std::lock_guard lock(mutex_);
   if (!tables_) return std::nullopt;
@@ -209,7 +218,7 @@ control::FunctionStatus Policies::function_status() const {
   if (!failure_.empty()) {
     out.detail = failure_;
   } else if (tables_ && tables_->adopted() && !complete_) {
-    out.detail = "what the agent before left is in force, as not all of the manifests can be read";
+    out.detail = kHeld;
   } else if (!input_.closed_namespaces.empty()) {
     out.detail = fmt::format("nobody may reach the workloads of {}: a policy there can't be read",
                              fmt::join(input_.closed_namespaces, ", "));

@@ -19,6 +19,7 @@ struct PolicyRow {
   std::uint64_t rules = 0;
   std::uint64_t workloads = 0;  // pods that it selects
   std::uint64_t hits = 0;       // times that a rule of it decided or, AUDIT, matched
+  std::string origin;           // "/etc/shop.yaml:12", "cluster", "operator"
 };
 
 struct PolicyList {
