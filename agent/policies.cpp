@@ -294,29 +294,33 @@ Result<void> Policies::write_settings(bool rules_changed) {
   ++settings_.generation;
   if (rules_changed) ++settings_.rules_generation;
   settings_.flags = flags();
-  settings_.unknown = options_.unknown == "allow"   ? CF_POLICY_UNKNOWN_ALLOW
-                      : options_.unknown == "audit" ? CF_POLICY_UNKNOWN_AUDIT
-                                                    : CF_POLICY_UNKNOWN_DENY;
+  settings_.unknown = unknown_peers();
   return tables_->put("policy_settings", octets_of(std::uint32_t{0}), octets_of(settings_));
 }
 
-void Policies::gather_input() {
-  input_.policies.clear();
-  input_.network_policies.clear();
-  input_.pods.clear();
-  input_.namespaces.clear();
-  snapshot_->authorization_policies.for_each([&](const auto& policy) { input_.policies.push_back(policy); });
-  snapshot_->network_policies.for_each([&](const auto& policy) { input_.network_policies.push_back(policy); });
-  snapshot_->pods.for_each([&](const auto& pod) { input_.pods.push_back(pod); });
-  snapshot_->namespaces.for_each([&](const auto& one) { input_.namespaces.emplace(one->name, one->labels); });
+cf_policy_unknown Policies::unknown_peers() const {
+  return options_.unknown == "allow"   ? CF_POLICY_UNKNOWN_ALLOW
+         : options_.unknown == "audit" ? CF_POLICY_UNKNOWN_AUDIT
+                                       : CF_POLICY_UNKNOWN_DENY;
+}
+
+void Policies::gather_into(compile::PolicyInput& input) const {
+  input.policies.clear();
+  input.network_policies.clear();
+  input.pods.clear();
+  input.namespaces.clear();
+  snapshot_->authorization_policies.for_each([&](const auto& policy) { input.policies.push_back(policy); });
+  snapshot_->network_policies.for_each([&](const auto& policy) { input.network_policies.push_back(policy); });
+  snapshot_->pods.for_each([&](const auto& pod) { input.pods.push_back(pod); });
+  snapshot_->namespaces.for_each([&](const auto& one) { input.namespaces.emplace(one->name, one->labels); });
   const auto by_name = [](const auto& one, const auto& other) { return one->name < other->name; };
-  std::sort(input_.policies.begin(), input_.policies.end(), by_name);
-  std::sort(input_.network_policies.begin(), input_.network_policies.end(), by_name);
-  std::sort(input_.pods.begin(), input_.pods.end(), by_name);
+  std::sort(input.policies.begin(), input.policies.end(), by_name);
+  std::sort(input.network_policies.begin(), input.network_policies.end(), by_name);
+  std::sort(input.pods.begin(), input.pods.end(), by_name);
 }
 
 Result<void> Policies::apply() {
-  gather_input();
+  gather_into(input_);
   plan_ = compile::plan_policies(input_, numbers_);
   find_locals();
 

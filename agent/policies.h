@@ -19,16 +19,11 @@
 #include "agent/control/policy_view.h"
 #include "agent/kernel/policy_tables.h"
 #include "agent/model/object.h"
+#include "agent/source/policy_documents.h"
 #include "agent/source/settings.h"
 #include "agent/state/desired_state.h"
 
 namespace cortexflow {
-
-// One end of a connection.
-struct PolicyEnd {
-  std::uint64_t identity = 0;
-  std::optional<model::IpAddress> address;
-};
 
 class Policies {
  public:
@@ -53,6 +48,8 @@ class Policies {
   [[nodiscard]] control::PolicyList policies() const;  // without where they come from
   // Why the kernel doesn't enforce the latest; empty: it does.
   [[nodiscard]] std::string not_in_force() const;
+  [[nodiscard]] control::PolicySimulation simulate(const std::map<model::ObjectKey, source::PolicyDocument>& tried,
+                                                   const control::Flows& flows) const;
   [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const;
   struct Figures {
     std::array<std::map<std::string, std::uint64_t>, CF_POLICY_DIRECTIONS> verdicts;
@@ -71,11 +68,10 @@ class Policies {
   using Octets = std::map<std::string, std::string>;
 
   [[nodiscard]] control::FunctionStatus function_status() const;
-  [[nodiscard]] control::PolicySideCheck side_check(cf_policy_direction direction, const PolicyEnd& workload,
-                                                    const PolicyEnd& peer, const control::PolicyQuery& query) const;
   [[nodiscard]] Result<void> apply();
   [[nodiscard]] bool close_unread();
-  void gather_input();
+  void gather_into(compile::PolicyInput& input) const;
+  [[nodiscard]] cf_policy_unknown unknown_peers() const;
   [[nodiscard]] Result<void> load();
   void adopt();
   void find_locals();

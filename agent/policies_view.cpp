@@ -6,6 +6,7 @@
 #include "agent/compile/policy_rules.h"
 #include "agent/operator_request.h"
 #include "agent/policies.h"
+#include "agent/policy_ends.h"
 
 namespace cortexflow {
 namespace {
@@ -16,43 +17,6 @@ constexpr const char* kHeld = "what the agent before left is in force, as not al
 const char* action_name(model::PolicyAction action) {
   static constexpr std::array<const char*, 3> kNames{"ALLOW", "DENY", "AUDIT"};
   return kNames.at(static_cast<std::size_t>(action));
-}
-
-std::string identity_name(std::uint64_t identity, const compile::PolicyPlan& plan) {
-  switch (identity) {
-    case CF_POLICY_ID_HOST:
-      return "this node";
-    case CF_POLICY_ID_WORLD:
-      return "world";
-    case CF_POLICY_ID_UNKNOWN:
-      return "unknown";
-    case CF_POLICY_ID_AMBIGUOUS:
-      return "ambiguous";
-    default:
-      break;
-  }
-  const auto found = plan.identities.find(identity);
-  return found == plan.identities.end() ? std::to_string(identity) : found->second.to_string();
-}
-
-std::optional<PolicyEnd> find_side(const std::string& text, const compile::PolicyPlan& plan,
-                                   const state::Snapshot& snapshot, const std::vector<std::string>& ranges) {
-  if (const auto address = model::IpAddress::parse(text)) {
-    const auto known = plan.addresses.find(*address);
-    if (known != plan.addresses.end()) return PolicyEnd{known->second, address};
-    const bool workload = std::any_of(ranges.begin(), ranges.end(), [&](const std::string& range) {
-      const auto slash = range.find('/');
-      return model::Cidr{*model::IpAddress::parse(range.substr(0, slash)),
-                         static_cast<std::uint8_t>(std::stoi(range.substr(slash + 1)))}
-          .covers(*address);
-    });
-    return PolicyEnd{static_cast<std::uint64_t>(workload ? CF_POLICY_ID_UNKNOWN : CF_POLICY_ID_WORLD), address};
-  }
-  const auto name = object_name(text);
-  const auto pod = name ? snapshot.pods.find(*name) : nullptr;
-  const auto planned = name ? plan.pods.find(*name) : plan.pods.end();
-  if (!pod || planned == plan.pods.end()) return std::nullopt;
-  return PolicyEnd{planned->second, pod->addresses.empty() ? std::nullopt : std::optional(pod->addresses.front())};
 }
 
 control::PolicyRow row_of(const model::AuthorizationPolicy& policy) {
@@ -128,7 +92,7 @@ control::Answer<control::PolicyCheck> Policies::check(const control::PolicyQuery
   std::array<std::optional<PolicyEnd>, 2> sides;
   for (std::size_t i = 0; i < sides.size(); ++i) {
     const auto& text = i == 0 ? query.from : query.to;
-    sides[i] = find_side(text, plan_, *snapshot_, options_.workload_ranges);
+    sides[i] = find_end(text, plan_, *snapshot_, options_.workload_ranges);
     if (!sides[i]) {
       return refused(404, {fmt::format("there is no pod {}", text), "give NAMESPACE/POD, or an address"});
     }
@@ -137,27 +101,8 @@ control::Answer<control::PolicyCheck> Policies::check(const control::PolicyQuery
   control::PolicyCheck out;
   out.from = identity_name(from.identity, plan_);
   out.to = identity_name(to.identity, plan_);
-  out.sides = {side_check(CF_POLICY_OUT, from, to, query), side_check(CF_POLICY_IN, to, from, query)};
-  return out;
-}
-
-control::PolicySideCheck Policies::side_check(cf_policy_direction direction, const PolicyEnd& workload,
-                                              const PolicyEnd& peer, const control::PolicyQuery& query) const {
-  const auto verdict = compile::decide(plan_, direction,
-                                       {workload.identity, peer.identity, peer.address.value_or(model::IpAddress{}),
-                                        query.port, query.udp ? model::Protocol::kUdp : model::Protocol::kTcp},
-                                       static_cast<cf_policy_unknown>(settings_.unknown));
-  control::PolicySideCheck out;
-  out.direction = direction == CF_POLICY_IN ? "in" : "out";
-  out.verdict = compile::verdict_name(verdict.verdict);
-  out.refused = compile::is_refusal(verdict.verdict);
-  for (const auto rule : {verdict.rule, verdict.network_rule}) {
-    if (rule != 0) out.rules.push_back(numbers_.name(rule));
-  }
-  out.audited = numbers_.name(verdict.audited);
-  const auto target = plan_.targets.find(workload.identity);
-  if (target == plan_.targets.end() || target->second.at(direction).flags == 0) return out;
-  out.policies = plan_.tables[target->second.at(direction).table].policies;
+  const auto unknown = static_cast<cf_policy_unknown>(settings_.unknown);
+  out.sides = check_sides({plan_, numbers_, unknown}, from, to, {query.port, query.udp});
   return out;
 }
 

@@ -87,6 +87,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const override {
     return policies_.check(query);
   }
+  [[nodiscard]] control::Answer<control::PolicySimulation> simulate_policies(
+      const std::string& documents, const control::Flows& flows) const override;
   [[nodiscard]] control::Answer<control::PolicyChanges> apply_policies(const std::string& documents,
                                                                        bool dry_run) override;
   [[nodiscard]] control::Answer<control::PolicyChanges> delete_policy(const std::string& kind,

@@ -59,6 +59,14 @@ control::PolicyList Services::policies() const {
   return out;
 }
 
+control::Answer<control::PolicySimulation> Services::simulate_policies(const std::string& documents,
+                                                                       const control::Flows& flows) const {
+  const auto read = source::read_policy_documents(documents);
+  if (!read.refusals.empty()) return refused(400, {words_of(read.refusals), "nothing was tried"});
+  if (read.documents.empty()) return refused(400, {"there is no policy in it", "see examples/policy"});
+  return policies_.simulate(read.documents, flows);
+}
+
 control::Answer<control::PolicyChanges> Services::apply_policies(const std::string& documents, bool dry_run) {
   auto read = source::read_policy_documents(documents);
   if (!read.refusals.empty()) return refused(400, {words_of(read.refusals), "nothing was applied"});

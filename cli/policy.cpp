@@ -154,6 +154,7 @@ void add_policy(CLI::App& app, Context& context) {
     context.run = [&context] { return list_policies(context); };
   });
   add_policy_apply(*policy, context);
+  add_policy_simulate(*policy, context);
 
   auto* connection =
       policy->add_subcommand("check", "may this caller reach that, at both ends, and which rule says so");

@@ -3,6 +3,7 @@
 #include <httplib.h>
 
 #include "agent/control/json.h"
+#include "agent/control/record_window.h"
 #include "agent/control/response.h"
 #include "agent/control/server.h"
 
@@ -19,6 +20,11 @@ ordered_json policy_json(const PolicyRow& row) {
           {"workloads", row.workloads}, {"hits", row.hits}, {"origin", row.origin}};
 }
 
+ordered_json side_json(const PolicySideCheck& side) {
+  return {{"direction", side.direction}, {"verdict", side.verdict}, {"refused", side.refused},
+          {"rules", side.rules},         {"audited", side.audited}, {"policies", side.policies}};
+}
+
 ordered_json changes_json(const PolicyChanges& made) {
   auto changes = ordered_json::array();
   for (const auto& one : made.changes) {
@@ -31,15 +37,27 @@ ordered_json changes_json(const PolicyChanges& made) {
           {"remarks", made.remarks}};
 }
 
+ordered_json simulation_json(const PolicySimulation& made) {
+  ordered_json totals, pairs = ordered_json::array();
+  for (const auto& [change, total] : made.totals) {
+    totals[change] = {{"pairs", total.pairs}, {"connections", total.connections}};
+  }
+  for (const auto& pair : made.pairs) {
+    pairs.push_back({{"change", pair.change},
+                     {"connections", pair.connections},
+                     {"from", pair.from},
+                     {"to", pair.to},
+                     {"port", pair.port},
+                     {"before", side_json(pair.before)},
+                     {"after", side_json(pair.after)}});
+  }
+  return {{"totals", std::move(totals)}, {"pairs", std::move(pairs)}, {"remarks", made.remarks}};
+}
+
 tl::unexpected<Refused> no_policies() {
   return tl::make_unexpected(Refused{404,
                                      {"this agent knows no workloads that a policy could be about",
                                       "start it with --manifests DIR or --kubeconfig FILE"}});
-}
-
-ordered_json side_json(const PolicySideCheck& side) {
-  return {{"direction", side.direction}, {"verdict", side.verdict}, {"refused", side.refused},
-          {"rules", side.rules},         {"audited", side.audited}, {"policies", side.policies}};
 }
 
 }  // namespace
@@ -88,6 +106,29 @@ Done Server::put_policies(const Parameters&, const ordered_json& body, ordered_j
   const auto made = policies_->apply_policies(body["documents"].get<std::string>(), body["dry_run"].get<bool>());
   if (!made) return tl::make_unexpected(made.error());
   now = changes_json(*made);
+  return {};
+}
+
+Done Server::post_policy_simulation(const Parameters&, const ordered_json& body, ordered_json& now) {
+  if (!body.is_object() || body.size() != 2 || !body.value("documents", ordered_json()).is_string() ||
+      !body.value("since", ordered_json()).is_string()) {
+    return tl::make_unexpected(Refused{400, {"expected an object of documents and since, both texts", ""}});
+  }
+  const auto at = std::chrono::system_clock::now();
+  const auto since = parse_since(body["since"].get<std::string>(), at);
+  if (!since) return tl::make_unexpected(Refused{400, since.error()});
+  if (!policies_) return no_policies();
+  const std::lock_guard one_at_a_time(top_mutex_);  // bounds its memory and its share of the processors
+  Flows flows;
+  const auto window = each_kept(node_.flows(), *since, [&](const auto& flow) { flows.push_back(flow); });
+  const auto kept = flows.size();
+  auto open = node_.open_flows(kOpenFlowsMax);
+  if (!open) return tl::make_unexpected(Refused{503, open.error()});
+  for (auto& flow : *open) flows.push_back(std::make_shared<const model::Flow>(std::move(flow)));
+  const auto made = policies_->simulate_policies(body["documents"].get<std::string>(), flows);
+  if (!made) return tl::make_unexpected(made.error());
+  now = {{"window", window.to_json(at)}, {"records", kept}, {"open", open->size()}};
+  now.update(simulation_json(*made));
   return {};
 }
 

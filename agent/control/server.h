@@ -30,6 +30,7 @@ namespace cortexflow::control {
 class Server {
  public:
   static constexpr int kWatchersMax = 32;
+  static constexpr std::uint64_t kOpenFlowsMax = 100'000;
 
   // `node` and `services` have to outlive the server.  The socket is readable and writable by `group`, if there is such
   // a group.
@@ -53,9 +54,9 @@ class Server {
   // Every path that is read, as in openapi.json.
   [[nodiscard]] static const std::vector<Route>& routes();
 
-  // What changes something; `now` is answered: what was changed, as it is then.
+  // What changes something, or asks with a body; `now` is answered: what was changed, as it is then.
   struct Write {
-    std::string method;  // PUT, with a body, or DELETE, with parameters
+    std::string method;  // PUT or, where nothing is changed, POST, with a body, or DELETE, with parameters
     std::string path;
     ParameterNames parameters;
     Done (Server::*change)(const Parameters& parameters, const nlohmann::ordered_json& body,
@@ -74,6 +75,7 @@ class Server {
   Done put_deny_list(const Parameters&, const nlohmann::ordered_json& body, nlohmann::ordered_json& now);
   Done delete_deny_list(const Parameters& parameters, const nlohmann::ordered_json&, nlohmann::ordered_json& now);
   Done put_policies(const Parameters&, const nlohmann::ordered_json& body, nlohmann::ordered_json& now);
+  Done post_policy_simulation(const Parameters&, const nlohmann::ordered_json& body, nlohmann::ordered_json& now);
   Done delete_policies(const Parameters& parameters, const nlohmann::ordered_json&, nlohmann::ordered_json& now);
   [[nodiscard]] nlohmann::ordered_json service_now(const std::string& service) const;
   [[nodiscard]] Answer<nlohmann::ordered_json> deny_list_now(const Parameters& parameters) const;

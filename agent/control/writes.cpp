@@ -44,6 +44,7 @@ const std::vector<Server::Write>& Server::writes() {
       {"DELETE", "/v1/denylist", {{"cidr"}}, &Server::delete_deny_list},
       {"PUT", "/v1/policies", {}, &Server::put_policies},
       {"DELETE", "/v1/policies", {{"kind", "name"}}, &Server::delete_policies},
+      {"POST", "/v1/policies/simulation", {}, &Server::post_policy_simulation},
   };
   return kWrites;
 }
@@ -55,6 +56,8 @@ void Server::add_writes() {
     };
     if (write.method == "PUT") {
       http_->Put(write.path, handle);
+    } else if (write.method == "POST") {
+      http_->Post(write.path, handle);
     } else {
       http_->Delete(write.path, handle);
     }
@@ -63,7 +66,7 @@ void Server::add_writes() {
 
 void Server::serve_write(const Write& write, const httplib::Request& request, httplib::Response& response) {
   ordered_json body;
-  if (write.method == "PUT") {
+  if (write.method != "DELETE") {
     if (!request.get_header_value("Content-Type").starts_with(kJson)) {
       return refuse(response, 415, {"the body is not said to be JSON", "send Content-Type: application/json"});
     }

@@ -234,6 +234,14 @@ struct FakePolicies : control::PolicyOperator {
                        "shop/web",
                        "shop/cart"};
   }
+  Answer<control::PolicySimulation> simulate_policies(const std::string&, const control::Flows& flows) const override {
+    control::PolicySimulation out;
+    for (const char* change : {"newly_refused", "newly_allowed", "unchanged", "unknown"}) out.totals[change];
+    out.totals["newly_refused"] = {1, flows.size()};
+    const control::PolicySideCheck side{"in", "denied", true, {"shop/no-web[0]"}, "", {"shop/no-web"}};
+    out.pairs.push_back({"shop/web", "shop/cart", 8080, "newly_refused", flows.size(), side, side});
+    return out;
+  }
   Answer<control::PolicyChanges> apply_policies(const std::string& documents, bool dry_run) override {
     if (documents.empty()) return tl::make_unexpected(control::Refused{400, {"there is no policy in it", ""}});
     return control::PolicyChanges{{{"AuthorizationPolicy", "shop/allow-web", "created"}}, dry_run, "", {}};

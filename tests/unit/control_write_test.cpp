@@ -93,6 +93,15 @@ TEST_CASE("Policies that an operator applies or deletes are answered as changes,
   check(put(serving, "/v1/policies", R"({"documents":"kind: x","dry_run":false})"), "created", true);
   check(put(serving, "/v1/policies", R"({"documents":"kind: x","dry_run":true})"), "created", false);
   check(client.Delete("/v1/policies?name=shop/allow-web&kind=NetworkPolicy"), "deleted", true);
+  const auto tried = client.Post("/v1/policies/simulation", R"({"documents":"kind: x","since":"1h"})", kJsonType);
+  REQUIRE(tried);
+  CHECK(tried->status == 200);
+  for (const auto& wrong :
+       SchemaCheck(document)(ordered_json::parse(tried->body), document["components"]["schemas"]["PolicySimulation"])) {
+    FAIL_CHECK(wrong);
+  }
+  CHECK(client.Post("/v1/policies/simulation", R"({"documents":"kind: x","since":"x"})", kJsonType)->status == 400);
+  CHECK(client.Post("/v1/policies/simulation", R"({"documents":"kind: x"})", kJsonType)->status == 400);
   CHECK(client.Delete("/v1/policies?name=shop/other")->status == 404);
   CHECK(client.Delete("/v1/policies")->status == 400);
   for (const char* body : {"", "[]", R"({"documents":"x"})", R"({"documents":1,"dry_run":true})",
