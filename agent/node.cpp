@@ -124,7 +124,11 @@ Result<void> Node::open() {
                                         [this](std::span<const std::byte> record) { on_record(record); });
   if (!tracer) return tl::make_unexpected(std::move(tracer.error()));
   tracer_ = std::move(*tracer);
-  if (!settings_.follows_services()) left_ = left_functions(settings_.pin_path);
+  if (!settings_.follows_services()) {
+    // No policy comes to this agent: what waits for them since boot has waited for nothing.
+    if (auto opened = kernel::PolicyTables::open_closed(settings_.pin_path); !opened) return opened;
+    left_ = left_functions(settings_.pin_path);
+  }
   if (settings_.follows_services()) {
     auto services = Services::open(settings_, cgroup_root_);
     if (!services) return tl::make_unexpected(std::move(services.error()));
@@ -315,6 +319,7 @@ sink::AgentFigures Node::figures() const {
       out.policy_verdicts_out = std::move(policy->verdicts[CF_POLICY_OUT]);
       out.policy_events = std::move(policy->events);
       out.policy_hits = std::move(policy->hits);
+      out.policy_boot_closed = policy->boot_closed;
       for (const auto& [name, use] : policy->maps) out.maps.push_back({name, use.first, use.second});
     }
     if (const auto* edge = services_->edge()) {

@@ -55,6 +55,7 @@ class Policies {
     std::array<std::map<std::string, std::uint64_t>, CF_POLICY_DIRECTIONS> verdicts;
     std::map<std::string, std::uint64_t> events;
     std::map<std::string, std::uint64_t> hits;  // by rule; those that have any, the busiest
+    bool boot_closed = false;
     std::vector<std::pair<const char*, std::pair<std::size_t, std::size_t>>> maps;  // used, and limit
   };
   [[nodiscard]] std::optional<Figures> figures() const;  // none: no policy has come
@@ -68,8 +69,10 @@ class Policies {
   using Octets = std::map<std::string, std::string>;
 
   [[nodiscard]] control::FunctionStatus function_status() const;
+  [[nodiscard]] std::string held_words() const;
   [[nodiscard]] Result<void> apply();
   [[nodiscard]] bool close_unread();
+  [[nodiscard]] bool held() const;
   void gather_into(compile::PolicyInput& input) const;
   [[nodiscard]] cf_policy_unknown unknown_peers() const;
   [[nodiscard]] Result<void> load();
@@ -90,6 +93,8 @@ class Policies {
   model::Unread unread_;
   bool services_attached_ = false;
   bool started_ = false;
+  bool took_over_ = false;                                             // what is in force is by this agent's plan
+  std::optional<std::chrono::system_clock::time_point> closed_since_;  // by cfagent --close
   bool complete_ = false;  // everything could be read once: from then on the sources keep the last good
   compile::PolicyInput input_;
   compile::PolicyPlan plan_;

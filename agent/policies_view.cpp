@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/compile/policy_rules.h"
+#include "agent/model/time_text.h"
 #include "agent/operator_request.h"
 #include "agent/policies.h"
 #include "agent/policy_ends.h"
@@ -22,7 +23,7 @@ const char* action_name(model::PolicyAction action) {
 control::PolicyRow row_of(const model::AuthorizationPolicy& policy) {
   return {"AuthorizationPolicy",
           policy.name.ns + "/" + policy.name.name,
-          "in",
+          policy.direction == model::PolicyDirection::kEgress ? "out" : "in",
           action_name(policy.action),
           policy.audit ? "audit" : "enforce",
           policy.rules.size(),
@@ -109,7 +110,16 @@ control::Answer<control::PolicyCheck> Policies::check(const control::PolicyQuery
 std::string Policies::not_in_force() const {
   const std::lock_guard lock(mutex_);
   if (!failure_.empty()) return failure_;
-  return tables_ && tables_->adopted() && !complete_ ? kHeld : "";
+  return held_words();
+}
+
+std::string Policies::held_words() const {
+  if (!held()) return "";
+  if (!closed_since_) return kHeld;
+  return fmt::format(
+      "closed since {} (cfagent --close): no workload is reached or reaches anybody until all of the policies and pods "
+      "can be read",
+      model::time_text(*closed_since_));
 }
 
 std::optional<Policies::Figures> Policies::figures() const {
@@ -123,6 +133,7 @@ std::optional<Policies::Figures> Policies::figures() const {
           counters.at(direction * CF_POLICY_V_MAX + i);
     }
   }
+  out.boot_closed = closed_since_.has_value();
   out.events = {{"audited", counters[CF_POLICY_C_AUDITED]},
                 {"packets_dropped", counters[CF_POLICY_C_DROPPED]},
                 {"judged_again", counters[CF_POLICY_C_REJUDGED]},
@@ -142,9 +153,9 @@ std::optional<Policies::Figures> Policies::figures() const {
   }
   out.maps = {{"policy_rules", {rules, CF_POLICY_RULES_MAX / 2}},
               {"policy_blocks", {blocks, CF_POLICY_BLOCKS_MAX / 2}},
-              {"policy_addresses", {addresses_.size(), CF_POLICY_ADDRESSES_MAX}},
+              {"policy_addresses", {addresses_.size(), CF_POLICY_ADDRESSES_MAX / 2}},
               {"policy_locals", {locals_.size(), CF_POLICY_LOCALS_MAX}},
-              {"policy_targets", {targets_.size(), CF_POLICY_TARGETS_MAX}}};
+              {"policy_targets", {targets_.size(), CF_POLICY_TARGETS_MAX / 2}}};
   return out;
 }
 
@@ -162,11 +173,11 @@ control::FunctionStatus Policies::function_status() const {
   control::FunctionStatus out{"authorization", tables_ ? "cgroup_skb" : "", false, ""};
   if (!failure_.empty()) {
     out.detail = failure_;
-  } else if (tables_ && tables_->adopted() && !complete_) {
-    out.detail = kHeld;
-  } else if (!input_.closed_namespaces.empty()) {
-    out.detail = fmt::format("nobody may reach the workloads of {}: a policy there can't be read",
-                             fmt::join(input_.closed_namespaces, ", "));
+  } else if (held()) {
+    out.detail = held_words();
+  } else if (const auto& [in, outward] = input_.closed_namespaces; !in.empty()) {
+    out.detail = fmt::format("nobody may reach the workloads of {}: a policy there can't be read", fmt::join(in, ", "));
+    if (!outward.empty()) out.detail += fmt::format("; those of {} may reach nobody", fmt::join(outward, ", "));
   } else if (!input_.network_closed_namespaces.empty()) {
     out.detail = fmt::format(
         "nobody but this node may reach the workloads of {}, nor they anybody: a NetworkPolicy there can't be read",

@@ -40,6 +40,8 @@ std::string identity_name(std::uint64_t identity, const compile::PolicyPlan& pla
       return "unknown";
     case CF_POLICY_ID_AMBIGUOUS:
       return "ambiguous";
+    case CF_POLICY_ID_CLOSED:
+      return "closed";
     default:
       break;
   }
@@ -57,6 +59,7 @@ PolicyEnd end_at(const model::IpAddress& address, const compile::PolicyPlan& pla
                        static_cast<std::uint8_t>(std::stoi(range.substr(slash + 1)))}
         .covers(address);
   });
+  if (plan.addresses_full && (workload || workload_ranges.empty())) return {CF_POLICY_ID_CLOSED, address};
   return {static_cast<std::uint64_t>(workload ? CF_POLICY_ID_UNKNOWN : CF_POLICY_ID_WORLD), address};
 }
 

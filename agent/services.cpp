@@ -181,8 +181,7 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
   const auto update = desired_.apply(changes.source, changes.update);
   if (changes.source != Sources::kOperator) sources_unread_ = changes.update.unread;
   auto unread = policy_book_.unread();
-  unread.anything = unread.anything || sources_unread_.anything;
-  unread.objects.insert(sources_unread_.objects.begin(), sources_unread_.objects.end());
+  unread.add(sources_unread_);
   const auto& snapshot = *update.snapshot;
   for (const auto& pod : update.touched.pods) {
     const auto known = snapshot.pods.find(pod);

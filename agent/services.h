@@ -232,8 +232,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   AddressDirectory pod_addresses_, service_addresses_;
   // What can't be read yet; none: since the start all could be once, so that the sources keep the last good.
   std::optional<model::Unread> unread_ = model::Unread{};
-  std::string held_words_;                     // what stays as it was for that
-  model::Unread sources_unread_ = {true, {}};  // of all but the operator
+  std::string held_words_;                         // what stays as it was for that
+  model::Unread sources_unread_ = {true, {}, {}};  // of all but the operator
   const std::chrono::system_clock::time_point taken_over_ = std::chrono::system_clock::now();
 
   std::string stale_sockets_failure_;                // why there is none

@@ -68,8 +68,9 @@ struct AgentFigures {
   std::map<std::string, std::uint64_t> policy_verdicts_in, policy_verdicts_out;  // empty: no policy has come
   std::map<std::string, std::uint64_t> policy_events;
   std::map<std::string, std::uint64_t> policy_hits;  // by rule
-  std::vector<Map> maps;                             // names have to differ
-  std::vector<Program> programs;                     // likewise
+  bool policy_boot_closed = false;
+  std::vector<Map> maps;          // names have to differ
+  std::vector<Program> programs;  // likewise
 };
 
 // Asks for the figures at each scrape, from the scraping thread.

@@ -72,6 +72,7 @@ class PolicyReading {
     auto read = read_tree(root);
     for (const auto& one : read.refused) {
       refuse(one.problem.line, one.object, one.problem.field, one.problem.reason, one.key);
+      if (one.key && one.outward) out_.unread.outward.insert(*one.key);
     }
     for (const auto& one : read.ignored) refuse(one.line, one.kind, "", kExpected, std::nullopt);
     for (auto& one : read.objects) {

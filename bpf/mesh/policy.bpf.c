@@ -13,6 +13,7 @@
  * The connect hooks only say earlier what the packet would be told; they come after those that translate services.
  */
 #include "bpf/lib/packet.h"
+#include "bpf/lib/policy_boot.h"
 #include "bpf/lib/policy_connect.h"
 
 #define CF_DROP 0
@@ -186,8 +187,9 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	struct policy_packet p = {};
 	struct packet parsed = {};
 	enum packet_result result;
+	bool closed;
 
-	if (!settings || !(settings->flags & CF_POLICY_ON) || !sk)
+	if (!settings || !(settings->flags & (CF_POLICY_ON | CF_POLICY_BOOT)) || !sk)
 		return CF_PASS;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
@@ -195,14 +197,22 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	protocol = sk->protocol;
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 		return CF_PASS;
+	closed = policy_is_closed(sk, settings);
+	if (!closed && !(settings->flags & CF_POLICY_ON))
+		return CF_PASS;
 	result = packet_parse(skb, ethertype, &parsed);
 	if (result == PACKET_OK && parsed.protocol != protocol)
 		return CF_PASS; /* an error about what was sent, to a socket of another kind */
 	if (result != PACKET_OK ||
 	    packet_addresses(skb, &parsed, egress ? p.local : p.remote, egress ? p.remote : p.local)) {
-		if (egress && !(settings->flags & CF_POLICY_HAS_OUT))
+		if (!closed && egress && !(settings->flags & CF_POLICY_HAS_OUT))
 			return CF_PASS;
 		return policy_refuses(CF_POLICY_V_UNREADABLE, egress) ? policy_drop() : CF_PASS;
+	}
+	if (closed) {
+		if (policy_is_own(&p))
+			return CF_PASS;
+		return policy_refuses(CF_POLICY_V_BOOT, egress) ? policy_drop() : CF_PASS;
 	}
 	for (int i = 0; i < 2; i++) {
 		((__u64 *)p.local)[i] += settings->zero;

@@ -131,10 +131,10 @@ class World:
     def asks(self, who, address=CART):
         with who.socket() as made:
             made.settimeout(0.5)
-            made.sendto(b"?", (address, 5353))
             try:
+                made.sendto(b"?", (address, 5353))
                 return made.recv(10) == b"?"
-            except TimeoutError:
+            except (TimeoutError, PermissionError):
                 return False
 
     def becomes(self, web, thief):

@@ -259,3 +259,64 @@ def by_cgroup(env):
         server.wait(5)
         for group in groups:
             os.rmdir(group)
+
+
+def egress(name, *destinations, **spec):
+    """Whom the web may call."""
+    rules = [{"to": list(destinations)}] if destinations else []
+    return policy(name, direction="egress", selector={"matchLabels": {"app": "web"}}, **({"rules": rules} if rules else {}), **spec)
+
+
+def to(port=None, **destination):
+    return {**({"destination": destination} if destination else {}), **({"operation": {"ports": [port]}} if port else {})}
+
+
+@test("direction egress says whom a workload may call: a connect to another fails at once, its callers are not asked", seconds=60)
+def outward(env):
+    env.apply([egress("nowhere")])
+    env.becomes(False, True)
+    with env.web.socket(kind=socket.SOCK_STREAM) as refused:
+        refused.settimeout(5)
+        try:
+            refused.connect((CART, 8080))
+            raise AssertionError("it came through")
+        except PermissionError:
+            pass
+    assert total(env.agent.metrics(), "cortexflow_policy_verdicts_total", verdict="not_allowed", direction="out") > 0
+    checked = env.agent.cfcli("policy", "check", "shop/web", "shop/cart:8080")
+    assert "refused on the way out: not_allowed" in checked.stdout, checked
+    env.apply([egress("cart-alone", to(8080, podLabels={"app": "cart"}), to(1, serviceAccounts=["web"]))])
+    env.becomes(True, True)
+    assert not env.asks(env.web), "not that port"
+    env.apply([egress("not-there", to(ipBlocks=[f"{CART}/32"]), action="DENY")])
+    env.becomes(False, True)
+    listed = {row["name"]: row["direction"] for row in env.agent.get("/v1/policies")["policies"]}
+    assert listed == {"shop/not-there": "out"}, listed
+    before = total(env.agent.metrics(), "cortexflow_policy_verdicts_total", verdict="would_not_allow", direction="out")
+    env.apply([egress("nowhere", mode="audit")])
+    env.becomes(True, True)
+    after = total(env.agent.metrics(), "cortexflow_policy_verdicts_total", verdict="would_not_allow", direction="out")
+    assert after > before
+
+
+@test("a policy that comes and can't be read closes its namespace to callers, one of egress what it calls too, until it is mended", seconds=60)
+def comes_broken(env):
+    env.apply([])
+    env.becomes(True, True)
+    env.apply([{**policy("new"), "spec": {"rule": []}}])
+    env.becomes(False, False)
+    function = next(f for f in env.agent.status()["functions"] if f["name"] == "authorization")
+    assert function["degraded"] and "nobody may reach the workloads of shop" in function["detail"], function
+    with env.web.socket(kind=socket.SOCK_STREAM) as listener:
+        listener.bind(("10.71.0.1", 9091))
+        listener.listen()
+        env.apply([{**policy("new", ns="other"), "spec": {"rule": []}}])
+        env.becomes(True, True)
+        elsewhere = [one for one in PODS if one["metadata"]["name"] != "web"]
+        env.apply([{**policy("new"), "spec": {"rule": [], "direction": "ingress"}}], elsewhere)
+        wait_until(lambda: not env.reaches(env.thief), 10, "closed to callers")
+        assert env.connect(env.cart, 9091, "10.71.0.1"), "it still calls"
+        env.apply([{**policy("new"), "spec": {"rule": [], "direction": "egress"}}], elsewhere)
+        wait_until(lambda: not env.connect(env.cart, 9091, "10.71.0.1"), 10, "it calls nobody")
+    env.apply([])
+    env.becomes(True, True)
