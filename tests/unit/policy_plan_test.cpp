@@ -272,7 +272,7 @@ TEST_CASE("an address of two identities is nobody's, and a pod of the host's net
   host->host_network = true;
   pods.push_back(host);
   const World world({policy("{rules: [{from: [{source: {serviceAccounts: [web]}}]}]}")}, pods);
-  CHECK(world.verdict("10.0.0.2", kCalledPod, 80) == "not_allowed");
+  CHECK(world.verdict("10.0.0.2", kCalledPod, 80) == "closed");
   CHECK(world.verdict("10.0.0.9", kCalledPod, 80) == "not_allowed");
   REQUIRE(world.plan.refusals.size() == 1);
   CHECK_THAT(world.plan.refusals[0], Catch::Contains("Pod shop/thief") && Catch::Contains("shop/web-0"));
