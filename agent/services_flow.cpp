@@ -26,7 +26,8 @@ void Services::note_addresses(const state::Touched& touched, const state::Snapsh
   }
 }
 
-void Services::name_flow(model::Flow& flow) const {
+void Services::name_flow(model::Flow& flow, const cf_policy_judgment& policy) const {
+  policies_.name_verdict(flow, policy);
   const auto name_by_address = [this](const model::IpAddress& address, model::Workload& workload) {
     const auto* name = pod_addresses_.find(address);
     const auto pod = name ? desired_.snapshot()->pods.find(*name) : nullptr;

@@ -16,6 +16,7 @@ namespace cortexflow::control {
 [[nodiscard]] std::optional<model::DnsOutcome> parse_outcome(std::string_view name);  // in any case
 
 [[nodiscard]] std::string_view outcome_name(model::FlowOutcome outcome);
+[[nodiscard]] std::string_view transport_name(model::FlowProtocol protocol);                // "tcp", "udp"
 [[nodiscard]] std::optional<model::FlowOutcome> parse_flow_outcome(std::string_view name);  // in any case
 
 [[nodiscard]] nlohmann::ordered_json to_json(const model::DnsLookup& lookup);
