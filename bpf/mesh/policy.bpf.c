@@ -210,6 +210,18 @@ static __always_inline int policy_on_unreadable(struct __sk_buff *skb, struct bp
 	return policy_drop();
 }
 
+/* A connection that was let through, and nothing has changed since: its packets need not be read. */
+static __always_inline bool policy_stands(struct bpf_sock *sk, const struct cf_policy_settings *settings)
+{
+	const struct policy_socket *socket;
+	__u32 state = sk->state;
+
+	if (state == TCP_STATE_SYN_SENT || state == TCP_STATE_LISTEN)
+		return false;
+	socket = bpf_sk_storage_get(&policy_sockets, sk, 0, 0);
+	return socket && socket->judgment.generation == settings->generation && !policy_is_refused(socket);
+}
+
 static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 {
 	__u32 zero = 0, ethertype = skb->protocol, protocol;
@@ -226,6 +238,8 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 		return CF_PASS;
 	protocol = sk->protocol;
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return CF_PASS;
+	if (protocol == IPPROTO_TCP && policy_stands(sk, settings))
 		return CF_PASS;
 	result = packet_parse(skb, ethertype, &parsed);
 	if (result == PACKET_OK && parsed.protocol != protocol)
