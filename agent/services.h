@@ -111,6 +111,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
   // The event loop's thread alone.
   void name_pod(model::Workload& workload) const { pods_.name(workload); }
+  // Pods whose addresses are reached by an interface, by its name.  In any thread.
+  [[nodiscard]] std::map<std::string, std::vector<std::string>> pods_by_interface() const;
   void name_flow(model::Flow& flow, const cf_policy_judgment& policy) const;
   // In any thread.
   void name_flow_locked(model::Flow& flow, const cf_policy_judgment& policy) const {

@@ -184,6 +184,26 @@ ordered_json to_json(const BpfProgram& program) {
           {"verified_instructions", program.verified_instructions}};
 }
 
+ordered_json to_json(const DropRow& row) {
+  return {{"where", row.where}, {"reason", row.reason}, {"count", row.count}};
+}
+
+ordered_json to_json(const VethRow& row) {
+  return {{"name", row.name},
+          {"index", row.index},
+          {"up", row.up},
+          {"peer", row.peer},
+          {"master", row.master},
+          {"pods", row.pods},
+          {"programs", row.programs},
+          {"received_packets", row.received_packets},
+          {"sent_packets", row.sent_packets},
+          {"received_bytes", row.received_bytes},
+          {"sent_bytes", row.sent_bytes},
+          {"received_dropped", row.received_dropped},
+          {"sent_dropped", row.sent_dropped}};
+}
+
 ordered_json to_json(const ServiceRow& row) {
   ordered_json backends = ordered_json::array();
   for (const auto& backend : row.backends) {

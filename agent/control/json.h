@@ -24,6 +24,8 @@ namespace cortexflow::control {
 [[nodiscard]] nlohmann::ordered_json to_json(const Status& status);
 [[nodiscard]] nlohmann::ordered_json to_json(const BpfProgram& program);
 [[nodiscard]] nlohmann::ordered_json to_json(const WorkloadRow& row);
+[[nodiscard]] nlohmann::ordered_json to_json(const DropRow& row);
+[[nodiscard]] nlohmann::ordered_json to_json(const VethRow& row);
 [[nodiscard]] nlohmann::ordered_json to_json(const ServiceRow& row);
 [[nodiscard]] nlohmann::ordered_json to_json(const SimulatedPort& port);
 [[nodiscard]] nlohmann::ordered_json to_json(const Explanation& explanation);

@@ -170,3 +170,33 @@ def told_later(env):
     os.remove(env.place.path("manifests/broken.yaml"))
     wait_until(lambda: not env.reaches("db", "cart") and
                shown(env, "--outcome", "denied", "--rule", "shop/deny"), 20, "its own rules it knows")
+
+
+def monitoring(env, *words):
+    done = env.agent.cfcli("monitoring", *words, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@test("monitoring: what is dropped and why, the veths and whose they are, latencies by where to, and what watches", seconds=60)
+def monitored(env):
+    env.apply(policy("allow", rules=[whom("shop")]))
+    env.becomes({("db", "cart"): False, ("web", "cart"): True})
+    drops = json.loads(monitoring(env, "droppedpackets"))["drops"]
+    counted = {(row["where"], row["reason"]): row["count"] for row in drops}
+    assert counted["policy in", "not_allowed"] == env.verdict("not_allowed", "in") > 0, counted
+    assert all(counted.values()) and ("policy in", "allowed") not in counted, counted
+    everything = {(row["where"], row["reason"]) for row in json.loads(monitoring(env, "droppedpackets", "-A"))["drops"]}
+    assert {("policy out", "denied"), ("services", "refused_empty")} <= everything, everything
+    before = {row["name"]: row for row in json.loads(monitoring(env, "veth"))["veths"]}
+    assert before["pod1"]["pods"] == ["shop/cart"] and before["pod1"]["up"] and before["pod1"]["peer"] == env.pods["cart"].name, before
+    assert before["pod4"]["pods"] == [], before
+    assert env.reaches("web", "cart")
+    after = {row["name"]: row for row in json.loads(monitoring(env, "veth"))["veths"]}
+    for name in ("pod1", "pod2"):
+        assert after[name]["sent_bytes"] > before[name]["sent_bytes"] and after[name]["received_bytes"] > before[name]["received_bytes"]
+    row = next(row for row in json.loads(monitoring(env, "latencymetrics", "--once"))["rows"] if row["key"] == f"{ADDRESS['cart']}:{HTTP}")
+    assert row["p99_connect_ns"] > 0, row
+    assert "shop/allow[0]" in monitoring(env, "connections", "--since", "1m", "--direction", "in")
+    watched = {row["name"]: row["hook"] for row in json.loads(monitoring(env, "list"))["functions"]}
+    assert watched["authorization"] and watched["tcp flows"], watched
