@@ -134,14 +134,17 @@ Result<void> Node::open() {
     if (!services) return tl::make_unexpected(std::move(services.error()));
     services_ = std::move(*services);
   }
+  kernel::FlowSockets sockets;
+  if (services_) sockets = {services_->tables().fd("svc_sockets"), services_->authorization().sockets()};
   flows_.open(
-      cgroup_root_, services_ ? services_->tables().fd("svc_sockets") : -1,
-      [this](model::Flow& flow) {
-        if (services_) services_->name_flow(flow);
+      cgroup_root_, sockets,
+      [this](model::Flow& flow, const cf_policy_judgment& policy) {
+        if (services_) services_->name_flow(flow, policy);
       },
-      [this](model::Flow& flow) {
-        if (services_) services_->name_flow_locked(flow);
+      [this](model::Flow& flow, const cf_policy_judgment& policy) {
+        if (services_) services_->name_flow_locked(flow, policy);
       });
+  if (services_) services_->authorization().share_sockets(flows_.policy_sockets());
   return {};
 }
 
@@ -225,6 +228,10 @@ void Node::consume() {
   clock_offset_ = clock_offset();
   tracer_->consume();
   flows_.consume(clock_offset_);
+  if (!services_) return;
+  for (const auto& record : services_->authorization().read_events()) {
+    flows_.on_refusal(std::as_bytes(std::span(record)), clock_offset_);
+  }
 }
 
 void Node::on_record(std::span<const std::byte> record) {
@@ -314,12 +321,15 @@ sink::AgentFigures Node::figures() const {
       for (std::size_t i = 0; i < verdicts.size(); ++i) out.redirect[kernel::redirect_verdict_name(i)] = verdicts[i];
       for (const auto& map : redirect->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
     }
+    out.policy_records = flows_.refusals();  // before what was emitted
     if (auto policy = services_->authorization().figures()) {
       out.policy_verdicts_in = std::move(policy->verdicts[CF_POLICY_IN]);
       out.policy_verdicts_out = std::move(policy->verdicts[CF_POLICY_OUT]);
       out.policy_events = std::move(policy->events);
       out.policy_hits = std::move(policy->hits);
       out.policy_boot_closed = policy->boot_closed;
+      out.policy_records.lost["ring_full"] = policy->records.lost;
+      out.policy_records.emitted = policy->records.told + policy->records.lost;
       for (const auto& [name, use] : policy->maps) out.maps.push_back({name, use.first, use.second});
     }
     if (const auto* edge = services_->edge()) {

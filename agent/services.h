@@ -87,6 +87,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const override {
     return policies_.check(query);
   }
+  [[nodiscard]] control::IdentityList identities() const override { return policies_.identities(); }
   [[nodiscard]] control::Answer<control::PolicySimulation> simulate_policies(
       const std::string& documents, const control::Flows& flows) const override;
   [[nodiscard]] control::Answer<control::PolicyChanges> apply_policies(const std::string& documents,
@@ -118,15 +119,18 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   // Null: sockets stay with a backend that leaves.
   [[nodiscard]] const StaleSocketSweep* stale_sockets() const { return stale_sockets_.get(); }
   [[nodiscard]] const Policies& authorization() const { return policies_; }
+  [[nodiscard]] Policies& authorization() { return policies_; }
   [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
   // The event loop's thread alone.
   void name_pod(model::Workload& workload) const { pods_.name(workload); }
-  void name_flow(model::Flow& flow) const;
+  // Pods whose addresses are reached by an interface, by its name.  In any thread.
+  [[nodiscard]] std::map<std::string, std::vector<std::string>> pods_by_interface() const;
+  void name_flow(model::Flow& flow, const cf_policy_judgment& policy) const;
   // In any thread.
-  void name_flow_locked(model::Flow& flow) const {
+  void name_flow_locked(model::Flow& flow, const cf_policy_judgment& policy) const {
     const std::lock_guard lock(mutex_);
-    name_flow(flow);
+    name_flow(flow, policy);
   }
   [[nodiscard]] const source::KubernetesSource* kubernetes() const { return sources_.kubernetes(); }  // null: none
 

@@ -73,7 +73,7 @@ struct PolicyPlan {
   std::map<model::IpAddress, std::uint64_t> addresses;
   std::vector<PolicyTable> tables;
   std::map<std::uint64_t, PolicyTarget> targets;  // by identity; those that a policy selects
-  bool addresses_full = false;  // some had no room: CF_POLICY_FULL
+  bool addresses_full = false;                    // some had no room: CF_POLICY_FULL
   std::vector<std::string> refusals;
 };
 
@@ -97,5 +97,6 @@ struct PolicyConnection {
 
 [[nodiscard]] const char* verdict_name(cf_policy_verdict verdict);  // "not_allowed"
 [[nodiscard]] inline bool is_refusal(cf_policy_verdict verdict) { return verdict >= CF_POLICY_V_DENIED; }
+[[nodiscard]] bool is_refusal_name(const std::string& verdict);
 
 }  // namespace cortexflow::compile

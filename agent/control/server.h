@@ -82,11 +82,14 @@ class Server {
   [[nodiscard]] Done then_deny_list(Done done, nlohmann::ordered_json& now) const;
   void serve_deny_list(const Parameters& parameters, httplib::Response& response);
   void serve_policies(const Parameters& parameters, httplib::Response& response);
+  void serve_identities(const Parameters& parameters, httplib::Response& response);
   void serve_policy_check(const Parameters& parameters, httplib::Response& response);
   void serve_status(const Parameters& parameters, httplib::Response& response);
   void serve_version(const Parameters& parameters, httplib::Response& response);
   void serve_bpf(const Parameters& parameters, httplib::Response& response);
   void serve_workloads(const Parameters& parameters, httplib::Response& response);
+  void serve_drops(const Parameters& parameters, httplib::Response& response);
+  void serve_veths(const Parameters& parameters, httplib::Response& response);
   void serve_services(const Parameters& parameters, httplib::Response& response);
   void serve_simulation(const Parameters& parameters, httplib::Response& response);
   void serve_explanation(const Parameters& parameters, httplib::Response& response);
