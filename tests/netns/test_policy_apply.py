@@ -104,7 +104,7 @@ def killed(env):
     assert listed(env) == {("AuthorizationPolicy", "shop/web-only"): "operator"}
     env.agent.stop()
     assert env.place.run("--remove").returncode == 0
-    assert env.reaches(env.thief), "as after a boot"
+    wait_until(lambda: env.reaches(env.thief), 10, "as after a boot")
     env.start()
     assert env.reaches(env.web) and not env.reaches(env.thief)
     assert cfcli(env, "delete", "shop/web-only").returncode == 0
