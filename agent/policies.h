@@ -57,6 +57,7 @@ class Policies {
   [[nodiscard]] control::PolicyList policies() const;  // without where they come from
   // Why the kernel doesn't enforce the latest; empty: it does.
   [[nodiscard]] std::string not_in_force() const;
+  [[nodiscard]] control::IdentityList identities() const;
   [[nodiscard]] control::PolicySimulation simulate(const std::map<model::ObjectKey, source::PolicyDocument>& tried,
                                                    const control::Flows& flows) const;
   [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const;
