@@ -327,15 +327,9 @@ sink::AgentFigures Node::figures() const {
       out.policy_verdicts_out = std::move(policy->verdicts[CF_POLICY_OUT]);
       out.policy_events = std::move(policy->events);
       out.policy_hits = std::move(policy->hits);
-<<<<<<< HEAD
       out.policy_records.lost["ring_full"] = policy->records.lost;
       out.policy_records.emitted = policy->records.told + policy->records.lost;
       out.policy_boot_closed = policy->boot_closed;
-=======
-      out.policy_boot_closed = policy->boot_closed;
-      out.policy_records.lost["ring_full"] = policy->records.lost;
-      out.policy_records.emitted = policy->records.told + policy->records.lost;
->>>>>>> h-policy
       for (const auto& [name, use] : policy->maps) out.maps.push_back({name, use.first, use.second});
     }
     if (const auto* edge = services_->edge()) {

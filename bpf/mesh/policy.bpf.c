@@ -200,17 +200,10 @@ static __always_inline int policy_on_udp(struct __sk_buff *skb, struct bpf_sock 
 	return CF_PASS;
 }
 
-<<<<<<< HEAD
 /* Without asking a policy. */
 static __always_inline int policy_refuse(enum cf_policy_verdict verdict, struct __sk_buff *skb, struct bpf_sock *sk,
 					 const struct policy_packet *p, const struct cf_policy_settings *settings,
 					 bool egress)
-=======
-/* Whoever it is. */
-static __always_inline int policy_refuse(struct __sk_buff *skb, struct bpf_sock *sk, const struct policy_packet *p,
-					 const struct cf_policy_settings *settings, bool egress,
-					 enum cf_policy_verdict verdict)
->>>>>>> h-policy
 {
 	struct cf_policy_judgment made = {.generation = settings->generation, .verdict = verdict};
 	struct policy_teller who = policy_teller_of(skb, sk, egress);
@@ -263,11 +256,7 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	    packet_addresses(skb, &parsed, egress ? p.local : p.remote, egress ? p.remote : p.local)) {
 		if (!closed && egress && !(settings->flags & CF_POLICY_HAS_OUT))
 			return CF_PASS;
-<<<<<<< HEAD
 		return policy_refuse(CF_POLICY_V_UNREADABLE, skb, sk, &p, settings, egress);
-=======
-		return policy_refuse(skb, sk, &p, settings, egress, CF_POLICY_V_UNREADABLE);
->>>>>>> h-policy
 	}
 	for (int i = 0; i < 2; i++) {
 		((__u64 *)p.local)[i] += settings->zero;
@@ -277,11 +266,7 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	p.local_port = bpf_ntohs(egress ? parsed.source_be : parsed.dest_be);
 	p.remote_port = bpf_ntohs(egress ? parsed.dest_be : parsed.source_be);
 	if (closed)
-<<<<<<< HEAD
 		return policy_is_own(&p) ? CF_PASS : policy_refuse(CF_POLICY_V_BOOT, skb, sk, &p, settings, egress);
-=======
-		return policy_is_own(&p) ? CF_PASS : policy_refuse(skb, sk, &p, settings, egress, CF_POLICY_V_BOOT);
->>>>>>> h-policy
 	if (protocol == IPPROTO_TCP)
 		return policy_on_tcp(skb, sk, &parsed, &p, settings, egress);
 	return policy_on_udp(skb, sk, &p, settings, egress);
