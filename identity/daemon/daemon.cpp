@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "identity/daemon/daemon.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "agent/source/kubernetes/api_access.h"
+#include "identity/daemon/authority_files.h"
+
+namespace cortexflow::identity {
+namespace {
+
+Time system_now() { return std::chrono::system_clock::now(); }
+
+// One daemon a state directory: held as long as the process lives, whatever ends it.
+Result<Fd> lock_state(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return fail_errno(fmt::format("cannot make {}", directory), error.value());
+  Fd held(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!held || fchmod(held.get(), 0700) != 0) return fail_errno(fmt::format("cannot use {}", directory), errno);
+  if (flock(held.get(), LOCK_EX | LOCK_NB) != 0) {
+    return tl::make_unexpected(
+        Error{fmt::format("another certificate authority is running: it holds {}", directory),
+              "stop it first (systemctl stop cfidentity, or cfagent with identity.mode embedded), or set another "
+              "state_dir"});
+  }
+  return held;
+}
+
+// The authority's key is in memory; and each workload's connection takes a descriptor.
+void set_limits() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings, const std::string& version) {
+  set_limits();
+  std::unique_ptr<Daemon> made(new Daemon(settings));
+  auto& on = *made;
+  auto lock = lock_state(settings.state_dir);
+  if (!lock) return tl::make_unexpected(std::move(lock.error()));
+  on.lock_ = std::move(*lock);
+  auto authorities = open_authorities(settings, system_now());
+  if (!authorities) return tl::make_unexpected(std::move(authorities.error()));
+  on.authorities_ = std::move(*authorities);
+  auto ledger = Ledger::open(settings.state_dir + "/ledger");
+  if (!ledger) return tl::make_unexpected(std::move(ledger.error()));
+  on.ledger_ = std::move(*ledger);
+  const auto& lifetimes = settings.certificates;
+  on.issuer_ = std::make_unique<Issuer>(
+      *on.authorities_, *on.ledger_,
+      IssuerPolicy{settings.trust_domain, lifetimes.lifetime, lifetimes.lifetime_max, settings.crl_url}, system_now);
+  on.issuer_->set_mapping(Mapping(settings.workloads));
+  on.workload_api_ = std::make_unique<WorkloadApi>(*on.issuer_, settings.workload_api_socket);
+  on.issuer_->set_listener([raw = on.workload_api_.get()](Issuer::Change what) { raw->changed(what); });
+  if (!settings.crl_listen.empty()) {
+    const auto [address, port] = split_listen(settings.crl_listen);
+    on.lists_ = std::make_unique<ListServer>(*on.issuer_, address, port);
+    if (auto ok = on.lists_->start(); !ok) return tl::make_unexpected(std::move(ok.error()));
+  }
+  if (!settings.listen.empty()) {
+    if (auto ok = on.start_https(version); !ok) return tl::make_unexpected(std::move(ok.error()));
+  }
+  on.metrics_ = std::make_unique<Metrics>(*on.issuer_, *on.workload_api_, on.lists_.get(),
+                                          Metrics::Https{on.https_.get(), on.certificate_.get(), on.reviewer_.get()});
+  on.api_ = std::make_unique<Api>(*on.issuer_, settings.control_socket, version);
+  if (auto ok = on.api_->start(); !ok) return tl::make_unexpected(std::move(ok.error()));
+  if (auto ok = on.workload_api_->start(); !ok) return tl::make_unexpected(std::move(ok.error()));
+  return made;
+}
+
+Result<void> Daemon::start_https(const std::string& version) {
+  auto access = source::read_api_access(settings_.token_review.kubeconfig);
+  if (!access) return tl::make_unexpected(std::move(access.error()).wrap("identity.yaml: token_review.kubeconfig"));
+  auto reviewer = source::TokenReviewer::start(std::move(*access), settings_.token_review.audience);
+  if (!reviewer) return tl::make_unexpected(std::move(reviewer.error()));
+  reviewer_ = std::move(*reviewer);
+  auto id = SpiffeId::parse(fmt::format("spiffe://{}/cfidentity", settings_.trust_domain));
+  if (!id) return tl::make_unexpected(std::move(id.error()));
+  certificate_ = std::make_unique<ServerCertificate>(*issuer_, std::move(*id), settings_.listen_dns_names);
+  auto [address, port] = split_listen(settings_.listen);
+  https_ =
+      std::make_unique<HttpsServer>(*issuer_, *certificate_, *reviewer_,
+                                    HttpsSettings{std::move(address), port, settings_.token_review.dns_names}, version);
+  return https_->start();
+}
+
+Daemon::~Daemon() {
+  if (api_) api_->stop();
+  if (https_) https_->stop();
+  if (workload_api_) workload_api_->stop();
+  if (lists_) lists_->stop();
+}
+
+std::vector<Error> Daemon::tick() {
+  std::vector<Error> errors;
+  if (auto retired = issuer_->retire(); !retired) errors.push_back(std::move(retired.error()));
+  if (certificate_ && !certificate_->current()) {
+    errors.push_back({"no certificate to serve HTTPS with: " + certificate_->figures().problem, {}});
+  }
+  return errors;
+}
+
+Result<std::size_t> Daemon::reload(const std::string& path) {
+  auto fresh = read_settings(path);
+  if (!fresh) return tl::make_unexpected(std::move(fresh.error()));
+  if (fresh->trust_domain != settings_.trust_domain) return fail("another trust domain needs a restart");
+  const auto count = fresh->workloads.size();
+  issuer_->set_mapping(Mapping(std::move(fresh->workloads)));
+  return count;
+}
+
+std::string Daemon::words() const {
+  return fmt::format("issues for {}; authority {}, {} certificates standing; on {} and {}{}", settings_.trust_domain,
+                     issuer_->authorities()->active().id(), ledger_->size(), settings_.control_socket,
+                     settings_.workload_api_socket, https_ ? ", HTTPS on " + settings_.listen : std::string());
+}
+
+}  // namespace cortexflow::identity

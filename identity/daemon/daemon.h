@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole service of the certificate authority, in threads of its own: the API's sockets, the Workload API, the
+// lists' distribution point, HTTPS.  cfidentity is this and nothing else; cfagent may have it inside.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "agent/base/fd.h"
+#include "identity/daemon/api.h"
+#include "identity/daemon/https_server.h"
+#include "identity/daemon/list_server.h"
+#include "identity/daemon/metrics.h"
+#include "identity/daemon/settings.h"
+#include "identity/workload/workload_api.h"
+
+namespace cortexflow::identity {
+
+class Daemon {
+ public:
+  // Refused where another has the state directory, or a part of it can't begin.
+  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const Settings& settings, const std::string& version);
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+  ~Daemon();
+
+  // Each kTick: what has ended goes, what is about to end is made anew.  Errors are for the log.
+  static constexpr std::chrono::seconds kTick{60};
+  [[nodiscard]] std::vector<Error> tick();
+  // What may change while it runs: the mapping.  How many workloads it has then.
+  [[nodiscard]] Result<std::size_t> reload(const std::string& path);
+
+  [[nodiscard]] const prometheus::Collectable& metrics() const { return *metrics_; }
+  [[nodiscard]] const Issuer& issuer() const { return *issuer_; }
+  // "issues for example.org; authority ..., 3 certificates standing; on ... and ..."
+  [[nodiscard]] std::string words() const;
+
+ private:
+  explicit Daemon(Settings settings) : settings_(std::move(settings)) {}
+  [[nodiscard]] Result<void> start_https(const std::string& version);
+
+  const Settings settings_;
+  Fd lock_;  // of the state directory
+  std::unique_ptr<Authorities> authorities_;
+  std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<Issuer> issuer_;
+  std::unique_ptr<WorkloadApi> workload_api_;
+  std::unique_ptr<ListServer> lists_;               // null: not asked for
+  std::unique_ptr<ServerCertificate> certificate_;  // as https_
+  std::unique_ptr<source::TokenReviewer> reviewer_;
+  std::unique_ptr<HttpsServer> https_;
+  std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<Api> api_;
+};
+
+}  // namespace cortexflow::identity
