@@ -24,8 +24,15 @@ Result<control::Parameters> parameters_of(const httplib::Request& request, std::
   return parameters;
 }
 
-// Compressed, it could be of any length.
+// Compressed, it could be of any length; without one, httplib waits for the peer's end.
 std::optional<Refusal> refusal_of_body(const httplib::Request& request) {
+  const bool may_have = request.method != "GET" && request.method != "HEAD" && request.method != "OPTIONS";
+  if (may_have && !request.has_header("Content-Length") && !request.has_header("Transfer-Encoding")) {
+    return Refusal{411, {"the body's length is missing", "send Content-Length"}};
+  }
+  if (request.get_header_value<std::uint64_t>("Content-Length") > ApiRoutes::kBodyMax) {
+    return Refusal{413, {"the request's body is too large", fmt::format("{} octets are taken", ApiRoutes::kBodyMax)}};
+  }
   if (!request.has_header("Content-Encoding")) return std::nullopt;
   return Refusal{415, {"a compressed body is not taken", "send it as it is, without Content-Encoding"}};
 }

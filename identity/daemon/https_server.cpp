@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <array>
+
 #include "agent/base/fd.h"
 #include "agent/base/thread.h"
 #include "identity/daemon/name_template.h"
@@ -153,8 +155,18 @@ bool HttpsServer::process_and_close_socket(socket_t socket) {
   showed = nullptr;
   if (done) ++requests_;
   tls.close();
-  ::shutdown(socket, SHUT_RDWR);
+  let_go(socket);
   return done;
+}
+
+// A peer that is still sending its body would lose the answer, were the socket closed with octets unread.
+void HttpsServer::let_go(int socket) {
+  constexpr std::chrono::seconds kLingerMax{1};
+  const auto end = http::Workers::Clock::now() + kLingerMax;
+  std::array<char, 4096> unread{};
+  ::shutdown(socket, SHUT_WR);
+  while (workers_->wait(socket, POLLIN, end) && recv(socket, unread.data(), unread.size(), MSG_DONTWAIT) > 0) {
+  }
 }
 
 std::optional<Refusal> HttpsServer::admit(const httplib::Request& request) {

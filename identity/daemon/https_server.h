@@ -58,6 +58,7 @@ class HttpsServer : private httplib::Server {
   bool process_and_close_socket(socket_t socket) override;
   [[nodiscard]] std::optional<Refusal> admit(const httplib::Request& request);
   [[nodiscard]] Principal principal_of(const source::TokenReview& review) const;
+  void let_go(int socket);
   void count(const std::string& why);
 
   Issuer& issuer_;

@@ -17,9 +17,11 @@ CART_UID = 61001  # of no account
 
 
 class Authority:
-    """`authority` are the lines of that section of identity.yaml beside the passphrase."""
+    """`authority` are the lines of that section of identity.yaml beside the passphrase, `beside` lines of its own."""
 
-    def __init__(self, authority=()):
+    def __init__(self, authority=(), beside=(), passphrase=True):
+        self.beside = beside
+        self.has_passphrase = passphrase
         self.dir = tempfile.mkdtemp(prefix=PREFIX)
         os.chmod(self.dir, 0o755)
         self.socket = self.path("identity.sock")
@@ -36,8 +38,8 @@ class Authority:
         workloads = workloads or [f"{{spiffe_id: spiffe://{DOMAIN}/ns/shop/sa/cart, uid: {CART_UID}, dns_names: [cart.shop.svc, '*.cart.shop.svc']}}"]
         lines = [f"trust_domain: {DOMAIN}", f"state_dir: {self.path('state')}", f"control_socket: {self.socket}", f"workload_api_socket: {self.workload_socket}",
                  f"metrics_listen: 127.0.0.1:{self.metrics_port}", f"crl_listen: 127.0.0.1:{self.crl_port}",
-                 f"crl_url: {self.crl_url()}", "authority:",
-                 f"  passphrase_file: {self.path('passphrase')}", *(f"  {line}" for line in authority),
+                 f"crl_url: {self.crl_url()}", *self.beside, "authority:",
+                 *([f"  passphrase_file: {self.path('passphrase')}"] if self.has_passphrase else []), *(f"  {line}" for line in authority),
                  "certificates:", "  lifetime_max: 30d", "workloads:", *(f"  - {w}" for w in workloads)]
         with open(self.path("identity.yaml"), "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
