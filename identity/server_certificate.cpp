@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/server_certificate.h"
 
+#include <tuple>
+
 #include "identity/certificates.h"
 #include "identity/renewal.h"
 
@@ -56,7 +58,7 @@ Result<void> ServerCertificate::make() {
     const bool taken = one && (first ? SSL_CTX_use_certificate(context.get(), one.get())
                                      : SSL_CTX_add0_chain_cert(context.get(), one.get())) == 1;
     if (!taken) return fail_openssl("cannot serve TLS with the certificate");
-    if (!first) one.release();  // the context's now
+    if (!first) std::ignore = one.release();  // the context's now
     first = false;
   }
   context_ = context;

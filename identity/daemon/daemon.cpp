@@ -8,6 +8,7 @@
 
 #include <filesystem>
 
+#include "agent/base/thread.h"
 #include "agent/source/kubernetes/api_access.h"
 #include "identity/daemon/authority_files.h"
 
@@ -44,40 +45,49 @@ void set_limits() {
 
 }  // namespace
 
-Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings, const std::string& version) {
+Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings, const std::string& version,
+                                              std::function<void(const Error&)> log) {
   set_limits();
   std::unique_ptr<Daemon> made(new Daemon(settings));
-  auto& on = *made;
-  auto lock = lock_state(settings.state_dir);
-  if (!lock) return tl::make_unexpected(std::move(lock.error()));
-  on.lock_ = std::move(*lock);
-  auto authorities = open_authorities(settings, system_now());
-  if (!authorities) return tl::make_unexpected(std::move(authorities.error()));
-  on.authorities_ = std::move(*authorities);
-  auto ledger = Ledger::open(settings.state_dir + "/ledger");
-  if (!ledger) return tl::make_unexpected(std::move(ledger.error()));
-  on.ledger_ = std::move(*ledger);
-  const auto& lifetimes = settings.certificates;
-  on.issuer_ = std::make_unique<Issuer>(
-      *on.authorities_, *on.ledger_,
-      IssuerPolicy{settings.trust_domain, lifetimes.lifetime, lifetimes.lifetime_max, settings.crl_url}, system_now);
-  on.issuer_->set_mapping(Mapping(settings.workloads));
-  on.workload_api_ = std::make_unique<WorkloadApi>(*on.issuer_, settings.workload_api_socket);
-  on.issuer_->set_listener([raw = on.workload_api_.get()](Issuer::Change what) { raw->changed(what); });
-  if (!settings.crl_listen.empty()) {
-    const auto [address, port] = split_listen(settings.crl_listen);
-    on.lists_ = std::make_unique<ListServer>(*on.issuer_, address, port);
-    if (auto ok = on.lists_->start(); !ok) return tl::make_unexpected(std::move(ok.error()));
-  }
-  if (!settings.listen.empty()) {
-    if (auto ok = on.start_https(version); !ok) return tl::make_unexpected(std::move(ok.error()));
-  }
-  on.metrics_ = std::make_unique<Metrics>(*on.issuer_, *on.workload_api_, on.lists_.get(),
-                                          Metrics::Https{on.https_.get(), on.certificate_.get(), on.reviewer_.get()});
-  on.api_ = std::make_unique<Api>(*on.issuer_, settings.control_socket, version);
-  if (auto ok = on.api_->start(); !ok) return tl::make_unexpected(std::move(ok.error()));
-  if (auto ok = on.workload_api_->start(); !ok) return tl::make_unexpected(std::move(ok.error()));
+  made->log_ = std::move(log);
+  if (auto started = made->start_parts(version); !started) return tl::make_unexpected(std::move(started.error()));
   return made;
+}
+
+Result<void> Daemon::start_parts(const std::string& version) {
+  auto lock = lock_state(settings_.state_dir);
+  if (!lock) return tl::make_unexpected(std::move(lock.error()));
+  lock_ = std::move(*lock);
+  auto authorities = open_authorities(settings_, system_now());
+  if (!authorities) return tl::make_unexpected(std::move(authorities.error()));
+  authorities_ = std::move(*authorities);
+  auto ledger = Ledger::open(settings_.state_dir + "/ledger");
+  if (!ledger) return tl::make_unexpected(std::move(ledger.error()));
+  ledger_ = std::move(*ledger);
+  const auto& lifetimes = settings_.certificates;
+  issuer_ = std::make_unique<Issuer>(
+      *authorities_, *ledger_,
+      IssuerPolicy{settings_.trust_domain, lifetimes.lifetime, lifetimes.lifetime_max, settings_.crl_url}, system_now);
+  issuer_->set_mapping(Mapping(settings_.workloads));
+  workload_api_ = std::make_unique<WorkloadApi>(*issuer_, settings_.workload_api_socket);
+  issuer_->set_listener([this](Issuer::Change what) { workload_api_->changed(what); });
+  if (!settings_.crl_listen.empty()) {
+    const auto [address, port] = split_listen(settings_.crl_listen);
+    lists_ = std::make_unique<ListServer>(*issuer_, address, port);
+    if (auto ok = lists_->start(); !ok) return ok;
+  }
+  if (!settings_.listen.empty()) {
+    if (auto ok = start_https(version); !ok) return ok;
+  }
+  metrics_ = std::make_unique<Metrics>(*issuer_, *workload_api_, lists_.get(),
+                                       Metrics::Https{https_.get(), certificate_.get(), reviewer_.get()});
+  api_ = std::make_unique<Api>(*issuer_, settings_.control_socket, version);
+  if (auto ok = api_->start(); !ok) return ok;
+  if (auto ok = workload_api_->start(); !ok) return ok;
+  auto tends = start_thread([this] { tend(); });
+  if (!tends) return tl::make_unexpected(std::move(tends.error()));
+  tends_ = std::move(*tends);
+  return {};
 }
 
 Result<void> Daemon::start_https(const std::string& version) {
@@ -97,19 +107,40 @@ Result<void> Daemon::start_https(const std::string& version) {
 }
 
 Daemon::~Daemon() {
+  if (tends_.joinable()) {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    stop_.notify_all();
+    tends_.join();
+  }
   if (api_) api_->stop();
   if (https_) https_->stop();
   if (workload_api_) workload_api_->stop();
   if (lists_) lists_->stop();
 }
 
-std::vector<Error> Daemon::tick() {
-  std::vector<Error> errors;
-  if (auto retired = issuer_->retire(); !retired) errors.push_back(std::move(retired.error()));
-  if (certificate_ && !certificate_->current()) {
-    errors.push_back({"no certificate to serve HTTPS with: " + certificate_->figures().problem, {}});
+void Daemon::tend() {
+  constexpr std::chrono::seconds kTick{60};
+  std::unique_lock lock(mutex_);
+  while (!stop_.wait_for(lock, kTick, [this] { return stopping_; })) {
+    lock.unlock();
+    tick();
+    lock.lock();
   }
-  return errors;
+}
+
+// What has ended goes, what is about to end is made anew.
+void Daemon::tick() {
+  if (auto retired = issuer_->retire(); !retired) log_(retired.error());
+  if (certificate_ && !certificate_->current()) log_({problem(), {}});
+}
+
+std::string Daemon::problem() const {
+  if (!certificate_) return {};
+  const auto figures = certificate_->figures();
+  return figures.problem.empty() ? std::string() : "no certificate to serve HTTPS with: " + figures.problem;
 }
 
 Result<std::size_t> Daemon::reload(const std::string& path) {

@@ -3,8 +3,12 @@
 // lists' distribution point, HTTPS.  cfidentity is this and nothing else; cfagent may have it inside.
 #pragma once
 
+#include <condition_variable>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "agent/base/fd.h"
 #include "identity/daemon/api.h"
@@ -19,25 +23,29 @@ namespace cortexflow::identity {
 class Daemon {
  public:
   // Refused where another has the state directory, or a part of it can't begin.
-  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const Settings& settings, const std::string& version);
+  // `log` is told, from one thread, what fails later.
+  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const Settings& settings, const std::string& version,
+                                                             std::function<void(const Error&)> log);
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
   ~Daemon();
 
-  // Each kTick: what has ended goes, what is about to end is made anew.  Errors are for the log.
-  static constexpr std::chrono::seconds kTick{60};
-  [[nodiscard]] std::vector<Error> tick();
   // What may change while it runs: the mapping.  How many workloads it has then.
   [[nodiscard]] Result<std::size_t> reload(const std::string& path);
 
   [[nodiscard]] const prometheus::Collectable& metrics() const { return *metrics_; }
   [[nodiscard]] const Issuer& issuer() const { return *issuer_; }
+  // Empty: all is well.
+  [[nodiscard]] std::string problem() const;
   // "issues for example.org; authority ..., 3 certificates standing; on ... and ..."
   [[nodiscard]] std::string words() const;
 
  private:
   explicit Daemon(Settings settings) : settings_(std::move(settings)) {}
+  [[nodiscard]] Result<void> start_parts(const std::string& version);
   [[nodiscard]] Result<void> start_https(const std::string& version);
+  void tend();
+  void tick();
 
   const Settings settings_;
   Fd lock_;  // of the state directory
@@ -51,6 +59,11 @@ class Daemon {
   std::unique_ptr<HttpsServer> https_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Api> api_;
+  std::function<void(const Error&)> log_;
+  std::mutex mutex_;  // stopping_
+  std::condition_variable stop_;
+  bool stopping_ = false;
+  std::thread tends_;
 };
 
 }  // namespace cortexflow::identity

@@ -193,6 +193,7 @@ Principal HttpsServer::principal_of(const source::TokenReview& review) const {
       fmt::format("spiffe://{}/ns/{}/sa/{}", issuer_.policy().trust_domain, review.account_namespace, review.account));
   if (!id) return principal;
   std::vector<std::string> names;
+  names.reserve(settings_.dns_names.size());
   for (const auto& name : settings_.dns_names) {
     names.push_back(fill_name(name, review.account_namespace, review.account));
   }

@@ -41,19 +41,17 @@ int run(const std::string& config, const Settings& settings) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
-  const auto daemon = Daemon::start(settings, CORTEXFLOW_VERSION);
+  const auto daemon =
+      Daemon::start(settings, CORTEXFLOW_VERSION, [](const Error& error) { spdlog::error("{}", error.to_string()); });
   if (!daemon) return complain(daemon.error(), kExitFailure);
   const auto [address, port] = split_listen(settings.metrics_listen);
   sink::MetricsServer metrics(address, port, {&(*daemon)->metrics()}, [] { return true; });
   if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
   spdlog::info("cfidentity {} {}", CORTEXFLOW_VERSION, (*daemon)->words());
   sd_notify(0, "READY=1");
-  const timespec tick{Daemon::kTick.count(), 0};
-  while (true) {
-    const int heard = sigtimedwait(&signals, nullptr, &tick);
-    if (heard == SIGTERM || heard == SIGINT) break;
+  int heard = 0;
+  while (sigwait(&signals, &heard) != 0 || heard == SIGHUP) {
     if (heard == SIGHUP) reload(config, **daemon);
-    for (const auto& error : (*daemon)->tick()) spdlog::error("{}", error.to_string());
   }
   sd_notify(0, "STOPPING=1");
   metrics.stop();

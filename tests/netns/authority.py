@@ -17,9 +17,10 @@ CART_UID = 61001  # of no account
 
 
 class Authority:
-    """`authority` are the lines of that section of identity.yaml beside the passphrase, `beside` lines of its own."""
+    """`authority` are the lines of that section of identity.yaml beside the passphrase, `beside` lines of its own.
+    `start` False makes the folder and the settings alone."""
 
-    def __init__(self, authority=(), beside=(), passphrase=True):
+    def __init__(self, authority=(), beside=(), passphrase=True, start=True):
         self.beside = beside
         self.has_passphrase = passphrase
         self.dir = tempfile.mkdtemp(prefix=PREFIX)
@@ -32,7 +33,8 @@ class Authority:
             file.write("a passphrase of the tests\n")
         self.settings(authority)
         self.process = None
-        self.start()
+        if start:
+            self.start()
 
     def settings(self, authority=(), workloads=None):
         workloads = workloads or [f"{{spiffe_id: spiffe://{DOMAIN}/ns/shop/sa/cart, uid: {CART_UID}, dns_names: [cart.shop.svc, '*.cart.shop.svc']}}"]
@@ -91,11 +93,12 @@ class Authority:
         return json.loads(done.stdout)
 
     def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        with contextlib.suppress(ValueError):
-            self._log.close()
+        if self.process:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            with contextlib.suppress(ValueError):
+                self._log.close()
         subprocess.run(["rm", "-rf", "--one-file-system", self.dir], check=False)
 
     def __enter__(self):

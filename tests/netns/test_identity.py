@@ -288,5 +288,5 @@ def bad_requests(ca):
 @test("a second cfidentity on the same state is refused; SIGTERM ends the first with its socket")
 def one_a_state(_):
     with Authority() as ca:
-        refused(subprocess.run(ca.argv(), capture_output=True, text=True, timeout=10, check=False), "another cfidentity", "state_dir")
+        refused(subprocess.run(ca.argv(), capture_output=True, text=True, timeout=10, check=False), "another certificate authority", "state_dir")
         assert ca.stop() == 0 and not os.path.exists(ca.socket)

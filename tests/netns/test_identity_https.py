@@ -257,14 +257,8 @@ def bad_settings(env):
                           (["listen: 127.0.0.1:1", "listen_dns_names: [x]", "token_review: {kubeconfig: /none}"], ("token_review.kubeconfig", "/none")),
                           (["token_review: {audience: ''}"], ("audience",)), (["token_review: {dns_names: ['{pod}.svc']}"], ("dns_names",)),
                           ([f"listen: 127.0.0.1:{env.port}", "listen_dns_names: [x]", f"token_review: {{kubeconfig: {env.kubeconfig}}}"], ("cannot listen",))):
-        place = Authority.__new__(Authority)
-        place.dir, place.beside, place.has_passphrase = env.ca.path(f"bad-{len(os.listdir(env.ca.dir))}"), beside, True
-        os.mkdir(place.dir)
-        place.socket, place.workload_socket, place.metrics_port, place.crl_port = place.path("i"), place.path("w"), free_port(), free_port()
-        with open(place.path("passphrase"), "w", encoding="ascii", opener=lambda p, f: os.open(p, f, 0o600)) as file:
-            file.write("a passphrase of the tests\n")
-        place.settings()
-        done = subprocess.run(place.argv(), capture_output=True, text=True, timeout=10, check=False)
+        with Authority(beside=beside, start=False) as place:
+            done = subprocess.run(place.argv(), capture_output=True, text=True, timeout=10, check=False)
         refused(done, *words, status=1 if "kubeconfig" in words[0] or "cannot" in words[0] else 2)
     for flags, words in ((("--server", "http://localhost"), ("https://HOST:PORT",)), (("--server", "https://localhost"), ("--token-file", "--ca")),
                          (("--server", "https://localhost:1", "--token-file", env.token, "--ca", env.bundle), ("cannot connect",)),
