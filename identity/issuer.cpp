@@ -185,6 +185,23 @@ Answer<void> Issuer::activate(const Principal& who) {
   return rotate(who, [this] { return authorities_.activate(); });
 }
 
+Result<void> Issuer::replace_authority(Authority authority, std::vector<Certificate> extra_roots) {
+  {
+    const std::unique_lock nobody_signs(rotation_);
+    auto replaced = authorities_.replace(
+        std::move(authority), std::move(extra_roots), [this](const std::string& id) { return ledger_.last_end(id); },
+        clock_());
+    if (!replaced) return replaced;
+    lists_.outdate(authorities_.current()->active().id());  // the same key may have another name now
+  }
+  listener_(Change::kAuthorities);
+  return {};
+}
+
+Result<void> Issuer::recall_roots() {
+  return authorities_.recall([this](const std::string& id) { return ledger_.last_end(id); }, clock_());
+}
+
 Result<void> Issuer::retire() {
   Result<bool> retired = false;
   {

@@ -84,6 +84,10 @@ class Issuer {
   }
   [[nodiscard]] Answer<void> prepare(const Principal& who);
   [[nodiscard]] Answer<void> activate(const Principal& who);
+  // The authority's files have changed: signs with this from now on.
+  [[nodiscard]] Result<void> replace_authority(Authority authority, std::vector<Certificate> extra_roots);
+  // At the start, of an authority from files: which roots of before are needed.
+  [[nodiscard]] Result<void> recall_roots();
   // Now and then: previous roots of which nothing stands go.
   [[nodiscard]] Result<void> retire();
 

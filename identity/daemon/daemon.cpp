@@ -58,6 +58,7 @@ Result<void> Daemon::start_parts(const std::string& version) {
   auto lock = lock_state(settings_.state_dir);
   if (!lock) return tl::make_unexpected(std::move(lock.error()));
   lock_ = std::move(*lock);
+  if (!settings_.authority.certificate.empty()) files_.emplace(settings_);  // first, so that no change is missed
   auto authorities = open_authorities(settings_, system_now());
   if (!authorities) return tl::make_unexpected(std::move(authorities.error()));
   authorities_ = std::move(*authorities);
@@ -68,6 +69,7 @@ Result<void> Daemon::start_parts(const std::string& version) {
   issuer_ = std::make_unique<Issuer>(
       *authorities_, *ledger_,
       IssuerPolicy{settings_.trust_domain, lifetimes.lifetime, lifetimes.lifetime_max, settings_.crl_url}, system_now);
+  if (auto recalled = issuer_->recall_roots(); !recalled) return recalled;
   issuer_->set_mapping(Mapping(settings_.workloads));
   workload_api_ = std::make_unique<WorkloadApi>(*issuer_, settings_.workload_api_socket);
   issuer_->set_listener([this](Issuer::Change what) { workload_api_->changed(what); });
@@ -122,11 +124,12 @@ Daemon::~Daemon() {
 }
 
 void Daemon::tend() {
-  constexpr std::chrono::seconds kTick{60};
+  constexpr int kLooksATick = 30;
   std::unique_lock lock(mutex_);
-  while (!stop_.wait_for(lock, kTick, [this] { return stopping_; })) {
+  for (int looks = 1; !stop_.wait_for(lock, AuthorityFiles::kEvery, [this] { return stopping_; }); ++looks) {
     lock.unlock();
-    tick();
+    if (files_) look_at_files();
+    if (looks % kLooksATick == 0) tick();
     lock.lock();
   }
 }
@@ -134,10 +137,28 @@ void Daemon::tend() {
 // What has ended goes, what is about to end is made anew.
 void Daemon::tick() {
   if (auto retired = issuer_->retire(); !retired) log_(retired.error());
-  if (certificate_ && !certificate_->current()) log_({problem(), {}});
+  if (certificate_ && !certificate_->current()) {
+    log_({"no certificate to serve HTTPS with: " + certificate_->figures().problem, {}});
+  }
+}
+
+void Daemon::look_at_files() {
+  auto given = files_->changed(system_now());
+  if (given && !*given) return;
+  auto replaced = given ? issuer_->replace_authority(std::move((*given)->authority), std::move((*given)->extra_roots))
+                        : Result<void>(tl::make_unexpected(std::move(given.error())));
+  if (!replaced) {
+    log_(Error(replaced.error()).wrap("the authority's files have changed and are not used; the one before goes on"));
+  }
+  const std::lock_guard lock(mutex_);
+  files_problem_ = replaced ? std::string() : replaced.error().to_string();
 }
 
 std::string Daemon::problem() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!files_problem_.empty()) return "the authority's files are not used: " + files_problem_;
+  }
   if (!certificate_) return {};
   const auto figures = certificate_->figures();
   return figures.problem.empty() ? std::string() : "no certificate to serve HTTPS with: " + figures.problem;

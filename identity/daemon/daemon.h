@@ -7,11 +7,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "agent/base/fd.h"
 #include "identity/daemon/api.h"
+#include "identity/daemon/authority_files.h"
 #include "identity/daemon/https_server.h"
 #include "identity/daemon/list_server.h"
 #include "identity/daemon/metrics.h"
@@ -46,6 +48,7 @@ class Daemon {
   [[nodiscard]] Result<void> start_https(const std::string& version);
   void tend();
   void tick();
+  void look_at_files();
 
   const Settings settings_;
   Fd lock_;  // of the state directory
@@ -57,12 +60,14 @@ class Daemon {
   std::unique_ptr<ServerCertificate> certificate_;  // as https_
   std::unique_ptr<source::TokenReviewer> reviewer_;
   std::unique_ptr<HttpsServer> https_;
+  std::optional<AuthorityFiles> files_;  // of an authority that is given
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Api> api_;
   std::function<void(const Error&)> log_;
-  std::mutex mutex_;  // stopping_
+  mutable std::mutex mutex_;  // stopping_, files_problem_
   std::condition_variable stop_;
   bool stopping_ = false;
+  std::string files_problem_;  // why the files, as they are now, are not used
   std::thread tends_;
 };
 

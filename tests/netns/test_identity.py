@@ -264,7 +264,7 @@ def given_intermediate(ca):
         openssl("verify", "-x509_strict", "-CAfile", f"{here}/root.pem", "-untrusted", f"{folder}/svid.pem", f"{folder}/svid.pem")
         with open(f"{folder}/svid.pem", encoding="ascii") as file:
             assert file.read().count("BEGIN CERTIFICATE") == 2
-        refused(given.cli("rotate-root", "prepare"), "files", "restart")
+        refused(given.cli("rotate-root", "prepare"), "files", "read again")
 
 
 @test("bad requests are refused in words, and nothing stands in the ledger of them")
