@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/edge_figures.h"
 
+#include <algorithm>
+
 namespace cortexflow {
 namespace {
 
@@ -16,6 +18,11 @@ constexpr std::array<const char*, CF_EDGE_C_MAX> kNames{
 static_assert(kNames.back() != nullptr);
 
 }  // namespace
+
+bool is_edge_drop(const std::string& verdict) {
+  return std::find(kNames.begin() + CF_EDGE_V_DENIED, kNames.begin() + CF_EDGE_VERDICTS, verdict) !=
+         kNames.begin() + CF_EDGE_VERDICTS;
+}
 
 EdgeFigures edge_figures(const std::array<std::uint64_t, CF_EDGE_C_MAX>& counters) {
   EdgeFigures out;

@@ -16,6 +16,7 @@ struct EdgeFigures {
   std::map<std::string, std::uint64_t> events;    // beside the verdict
 };
 
+[[nodiscard]] bool is_edge_drop(const std::string& verdict);
 [[nodiscard]] EdgeFigures edge_figures(const std::array<std::uint64_t, CF_EDGE_C_MAX>& counters);
 
 }  // namespace cortexflow

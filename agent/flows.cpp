@@ -9,11 +9,11 @@
 
 namespace cortexflow {
 
-void Flows::open(const std::string& cgroup_root, int svc_sockets, Namer name, Namer name_locked) {
+void Flows::open(const std::string& cgroup_root, const kernel::FlowSockets& sockets, Namer name, Namer name_locked) {
   name_ = std::move(name);
   name_locked_ = std::move(name_locked);
-  auto tracer = kernel::FlowTracer::open(cgroup_root, svc_sockets,
-                                         [this](std::span<const std::byte> record) { on_record(record); });
+  auto tracer =
+      kernel::FlowTracer::open(cgroup_root, sockets, [this](std::span<const std::byte> record) { on_record(record); });
   if (tracer) {
     tracer_ = std::move(*tracer);
   } else {
@@ -38,14 +38,36 @@ void Flows::drain(std::chrono::nanoseconds clock_offset) {
 void Flows::on_record(std::span<const std::byte> record) {
   const auto decoded = events::decode_flow(record);
   if (!decoded) {
-    ++decode_errors_[static_cast<std::size_t>(decoded.error())];
+    ++records_.errors[static_cast<std::size_t>(decoded.error())];
     return;
   }
-  auto flow = std::make_shared<model::Flow>(flow::build(*decoded, clock_offset_, resolver_));
-  if (name_) name_(*flow);
-  metrics_.record(*flow);
-  log_.log().push(std::move(flow));
-  ++delivered_;
+  deliver(flow::build(*decoded, clock_offset_, resolver_), decoded->policy, records_);
+}
+
+void Flows::on_refusal(std::span<const std::byte> record, std::chrono::nanoseconds clock_offset) {
+  const auto decoded = events::decode_policy(record);
+  if (!decoded) {
+    ++refusals_.errors[static_cast<std::size_t>(decoded.error())];
+    return;
+  }
+  deliver(flow::build(*decoded, clock_offset, resolver_), decoded->judgment, refusals_);
+}
+
+void Flows::deliver(model::Flow flow, const cf_policy_judgment& policy, Arrivals& arrivals) {
+  auto kept = std::make_shared<model::Flow>(std::move(flow));
+  if (name_) name_(*kept, policy);
+  metrics_.record(*kept);
+  log_.log().push(std::move(kept));
+  ++arrivals.delivered;
+}
+
+sink::FlowFigures Flows::Arrivals::figures() const {
+  sink::FlowFigures out;
+  out.delivered = delivered;
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    out.lost[std::string(events::cause(static_cast<events::DecodeError>(i)))] = errors[i];
+  }
+  return out;
 }
 
 control::FunctionStatus Flows::function() const {
@@ -59,12 +81,7 @@ control::FunctionStatus Flows::function() const {
 
 std::optional<sink::FlowFigures> Flows::figures() const {
   if (!tracer_) return std::nullopt;
-  sink::FlowFigures out;
-  // Delivered is read before emitted, so that emitted is never the smaller one.
-  out.delivered = delivered_;
-  for (std::size_t i = 0; i < decode_errors_.size(); ++i) {
-    out.lost[std::string(events::cause(static_cast<events::DecodeError>(i)))] = decode_errors_[i];
-  }
+  auto out = records_.figures();  // before what was emitted, so that this is never the smaller one
   const auto counters = tracer_->counters();
   out.lost["ring_full"] = counters[CF_FLOW_C_LOST_RING_FULL];
   out.emitted = counters[CF_FLOW_C_EMITTED] + counters[CF_FLOW_C_LOST_RING_FULL];
@@ -89,7 +106,7 @@ Result<std::vector<model::Flow>> Flows::open_flows(std::size_t limit) const {
   const std::lock_guard lock(open_mutex_);
   for (const auto& record : *records) {
     out.push_back(flow::build(record, offset, open_resolver_));
-    if (name_locked_) name_locked_(out.back());
+    if (name_locked_) name_locked_(out.back(), record.policy);
   }
   return out;
 }

@@ -130,14 +130,17 @@ Result<void> Node::open() {
     if (!services) return tl::make_unexpected(std::move(services.error()));
     services_ = std::move(*services);
   }
+  kernel::FlowSockets sockets;
+  if (services_) sockets = {services_->tables().fd("svc_sockets"), services_->policies().sockets()};
   flows_.open(
-      cgroup_root_, services_ ? services_->tables().fd("svc_sockets") : -1,
-      [this](model::Flow& flow) {
-        if (services_) services_->name_flow(flow);
+      cgroup_root_, sockets,
+      [this](model::Flow& flow, const cf_policy_judgment& policy) {
+        if (services_) services_->name_flow(flow, policy);
       },
-      [this](model::Flow& flow) {
-        if (services_) services_->name_flow_locked(flow);
+      [this](model::Flow& flow, const cf_policy_judgment& policy) {
+        if (services_) services_->name_flow_locked(flow, policy);
       });
+  if (services_) services_->policies().share_sockets(flows_.policy_sockets());
   return {};
 }
 
@@ -221,6 +224,10 @@ void Node::consume() {
   clock_offset_ = clock_offset();
   tracer_->consume();
   flows_.consume(clock_offset_);
+  if (!services_) return;
+  for (const auto& record : services_->policies().read_events()) {
+    flows_.on_refusal(std::as_bytes(std::span(record)), clock_offset_);
+  }
 }
 
 void Node::on_record(std::span<const std::byte> record) {
@@ -310,11 +317,14 @@ sink::AgentFigures Node::figures() const {
       for (std::size_t i = 0; i < verdicts.size(); ++i) out.redirect[kernel::redirect_verdict_name(i)] = verdicts[i];
       for (const auto& map : redirect->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
     }
+    out.policy_records = flows_.refusals();  // before what was emitted
     if (auto policy = services_->policies().figures()) {
       out.policy_verdicts_in = std::move(policy->verdicts[CF_POLICY_IN]);
       out.policy_verdicts_out = std::move(policy->verdicts[CF_POLICY_OUT]);
       out.policy_events = std::move(policy->events);
       out.policy_hits = std::move(policy->hits);
+      out.policy_records.lost["ring_full"] = policy->records.lost;
+      out.policy_records.emitted = policy->records.told + policy->records.lost;
       for (const auto& [name, use] : policy->maps) out.maps.push_back({name, use.first, use.second});
     }
     if (const auto* edge = services_->edge()) {

@@ -50,6 +50,8 @@ class Node : public control::NodeView, public control::ServiceOperator, public c
   [[nodiscard]] control::Status status() const override;
   [[nodiscard]] std::vector<control::BpfProgram> bpf_programs() const override;
   [[nodiscard]] std::vector<control::WorkloadRow> workloads() const override;
+  [[nodiscard]] std::vector<control::DropRow> drops() const override;
+  [[nodiscard]] Result<std::vector<control::VethRow>> veths() const override;
   [[nodiscard]] std::vector<control::ServiceRow> services() const override;
   [[nodiscard]] std::vector<std::string> service_refusals() const override;
   control::Done set_weights(const std::string& service,

@@ -59,7 +59,7 @@ Result<void> Policies::open() {
 }
 
 Result<void> Policies::load() {
-  auto tables = kernel::PolicyTables::open({cgroup_root_, pin_path_, false});
+  auto tables = kernel::PolicyTables::open({cgroup_root_, pin_path_, false, shared_sockets_});
   if (!tables) {
     failure_ = tables.error().to_string();
     return tl::make_unexpected(std::move(tables.error()));
@@ -292,6 +292,7 @@ Result<void> Policies::erase_tables(const std::set<std::uint32_t>& numbers) {
 
 Result<void> Policies::write_settings(bool rules_changed) {
   ++settings_.generation;
+  if (first_generation_ == 0) first_generation_ = settings_.generation;
   if (rules_changed) ++settings_.rules_generation;
   settings_.flags = flags();
   settings_.unknown = options_.unknown == "allow"   ? CF_POLICY_UNKNOWN_ALLOW

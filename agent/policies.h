@@ -18,6 +18,7 @@
 #include "agent/control/node_view.h"
 #include "agent/control/policy_view.h"
 #include "agent/kernel/policy_tables.h"
+#include "agent/model/flow.h"
 #include "agent/model/object.h"
 #include "agent/source/settings.h"
 #include "agent/state/desired_state.h"
@@ -49,12 +50,21 @@ class Policies : public control::PolicyView {
   [[nodiscard]] Result<void> services_are_attached();
   void end_as_configured();  // the agent has started
 
+  // Where flows read what is said of a connection: `share_sockets` of the map that they have, before policy has come;
+  // `sockets` the map once it has, else negative.
+  void share_sockets(int map);
+  [[nodiscard]] int sockets() const;
+  // What was refused, or would be, since the last call: octets of cf_policy_event.
+  [[nodiscard]] std::vector<std::string> read_events();
+  void name_verdict(model::Flow& flow, const cf_policy_judgment& judgment) const;
+
   [[nodiscard]] std::vector<std::string> refusals() const;
   [[nodiscard]] control::PolicyList policies() const override;
   [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const override;
   struct Figures {
     std::array<std::map<std::string, std::uint64_t>, CF_POLICY_DIRECTIONS> verdicts;
     std::map<std::string, std::uint64_t> events;
+    kernel::PolicyTables::EventCounts records;
     std::map<std::string, std::uint64_t> hits;  // by rule; those that have any, the busiest
     std::vector<std::pair<const char*, std::pair<std::size_t, std::size_t>>> maps;  // used, and limit
   };
@@ -86,6 +96,7 @@ class Policies : public control::PolicyView {
 
   source::PolicySettings options_;
   std::string cgroup_root_, pin_path_;
+  int shared_sockets_ = -1;
   mutable std::mutex mutex_;  // of all below
   std::unique_ptr<kernel::PolicyTables> tables_;
   std::shared_ptr<const state::Snapshot> snapshot_ = std::make_shared<const state::Snapshot>();
@@ -103,6 +114,7 @@ class Policies : public control::PolicyView {
   std::map<std::uint32_t, Table> written_;
   Octets addresses_, locals_, targets_, ranges_;
   cf_policy_settings settings_{};
+  std::uint64_t first_generation_ = 0;  // from which on rules' numbers are this agent's; 0: none is
   std::uint32_t last_table_ = 0;
   std::string failure_;
   std::set<std::uint32_t> stale_hits_;  // numbers that another agent had given

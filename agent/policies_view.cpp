@@ -172,7 +172,10 @@ std::optional<Policies::Figures> Policies::figures() const {
   out.events = {{"audited", counters[CF_POLICY_C_AUDITED]},
                 {"packets_dropped", counters[CF_POLICY_C_DROPPED]},
                 {"judged_again", counters[CF_POLICY_C_REJUDGED]},
+                {"refusals_held_back", counters[CF_POLICY_C_HELD_BACK]},
                 {"helper_failed", counters[CF_POLICY_C_HELPER_FAILED]}};
+  out.records = tables_->event_counts();
+  const auto ring = tables_->ring();
   std::vector<std::pair<std::uint64_t, std::string>> busiest;
   const auto hits = tables_->hits();
   for (const auto& [name, number] : numbers_.all()) {
@@ -190,7 +193,8 @@ std::optional<Policies::Figures> Policies::figures() const {
               {"policy_blocks", {blocks, CF_POLICY_BLOCKS_MAX / 2}},
               {"policy_addresses", {addresses_.size(), CF_POLICY_ADDRESSES_MAX}},
               {"policy_locals", {locals_.size(), CF_POLICY_LOCALS_MAX}},
-              {"policy_targets", {targets_.size(), CF_POLICY_TARGETS_MAX}}};
+              {"policy_targets", {targets_.size(), CF_POLICY_TARGETS_MAX}},
+              {"policy_events", {ring.entries, ring.max_entries}}};
   return out;
 }
 

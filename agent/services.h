@@ -106,15 +106,18 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   // Null: sockets stay with a backend that leaves.
   [[nodiscard]] const StaleSocketSweep* stale_sockets() const { return stale_sockets_.get(); }
   [[nodiscard]] const Policies& policies() const { return policies_; }
+  [[nodiscard]] Policies& policies() { return policies_; }
   [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
   // The event loop's thread alone.
   void name_pod(model::Workload& workload) const { pods_.name(workload); }
-  void name_flow(model::Flow& flow) const;
+  // Pods whose addresses are reached by an interface, by its name.  In any thread.
+  [[nodiscard]] std::map<std::string, std::vector<std::string>> pods_by_interface() const;
+  void name_flow(model::Flow& flow, const cf_policy_judgment& policy) const;
   // In any thread.
-  void name_flow_locked(model::Flow& flow) const {
+  void name_flow_locked(model::Flow& flow, const cf_policy_judgment& policy) const {
     const std::lock_guard lock(mutex_);
-    name_flow(flow);
+    name_flow(flow, policy);
   }
   [[nodiscard]] const source::KubernetesSource* kubernetes() const { return sources_.kubernetes(); }  // null: none
 

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Services' names for a flow's sides: by cgroup where the pod is known by it, else by address.
+#include <algorithm>
+#include <set>
+
+#include "agent/netlink_lookup.h"
 #include "agent/services.h"
 
 namespace cortexflow {
@@ -26,7 +30,8 @@ void Services::note_addresses(const state::Touched& touched, const state::Snapsh
   }
 }
 
-void Services::name_flow(model::Flow& flow) const {
+void Services::name_flow(model::Flow& flow, const cf_policy_judgment& policy) const {
+  policies_.name_verdict(flow, policy);
   const auto name_by_address = [this](const model::IpAddress& address, model::Workload& workload) {
     const auto* name = pod_addresses_.find(address);
     const auto pod = name ? desired_.snapshot()->pods.find(*name) : nullptr;
@@ -38,6 +43,25 @@ void Services::name_flow(model::Flow& flow) const {
   if (!flow.service_address) return;
   if (const auto* service = service_addresses_.find(*flow.service_address))
     flow.service = service->ns + "/" + service->name;
+}
+
+std::map<std::string, std::vector<std::string>> Services::pods_by_interface() const {
+  std::shared_ptr<const state::Snapshot> snapshot;
+  {
+    const std::lock_guard lock(mutex_);
+    snapshot = desired_.snapshot();
+  }
+  std::map<std::string, std::vector<std::string>> out;
+  snapshot->pods.for_each([&](const auto& pod) {
+    if (pod->host_network) return;
+    std::set<std::string> interfaces;
+    for (const auto& address : pod->addresses) {
+      if (auto name = route_towards(address)) interfaces.insert(std::move(*name));
+    }
+    for (const auto& name : interfaces) out[name].push_back(pod->name.ns + "/" + pod->name.name);
+  });
+  for (auto& [name, pods] : out) std::sort(pods.begin(), pods.end());
+  return out;
 }
 
 }  // namespace cortexflow

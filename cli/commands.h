@@ -47,6 +47,8 @@ void add_dns(CLI::App& app, Context& context);
 void add_dns_watch(CLI::App& dns, Context& context);
 void add_dns_top(CLI::App& dns, Context& context);
 void add_flow(CLI::App& app, Context& context);
+void add_flow_watch(CLI::App& noun, Context& context, const std::string& verb);
+void add_monitoring(CLI::App& app, Context& context);
 void add_workload(CLI::App& app, Context& context);
 void add_service(CLI::App& app, Context& context);
 void add_lb(CLI::App& app, Context& context);

@@ -97,7 +97,12 @@ std::shared_ptr<const Client::Parameters> add_flow_filters(CLI::App& command) {
        {"--pid", "pid", "process id"},
        {"--direction", "direction", "out: opened by this side; in: by the other"},
        {"--outcome", "outcome",
-        "closed, reset, aborted, broken, refused, timed_out, unreachable, abandoned; open, connecting"},
+        "closed, reset, aborted, broken, refused, timed_out, unreachable, abandoned; denied, would_deny; open, "
+        "connecting"},
+       {"--protocol", "protocol", "tcp, udp"},
+       {"--verdict", "verdict",
+        "of policy at this end: allowed, not_allowed, denied, closed...; refused: all that refuse"},
+       {"--rule", "rule", "that decided, NAMESPACE/POLICY (with * ? and [a-z]) or NAMESPACE/POLICY[0]"},
        {"--duration-above", "min_duration", "at least this long: 500us, 10ms, 2s"},
        {"--connect-above", "min_connect", "took at least this long to connect"}},
       "all but those that a FIN has closed");

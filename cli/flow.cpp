@@ -52,16 +52,20 @@ void add_list(CLI::App& flow, Context& context) {
 
 }  // namespace
 
-void add_flow(CLI::App& app, Context& context) {
-  auto* flow = app.add_subcommand("flow", "TCP connections of this node");
-  flow->require_subcommand(1);
-  auto* watch = flow->add_subcommand("watch", "connections as they end, a line each");
+void add_flow_watch(CLI::App& noun, Context& context, const std::string& verb) {
+  auto* watch = noun.add_subcommand(verb, "connections as they end, and what policy refused, a line each");
   watch->footer(
       "A connection is told when it has ended, by each side that is on this node; one that was open before the agent\n"
       "began is not.  -> opened by this side, <- by the other.");
   add_watch(*watch, context,
             {"/v1/flows", "flow", "begin with connections that ended since", flow_header, flow_row, flow_is_bad},
             add_flow_filters(*watch));
+}
+
+void add_flow(CLI::App& app, Context& context) {
+  auto* flow =
+      app.add_subcommand("flow", "TCP connections of this node, and what policy refused")->require_subcommand(1);
+  add_flow_watch(*flow, context, "watch");
   add_list(*flow, context);
   using control::FlowRow;
   auto* top = flow->add_subcommand("top", "connections added up, a row for each workload, pair, destination...");

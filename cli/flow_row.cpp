@@ -14,7 +14,8 @@ using nlohmann::ordered_json;
 // One place for the widths of header and rows.
 template <typename... Cells>
 std::string line(const Cells&... cells) {
-  return fmt::format("{:<12}  {:<22}  {:<20}  {:<2}  {:<24}  {:<11}  {:>9}  {:>9}  {:>8}  {:>8}  {:>4}  {}", cells...);
+  return fmt::format("{:<12}  {:<22}  {:<20}  {:<2}  {:<24}  {:<11}  {:>9}  {:>9}  {:>8}  {:>8}  {:>4}  {:>5}  {}",
+                     cells...);
 }
 
 std::string endpoint_of(const ordered_json& flow, const std::string& address, const std::string& port) {
@@ -40,13 +41,24 @@ std::string latency_of(const ordered_json& flow) {
   return latency.is_number() ? duration_text(latency.get<std::int64_t>()) : "-";
 }
 
+// "allowed shop/allow-web[0]"; how many packets it stands for, if several.
+std::string policy_of(const ordered_json& flow) {
+  const auto& policy = flow.at("policy");
+  if (!policy.is_object()) return "-";
+  auto text = policy.value("verdict", "");
+  for (const auto& rule : policy.at("rules")) text += " " + printable(rule.get<std::string>());
+  if (const auto attempts = flow.value("attempts", std::uint64_t{0}); attempts > 1)
+    text += fmt::format(" (x{})", attempts);
+  return text;
+}
+
 }  // namespace
 
 bool flow_is_bad(const ordered_json& flow) { return flow.value("outcome", "") != "closed"; }
 
 std::string flow_header(bool wide) {
   return line("TIME", "PROCESS", "WORKLOAD", "", "PEER", "OUTCOME", "CONNECT", "DURATION", "SENT", "RECEIVED", "RETR",
-              "PORT") +
+              "PORT", "POLICY") +
          (wide ? "  MORE" : "");
 }
 
@@ -59,7 +71,7 @@ std::string flow_row(const ordered_json& flow, bool wide) {
                    duration_text(flow.value("duration_ns", std::int64_t{0})),
                    size_text(flow.value("bytes_sent", std::uint64_t{0})),
                    size_text(flow.value("bytes_received", std::uint64_t{0})), cell(flow, "/retransmits"),
-                   cell(flow, out ? "/remote_port" : "/local_port"));
+                   cell(flow, out ? "/remote_port" : "/local_port"), policy_of(flow));
   if (wide) {
     text += fmt::format("  local={} remote={} rtt={} netns={} errno={} cgroup={}",
                         endpoint_of(flow, "/local", "local_port"), endpoint_of(flow, "/remote", "remote_port"),

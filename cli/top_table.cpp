@@ -76,14 +76,16 @@ std::string lookup_top_text(const ordered_json& top) {
 
 std::string flow_top_text(const ordered_json& top) {
   const auto& total = top.at("total");
-  const auto counted = fmt::format("{} connections, {} failed, {} sent, {} received", cell(total, "/connections"),
-                                   cell(total, "/failed"), size_text(total.value("bytes_sent", std::uint64_t{0})),
+  const auto counted = fmt::format("{} connections, {} failed, {} denied, {} sent, {} received",
+                                   cell(total, "/connections"), cell(total, "/failed"), cell(total, "/denied"),
+                                   size_text(total.value("bytes_sent", std::uint64_t{0})),
                                    size_text(total.value("bytes_received", std::uint64_t{0})));
   ordered_json rows = ordered_json::array();
   for (const auto& row : top.at("rows")) {
     rows.push_back({{"connections", row.at("connections")},
                     {"share", share_text(row)},
                     {"failed", row.at("failed")},
+                    {"denied", row.at("denied")},
                     {"sent", size_text(row.value("bytes_sent", std::uint64_t{0}))},
                     {"received", size_text(row.value("bytes_received", std::uint64_t{0}))},
                     {"retransmits", row.at("retransmits")},
@@ -96,6 +98,7 @@ std::string flow_top_text(const ordered_json& top) {
                   {{"CONNECTIONS", "/connections"},
                    {"SHARE", "/share"},
                    {"FAILED", "/failed"},
+                   {"DENIED", "/denied"},
                    {"SENT", "/sent"},
                    {"RECEIVED", "/received"},
                    {"RETRANSMITS", "/retransmits"},

@@ -288,4 +288,11 @@ const char* verdict_name(cf_policy_verdict verdict) {
   return kNames.at(verdict);
 }
 
+bool is_refusal_name(const std::string& verdict) {
+  for (int i = CF_POLICY_V_DENIED; i < CF_POLICY_V_MAX; ++i) {
+    if (verdict == verdict_name(static_cast<cf_policy_verdict>(i))) return true;
+  }
+  return false;
+}
+
 }  // namespace cortexflow::compile

@@ -95,5 +95,6 @@ struct PolicyConnection {
 
 [[nodiscard]] const char* verdict_name(cf_policy_verdict verdict);  // "not_allowed"
 [[nodiscard]] inline bool is_refusal(cf_policy_verdict verdict) { return verdict >= CF_POLICY_V_DENIED; }
+[[nodiscard]] bool is_refusal_name(const std::string& verdict);
 
 }  // namespace cortexflow::compile

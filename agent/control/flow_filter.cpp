@@ -3,6 +3,7 @@
 
 #include <fnmatch.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "agent/control/json.h"
@@ -31,6 +32,11 @@ bool glob(const std::string& pattern, const std::string& text) {
   return fnmatch(pattern.c_str(), text.c_str(), FNM_NOESCAPE) == 0;
 }
 
+// A rule, "shop/allow-web[0]", is also called by its policy's name; brackets are no pattern here.
+bool is_rule(const std::string& wanted, const std::string& rule) {
+  return wanted == rule || glob(wanted, rule.substr(0, rule.find('[')));
+}
+
 using AddressTest = std::optional<model::AddressPort>;
 
 bool is_at(const AddressTest& wanted, const model::IpAddress& address, std::uint16_t port) {
@@ -45,9 +51,9 @@ bool is(const Side& side, const std::string& name, const AddressTest& address) {
 
 template <>
 const std::vector<std::string>& FlowFilter::fields() {
-  static const std::vector<std::string> kFields{"from",    "to",     "workload",     "namespace",  "address",
-                                                "service", "port",   "process",      "pid",        "direction",
-                                                "outcome", "failed", "min_duration", "min_connect"};
+  static const std::vector<std::string> kFields{
+      "from",      "to",      "workload", "namespace", "address", "service", "port",         "process",    "pid",
+      "direction", "outcome", "failed",   "protocol",  "verdict", "rule",    "min_duration", "min_connect"};
   return kFields;
 }
 
@@ -98,13 +104,30 @@ Result<FlowFilter::Test> FlowFilter::make_test(const std::string& field, const s
   }
   if (field == "outcome") {
     const auto outcome = parse_flow_outcome(value);
-    if (!outcome)
-      return refuse("closed, reset, aborted, broken, refused, timed_out, unreachable, abandoned, open or connecting");
+    if (!outcome) {
+      return refuse(
+          "closed, reset, aborted, broken, refused, timed_out, unreachable, abandoned, open, connecting, denied or "
+          "would_deny");
+    }
     return [outcome](const Flow& f) { return f.outcome == *outcome; };
   }
   if (field == "failed") {
     if (value != "true" && value != "false") return refuse("true or false");
     return [want = value == "true"](const Flow& f) { return model::failed(f) == want; };
+  }
+  if (field == "protocol") {
+    if (value != "tcp" && value != "udp") return refuse("tcp or udp");
+    return [value](const Flow& f) { return transport_name(f.protocol) == value; };
+  }
+  if (field == "verdict") {
+    if (value == "refused") return [](const Flow& f) { return f.policy && f.policy->refused; };
+    return [value](const Flow& f) { return f.policy && glob(value, f.policy->verdict); };
+  }
+  if (field == "rule") {
+    return [value](const Flow& f) {
+      return f.policy && std::any_of(f.policy->rules.begin(), f.policy->rules.end(),
+                                     [&](const std::string& rule) { return is_rule(value, rule); });
+    };
   }
   if (field == "min_duration" || field == "min_connect") {
     const auto least = parse_duration(value);

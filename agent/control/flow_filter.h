@@ -11,7 +11,7 @@ namespace cortexflow::control {
 
 // from, to (workload or address of the side that opened, and of the other), workload, namespace, address (of either),
 // service (name glob or ADDRESS[:PORT]), port (that was connected to), process (glob), pid, direction, outcome, failed,
-// min_duration, min_connect
+// protocol, verdict (a name, or "refused"), rule (glob), min_duration, min_connect
 using FlowFilter = RecordFilter<model::Flow>;
 template <>
 const std::vector<std::string>& FlowFilter::fields();

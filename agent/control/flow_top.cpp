@@ -28,6 +28,7 @@ std::string destination(const Flow& flow) {
 std::int64_t FlowFigures::rank(const std::string& column) const {
   const auto signed_of = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
   if (column == "connections" || column == "share") return signed_of(connections);
+  if (column == "denied") return signed_of(denied);
   if (column == "failed") return signed_of(failed);
   if (column == "sent") return signed_of(bytes_sent);
   if (column == "received") return signed_of(bytes_received);
@@ -36,24 +37,22 @@ std::int64_t FlowFigures::rank(const std::string& column) const {
 }
 
 ordered_json FlowFigures::to_json() const {
-  ordered_json out{{"connections", connections},
-                   {"share", share},
-                   {"failed", failed},
-                   {"bytes_sent", bytes_sent},
-                   {"bytes_received", bytes_received},
+  ordered_json out{{"connections", connections}, {"share", share},           {"denied", denied},
+                   {"failed", failed},           {"bytes_sent", bytes_sent}, {"bytes_received", bytes_received},
                    {"retransmits", retransmits}};
   out.update(connect.to_json("connect"));
   return out;
 }
 
 const std::vector<std::string>& FlowRow::keys() {
-  static const std::vector<std::string> kKeys{"workload", "peer", "pair", "destination", "process", "outcome"};
+  static const std::vector<std::string> kKeys{"workload", "peer",    "pair",    "destination",
+                                              "process",  "outcome", "verdict", "rule"};
   return kKeys;
 }
 
 const std::vector<std::string>& FlowRow::columns() {
-  static const std::vector<std::string> kColumns{"connections", "share", "failed", "sent", "received", "retransmits",
-                                                 "mean",        "p50",   "p99",    "max",  "key"};
+  static const std::vector<std::string> kColumns{"connections", "share", "failed", "denied", "sent", "received",
+                                                 "retransmits", "mean",  "p50",    "p99",    "max",  "key"};
   return kColumns;
 }
 
@@ -64,6 +63,11 @@ std::string FlowRow::key(const Flow& flow, const std::string& by) {
   if (by == "destination") return destination(flow);
   if (by == "process") return flow.comm.empty() ? "(accepted)" : flow.comm;
   if (by == "outcome") return std::string(outcome_name(flow.outcome));
+  if (by == "verdict") return flow.policy ? flow.policy->verdict : "(not judged)";
+  if (by == "rule") {
+    return !flow.policy || flow.policy->rules.empty() ? "(none)"
+                                                      : fmt::format("{}", fmt::join(flow.policy->rules, ", "));
+  }
   return own;
 }
 
@@ -79,6 +83,10 @@ Result<void> FlowRow::check(const Parameters& parameters) {
 }
 
 void FlowRow::add(const Flow& flow) {
+  if (model::is_refusal(flow)) {
+    sums_.denied += flow.attempts;
+    return;
+  }
   ++sums_.connections;
   if (model::failed(flow)) ++sums_.failed;
   sums_.bytes_sent += flow.bytes_sent;

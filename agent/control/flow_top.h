@@ -17,7 +17,8 @@ namespace cortexflow::control {
 
 struct FlowFigures {
   std::uint64_t connections = 0;
-  double share = 0;          // of all that were counted, 0 to 1
+  std::uint64_t denied = 0;  // packets and connect() calls that policy refused, or would have
+  double share = 0;          // of all connections that were counted, 0 to 1
   std::uint64_t failed = 0;  // all that no FIN has closed
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;

@@ -16,8 +16,9 @@ namespace dns = protocol::dns;
 
 constexpr std::array<std::string_view, 7> kOutcomes{"answered",  "timeout",    "duplicate", "late",
                                                     "unmatched", "superseded", "untracked"};
-constexpr std::array<std::string_view, 10> kFlowOutcomes{
-    "closed", "reset", "aborted", "broken", "refused", "timed_out", "unreachable", "abandoned", "open", "connecting"};
+constexpr std::array<std::string_view, 12> kFlowOutcomes{"closed",  "reset",      "aborted",     "broken",
+                                                         "refused", "timed_out",  "unreachable", "abandoned",
+                                                         "open",    "connecting", "denied",      "would_deny"};
 constexpr std::array<std::string_view, 4> kOwnerSources{"unknown", "kprobe", "cgroup", "tracepoint"};
 
 template <std::size_t Size>
@@ -38,6 +39,11 @@ ordered_json workload_json(const model::Workload& workload) {
           {"pod", workload.pod},
           {"container", workload.container},
           {"owner", workload.owner}};
+}
+
+ordered_json verdict_json(const std::optional<model::FlowVerdict>& policy) {
+  if (!policy) return nullptr;
+  return {{"verdict", policy->verdict}, {"refused", policy->refused}, {"rules", policy->rules}};
 }
 
 ordered_json connections_json(const ConnectionRow& row) {
@@ -64,6 +70,10 @@ std::string_view outcome_name(model::FlowOutcome outcome) {
 std::optional<model::FlowOutcome> parse_flow_outcome(std::string_view name) {
   const auto place = place_of(kFlowOutcomes, name);
   return place ? std::optional(static_cast<model::FlowOutcome>(*place)) : std::nullopt;
+}
+
+std::string_view transport_name(model::FlowProtocol protocol) {
+  return protocol == model::FlowProtocol::kUdp ? "udp" : "tcp";
 }
 
 ordered_json to_json(const model::DnsLookup& lookup) {
@@ -108,7 +118,9 @@ ordered_json to_json(const model::Flow& flow) {
                    {"error", flow.error}};
   out["connect_latency_ns"] =
       flow.connect_latency ? ordered_json(flow.connect_latency->count()) : ordered_json(nullptr);
-  out.update(ordered_json{{"transport", "tcp"},
+  out.update(ordered_json{{"policy", verdict_json(flow.policy)},
+                          {"attempts", flow.attempts},
+                          {"transport", transport_name(flow.protocol)},
                           {"local", flow.local.to_string()},
                           {"local_port", flow.local_port},
                           {"remote", flow.remote.to_string()},
@@ -170,6 +182,26 @@ ordered_json to_json(const BpfProgram& program) {
           {"run_count", program.run_count},
           {"run_time_ns", program.run_time_ns},
           {"verified_instructions", program.verified_instructions}};
+}
+
+ordered_json to_json(const DropRow& row) {
+  return {{"where", row.where}, {"reason", row.reason}, {"count", row.count}};
+}
+
+ordered_json to_json(const VethRow& row) {
+  return {{"name", row.name},
+          {"index", row.index},
+          {"up", row.up},
+          {"peer", row.peer},
+          {"master", row.master},
+          {"pods", row.pods},
+          {"programs", row.programs},
+          {"received_packets", row.received_packets},
+          {"sent_packets", row.sent_packets},
+          {"received_bytes", row.received_bytes},
+          {"sent_bytes", row.sent_bytes},
+          {"received_dropped", row.received_dropped},
+          {"sent_dropped", row.sent_dropped}};
 }
 
 ordered_json to_json(const ServiceRow& row) {

@@ -16,6 +16,7 @@ namespace cortexflow::control {
 [[nodiscard]] std::optional<model::DnsOutcome> parse_outcome(std::string_view name);  // in any case
 
 [[nodiscard]] std::string_view outcome_name(model::FlowOutcome outcome);
+[[nodiscard]] std::string_view transport_name(model::FlowProtocol protocol);                // "tcp", "udp"
 [[nodiscard]] std::optional<model::FlowOutcome> parse_flow_outcome(std::string_view name);  // in any case
 
 [[nodiscard]] nlohmann::ordered_json to_json(const model::DnsLookup& lookup);
@@ -23,6 +24,8 @@ namespace cortexflow::control {
 [[nodiscard]] nlohmann::ordered_json to_json(const Status& status);
 [[nodiscard]] nlohmann::ordered_json to_json(const BpfProgram& program);
 [[nodiscard]] nlohmann::ordered_json to_json(const WorkloadRow& row);
+[[nodiscard]] nlohmann::ordered_json to_json(const DropRow& row);
+[[nodiscard]] nlohmann::ordered_json to_json(const VethRow& row);
 [[nodiscard]] nlohmann::ordered_json to_json(const ServiceRow& row);
 [[nodiscard]] nlohmann::ordered_json to_json(const SimulatedPort& port);
 [[nodiscard]] nlohmann::ordered_json to_json(const Explanation& explanation);

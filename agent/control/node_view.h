@@ -71,6 +71,27 @@ struct BpfProgram {
   std::uint32_t verified_instructions = 0;
 };
 
+// Packets, datagrams and connects that the mesh let nobody have, and why.
+struct DropRow {
+  std::string where;   // "policy in", "policy out", "edge", "redirect", "services"
+  std::string reason;  // as in that part's metric
+  std::uint64_t count = 0;
+};
+
+// A veth of the node's own network namespace.
+struct VethRow {
+  std::string name;
+  int index = 0;
+  bool up = false;
+  std::string peer;  // the other end's network namespace by name, or "INDEX here"; "": not named
+  std::string master;
+  std::vector<std::string> pods;      // "NAMESPACE/NAME", whose addresses are reached by it
+  std::vector<std::string> programs;  // of this agent, on it
+  std::uint64_t received_packets = 0, sent_packets = 0;
+  std::uint64_t received_bytes = 0, sent_bytes = 0;
+  std::uint64_t received_dropped = 0, sent_dropped = 0;  // by the kernel
+};
+
 struct WorkloadRow {
   model::Workload workload;
   std::uint64_t cgroup_id = 0;
@@ -85,6 +106,8 @@ class NodeView {
   virtual Status status() const = 0;
   virtual std::vector<BpfProgram> bpf_programs() const = 0;
   virtual std::vector<WorkloadRow> workloads() const = 0;
+  virtual std::vector<DropRow> drops() const = 0;  // every reason that there is, also those that never came
+  virtual Result<std::vector<VethRow>> veths() const = 0;
   virtual std::vector<ServiceRow> services() const = 0;
   virtual std::vector<std::string> service_refusals() const = 0;          // manifests not used, in words
   virtual std::vector<std::string> log_lines(std::size_t max) const = 0;  // the agent's own latest, oldest first

@@ -52,6 +52,8 @@ const std::vector<Server::Route>& Server::routes() {
       {"/v1/version", {}, &Server::serve_version},
       {"/v1/bpf", {}, &Server::serve_bpf},
       {"/v1/workloads", {}, &Server::serve_workloads},
+      {"/v1/drops", {}, &Server::serve_drops},
+      {"/v1/veths", {}, &Server::serve_veths},
       {"/v1/services", {}, &Server::serve_services},
       {"/v1/denylist", {{"address"}}, &Server::serve_deny_list},
       {"/v1/policies", {}, &Server::serve_policies},
@@ -109,6 +111,16 @@ void Server::serve_bpf(const Parameters&, httplib::Response& response) {
 
 void Server::serve_workloads(const Parameters&, httplib::Response& response) {
   answer(response, {{"workloads", to_array(node_.workloads())}});
+}
+
+void Server::serve_drops(const Parameters&, httplib::Response& response) {
+  answer(response, {{"drops", to_array(node_.drops())}});
+}
+
+void Server::serve_veths(const Parameters&, httplib::Response& response) {
+  const auto veths = node_.veths();
+  if (!veths) return refuse(response, 500, veths.error());
+  answer(response, {{"veths", to_array(*veths)}});
 }
 
 void Server::serve_services(const Parameters&, httplib::Response& response) {

@@ -79,6 +79,8 @@ class Server {
   void serve_version(const Parameters& parameters, httplib::Response& response);
   void serve_bpf(const Parameters& parameters, httplib::Response& response);
   void serve_workloads(const Parameters& parameters, httplib::Response& response);
+  void serve_drops(const Parameters& parameters, httplib::Response& response);
+  void serve_veths(const Parameters& parameters, httplib::Response& response);
   void serve_services(const Parameters& parameters, httplib::Response& response);
   void serve_simulation(const Parameters& parameters, httplib::Response& response);
   void serve_explanation(const Parameters& parameters, httplib::Response& response);

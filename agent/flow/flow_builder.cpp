@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/flow/flow_builder.h"
 
+#include <netinet/in.h>
+
 #include "agent/flow/record_values.h"
 
 namespace cortexflow::flow {
@@ -42,6 +44,25 @@ model::Flow build(const cf_flow& record, std::chrono::nanoseconds clock_offset, 
   flow.cgroup_id = record.cgroup_id;
   flow.netns = record.netns;
   flow.workload = workloads.resolve(record.cgroup_id, record.tgid);
+  return flow;
+}
+
+model::Flow build(const cf_policy_event& event, std::chrono::nanoseconds clock_offset, WorkloadResolver& workloads) {
+  model::Flow flow;
+  flow.start = system_time(event.time_ns, clock_offset);
+  flow.direction = event.direction == CF_POLICY_OUT ? model::FlowDirection::kOut : model::FlowDirection::kIn;
+  const auto verdict = static_cast<cf_policy_verdict>(event.judgment.verdict);
+  flow.outcome = verdict >= CF_POLICY_V_DENIED ? model::FlowOutcome::kDenied : model::FlowOutcome::kWouldDeny;
+  flow.protocol = event.protocol == IPPROTO_UDP ? model::FlowProtocol::kUdp : model::FlowProtocol::kTcp;
+  flow.attempts = event.packets;
+  flow.local = address_of(event.local);
+  flow.local_port = event.local_port;
+  flow.remote = address_of(event.remote);
+  flow.remote_port = event.remote_port;
+  flow.pid = event.tgid;
+  flow.comm = comm_of(event.comm);
+  flow.cgroup_id = event.cgroup_id;
+  flow.workload = workloads.resolve(event.cgroup_id, event.tgid);
   return flow;
 }
 

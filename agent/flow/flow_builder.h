@@ -14,4 +14,8 @@ namespace cortexflow::flow {
 [[nodiscard]] model::Flow build(const cf_flow& record, std::chrono::nanoseconds clock_offset,
                                 WorkloadResolver& workloads);
 
+// What policy refused, or would have; likewise.  The packet is the flow's beginning and end.
+[[nodiscard]] model::Flow build(const cf_policy_event& event, std::chrono::nanoseconds clock_offset,
+                                WorkloadResolver& workloads);
+
 }  // namespace cortexflow::flow

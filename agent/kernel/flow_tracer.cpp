@@ -26,14 +26,16 @@ int on_flow_record(void* context, void* data, std::size_t size) {
 FlowTracer::FlowTracer(std::string cgroup_root, RecordHandler on_record)
     : cgroup_root_(std::move(cgroup_root)), on_record_(std::move(on_record)) {}
 
-Result<std::unique_ptr<FlowTracer>> FlowTracer::open(const std::string& cgroup_root, int svc_sockets,
+Result<std::unique_ptr<FlowTracer>> FlowTracer::open(const std::string& cgroup_root, const FlowSockets& sockets,
                                                      RecordHandler on_record) {
   std::unique_ptr<FlowTracer> out(new FlowTracer(cgroup_root, std::move(on_record)));
   out->skeleton_ = flow_bpf__open();
   if (!out->skeleton_) return fail_errno("cannot open the flow program", errno);
-  if (svc_sockets >= 0) {
-    const int error = bpf_map__reuse_fd(out->skeleton_->maps.svc_sockets, svc_sockets);
-    if (error != 0) return fail_errno("cannot share svc_sockets", -error);
+  for (const auto& [map, fd] : {std::pair{out->skeleton_->maps.svc_sockets, sockets.services},
+                                std::pair{out->skeleton_->maps.policy_sockets, sockets.policy}}) {
+    if (fd < 0) continue;
+    const int error = bpf_map__reuse_fd(map, fd);
+    if (error != 0) return fail_errno(fmt::format("cannot share {}", bpf_map__name(map)), -error);
   }
   if (const int error = flow_bpf__load(out->skeleton_); error != 0) {
     return fail_errno("the kernel refused the flow program", -error,
@@ -46,7 +48,7 @@ Result<std::unique_ptr<FlowTracer>> FlowTracer::open(const std::string& cgroup_r
   if (!cgroup) return fail_errno(fmt::format("cannot open cgroup root {}", cgroup_root), errno);
   out->link_ = bpf_program__attach_cgroup(out->skeleton_->progs.flow_tcp, cgroup.get());
   if (!out->link_) return fail_errno(fmt::format("cannot attach flow_tcp to {}", cgroup_root), errno);
-  out->load_iterator();
+  if (!out->load_iterator(true)) (void)out->load_iterator(false);
   return out;
 }
 
@@ -76,6 +78,8 @@ void FlowTracer::detach() {
   syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
+int FlowTracer::policy_sockets() const { return bpf_map__fd(skeleton_->maps.policy_sockets); }
+
 void FlowTracer::consume() { ring_buffer__consume(ring_); }
 
 std::array<std::uint64_t, CF_FLOW_C_MAX> FlowTracer::counters() const {
@@ -102,16 +106,22 @@ std::vector<ProgramInfo> FlowTracer::programs() const {
   return out;
 }
 
-void FlowTracer::load_iterator() {
+bool FlowTracer::load_iterator(bool other_storage) {
   open_skeleton_ = flow_open_bpf__open();
-  if (!open_skeleton_) return;
+  if (!open_skeleton_) return false;
+  open_skeleton_->rodata->other_storage = other_storage;
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, open_skeleton_->obj) {
     const auto* shared = bpf_object__find_map_by_name(skeleton_->obj, bpf_map__name(map));
-    if (shared && bpf_map__reuse_fd(map, bpf_map__fd(shared)) != 0) return;
+    if (shared && bpf_map__reuse_fd(map, bpf_map__fd(shared)) != 0) return false;
   }
-  if (flow_open_bpf__load(open_skeleton_) != 0) return;
+  if (flow_open_bpf__load(open_skeleton_) != 0) {
+    flow_open_bpf__destroy(open_skeleton_);
+    open_skeleton_ = nullptr;
+    return false;
+  }
   open_link_ = attach_storage_iterator(open_skeleton_->progs.flow_open, bpf_map__fd(skeleton_->maps.flow_sockets));
+  return true;
 }
 
 Result<std::vector<cf_flow>> FlowTracer::open_flows(std::size_t limit) const {

@@ -23,14 +23,18 @@ struct ring_buffer;
 
 namespace cortexflow::kernel {
 
+// Maps of other programs, in which they leave what they know of a socket; negative: there are no such programs.
+struct FlowSockets {
+  int services = -1;  // svc_sockets
+  int policy = -1;    // policy_sockets
+};
+
 class FlowTracer {
  public:
   using RecordHandler = std::function<void(std::span<const std::byte>)>;
 
-  // `svc_sockets` is the map of the service programs, in which a connection's service is found; negative: there are
-  // none.
-  [[nodiscard]] static Result<std::unique_ptr<FlowTracer>> open(const std::string& cgroup_root, int svc_sockets,
-                                                                RecordHandler on_record);
+  [[nodiscard]] static Result<std::unique_ptr<FlowTracer>> open(const std::string& cgroup_root,
+                                                                const FlowSockets& sockets, RecordHandler on_record);
   // Loads the program and lets it go again: does this kernel take it?
   [[nodiscard]] static Result<void> try_load();
   ~FlowTracer();
@@ -41,6 +45,8 @@ class FlowTracer {
   [[nodiscard]] int ring_fd() const;
   // Nothing more is seen; what is in the ring still is to be consumed.
   void detach();
+  // For policy programs that are loaded later.
+  [[nodiscard]] int policy_sockets() const;
   // Hands over every record in the ring.  Handler and caller share one thread.
   void consume();
 
@@ -54,7 +60,7 @@ class FlowTracer {
 
  private:
   FlowTracer(std::string cgroup_root, RecordHandler on_record);
-  void load_iterator();
+  [[nodiscard]] bool load_iterator(bool other_storage);  // false: this kernel doesn't take it so
 
   std::string cgroup_root_;
   RecordHandler on_record_;

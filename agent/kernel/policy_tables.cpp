@@ -43,6 +43,7 @@ PolicyTables::~PolicyTables() {
   if (!options_.keep_on_exit) remove_pins();
   links_.clear();
   connect_links_.clear();
+  ring_buffer__free(ring_);
   policy_bpf__destroy(skeleton_);
 }
 
@@ -54,6 +55,10 @@ Result<void> PolicyTables::load() {
   skeleton_ = policy_bpf__open();
   if (!skeleton_) return fail_errno("cannot open the policy programs", errno);
   adopted_ = reuse_pinned_maps(maps_of(skeleton_->obj), options_.pin_path);
+  if (!adopted_ && options_.sockets >= 0) {
+    const int error = bpf_map__reuse_fd(skeleton_->maps.policy_sockets, options_.sockets);
+    if (error != 0) return fail_errno("cannot share policy_sockets", -error);
+  }
   if (const int error = policy_bpf__load(skeleton_); error != 0) {
     options_.keep_on_exit = true;  // what enforces now goes on
     return fail_errno("the kernel refused the policy programs", -error,
@@ -61,8 +66,43 @@ Result<void> PolicyTables::load() {
   }
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skeleton_->obj) fds_[bpf_map__name(map)] = bpf_map__fd(map);
+  return open_ring();
+}
+
+Result<void> PolicyTables::open_ring() {
+  const auto keep = [](void* read, void* data, std::size_t size) {
+    static_cast<std::vector<std::string>*>(read)->emplace_back(static_cast<const char*>(data), size);
+    return 0;
+  };
+  ring_ = ring_buffer__new(bpf_map__fd(skeleton_->maps.policy_events), keep, &read_, nullptr);
+  if (!ring_) return fail_errno("cannot read the ring buffer policy_events", errno);
+  // What an agent before has read is not this one's; what it has not is.  The programs may be at work.
+  constexpr std::size_t kInRing = (sizeof(cf_policy_event) + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
+  for (int tries = 0; tries < 100; ++tries) {
+    const auto now = counters();
+    const auto waiting = ring().entries / kInRing;
+    before_ = {now[CF_POLICY_C_TOLD] - waiting, now[CF_POLICY_C_LOST]};
+    if (const auto then = counters(); then[CF_POLICY_C_TOLD] == now[CF_POLICY_C_TOLD]) break;
+  }
   return {};
 }
+
+std::vector<std::string> PolicyTables::read_events() {
+  ring_buffer__consume(ring_);
+  return std::exchange(read_, {});
+}
+
+PolicyTables::EventCounts PolicyTables::event_counts() const {
+  const auto now = counters();
+  return {now[CF_POLICY_C_TOLD] - before_.told, now[CF_POLICY_C_LOST] - before_.lost};
+}
+
+MapInfo PolicyTables::ring() const {
+  const auto* events = ring_buffer__ring(ring_, 0);
+  return {"policy_events", ring__avail_data_size(events), ring__size(events)};
+}
+
+int PolicyTables::sockets() const { return bpf_map__fd(skeleton_->maps.policy_sockets); }
 
 Result<void> PolicyTables::attach() {
   if (!links_.empty()) return {};

@@ -19,6 +19,7 @@
 
 struct bpf_program;
 struct policy_bpf;
+struct ring_buffer;
 
 namespace cortexflow::kernel {
 
@@ -26,6 +27,7 @@ struct PolicyTablesOptions {
   std::string cgroup_root;
   std::string pin_path;
   bool keep_on_exit = false;  // the programs go on enforcing when this object is gone
+  int sockets = -1;  // the map policy_sockets that others read already, where there is none pinned; negative: none do
 };
 
 class PolicyTables {
@@ -56,6 +58,16 @@ class PolicyTables {
   [[nodiscard]] cf_policy_settings settings() const;
   [[nodiscard]] std::vector<std::uint64_t> hits() const;  // by the rule's number
 
+  // What was refused, or would be, since the agent before read it last.  One thread at a time.
+  [[nodiscard]] std::vector<std::string> read_events();  // octets of cf_policy_event
+  // Events written since open(), or found there then; and those that the ring had no room for.
+  struct EventCounts {
+    std::uint64_t told = 0, lost = 0;
+  };
+  [[nodiscard]] EventCounts event_counts() const;
+  [[nodiscard]] MapInfo ring() const;
+  [[nodiscard]] int sockets() const;  // the map policy_sockets
+
   // Asked when this object goes, so that a start that fails leaves what it found.
   void set_keep_on_exit(bool keep) { options_.keep_on_exit = keep; }
   // True if open() found tables of an agent before.
@@ -68,6 +80,7 @@ class PolicyTables {
  private:
   explicit PolicyTables(PolicyTablesOptions options) : options_(std::move(options)) {}
   [[nodiscard]] Result<void> load();
+  [[nodiscard]] Result<void> open_ring();
   [[nodiscard]] Result<void> attach(bpf_program* program, std::vector<Fd>& links);
   [[nodiscard]] std::string pin_of(std::string_view name) const;
   void remove_pins();
@@ -75,6 +88,9 @@ class PolicyTables {
   PolicyTablesOptions options_;
   Fd cgroup_;
   policy_bpf* skeleton_ = nullptr;
+  ring_buffer* ring_ = nullptr;
+  std::vector<std::string> read_;
+  EventCounts before_;
   std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
   std::vector<Fd> links_, connect_links_;
   bool adopted_ = false;

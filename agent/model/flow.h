@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// A TCP connection of one of this node's sockets that has ended or, where open ones are asked for, has not, as every
-// stage behind the kernel sees it.  A connection between two sockets of this node is two flows, one of each side.
+// A TCP connection of one of this node's sockets that has ended or, where open ones are asked for, has not; or what
+// policy refused, or would have, when it did; as every stage behind the kernel sees it.  A connection between two
+// sockets of this node is two flows, one of each side.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/model/ip_address.h"
 #include "agent/model/workload.h"
@@ -16,7 +18,7 @@ namespace cortexflow::model {
 enum class FlowDirection : std::uint8_t { kOut, kIn };  // who opened it: this side, the other
 
 // The values' names in JSON and metrics: closed, reset, aborted, broken; refused, timed_out, unreachable, abandoned;
-// open, connecting.
+// open, connecting; denied, would_deny.
 enum class FlowOutcome : std::uint8_t {
   kClosed,   // by a FIN
   kReset,    // by the other side's RST
@@ -30,6 +32,18 @@ enum class FlowOutcome : std::uint8_t {
   // Not ended; in what open_flows() gives alone:
   kOpen,
   kConnecting,
+  // What policy said when it said so.  A TCP connection that got as far as its SYN has a flow of its own at its end.
+  kDenied,
+  kWouldDeny,  // in audit mode
+};
+
+enum class FlowProtocol : std::uint8_t { kTcp, kUdp };
+
+// What policy said of it at this end.
+struct FlowVerdict {
+  std::string verdict;  // "not_allowed", as in the metrics
+  bool refused = false;
+  std::vector<std::string> rules;  // that decided: "shop/allow-web[0]"; of this agent's policies alone
 };
 
 struct Flow {
@@ -38,7 +52,10 @@ struct Flow {
   std::optional<std::chrono::nanoseconds> connect_latency;  // SYN to established; of accepted ones it is not known
   FlowDirection direction = FlowDirection::kOut;
   FlowOutcome outcome = FlowOutcome::kClosed;
-  std::uint16_t error = 0;  // errno that the application got
+  FlowProtocol protocol = FlowProtocol::kTcp;
+  std::optional<FlowVerdict> policy;  // none: not judged
+  std::uint64_t attempts = 0;         // of kDenied and kWouldDeny: packets and connect() calls that this stands for
+  std::uint16_t error = 0;            // errno that the application got
 
   IpAddress local;
   std::uint16_t local_port = 0;
@@ -68,7 +85,13 @@ inline std::chrono::system_clock::time_point end_of(const Flow& flow) {
 inline bool is_open(const Flow& flow) {
   return flow.outcome == FlowOutcome::kOpen || flow.outcome == FlowOutcome::kConnecting;
 }
+// Not a connection: what policy said of one, or of a datagram.
+inline bool is_refusal(const Flow& flow) {
+  return flow.outcome == FlowOutcome::kDenied || flow.outcome == FlowOutcome::kWouldDeny;
+}
 // Never established, or not ended by a FIN of either side.
-inline bool failed(const Flow& flow) { return flow.outcome != FlowOutcome::kClosed && !is_open(flow); }
+inline bool failed(const Flow& flow) {
+  return flow.outcome != FlowOutcome::kClosed && flow.outcome != FlowOutcome::kWouldDeny && !is_open(flow);
+}
 
 }  // namespace cortexflow::model

@@ -96,6 +96,14 @@ void add_policy(Families& to, const AgentFigures& figures) {
   to.counter("cortexflow_policy_events_total",
              "What authorization did beside the verdicts: packets dropped, connections judged again, audited...")
       .add_each(figures.policy_events, "event");
+  const auto& records = figures.policy_records;
+  to.counter("cortexflow_policy_records_emitted_total", "Records of refusals that the policy programs wrote.")
+      .add(records.emitted);
+  to.counter("cortexflow_policy_records_delivered_total",
+             "Those that came through to the metrics and the log of flows.")
+      .add(records.delivered);
+  to.counter("cortexflow_policy_records_lost_total", "Those that were lost on the way, by cause.")
+      .add_each(records.lost, "cause");
   to.counter("cortexflow_policy_rule_hits_total",
              "How often a rule of an AuthorizationPolicy or NetworkPolicy decided or, AUDIT, matched; the busiest 100.")
       .add_each(figures.policy_hits, "rule");

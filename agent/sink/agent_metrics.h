@@ -24,7 +24,7 @@ struct HealthFigures {
   std::uint64_t panics = 0;
 };
 
-// Of TCP connections' records; emitted = delivered + sum(lost) once the ring is drained.
+// Of TCP connections' records, or of what policy refused; emitted = delivered + sum(lost) once the ring is drained.
 struct FlowFigures {
   std::uint64_t emitted = 0;
   std::uint64_t delivered = 0;
@@ -67,6 +67,7 @@ struct AgentFigures {
   std::map<std::string, std::uint64_t> edge_events;
   std::map<std::string, std::uint64_t> policy_verdicts_in, policy_verdicts_out;  // empty: no policy has come
   std::map<std::string, std::uint64_t> policy_events;
+  FlowFigures policy_records;
   std::map<std::string, std::uint64_t> policy_hits;  // by rule
   std::vector<Map> maps;                             // names have to differ
   std::vector<Program> programs;                     // likewise

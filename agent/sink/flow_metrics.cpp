@@ -49,6 +49,11 @@ FlowMetrics::FlowMetrics(prometheus::Registry& registry, FlowMetricsLimits limit
                        .Help("Segments sent again on TCP connections that have ended.")
                        .Register(registry),
                    {}},
+      denied_{BuildCounter()
+                  .Name("cortexflow_flow_denied_total")
+                  .Help("Packets and connect() calls that policy refused at this end or, in audit mode, would have.")
+                  .Register(registry),
+              {}},
       connect_durations_{BuildHistogram()
                              .Name("cortexflow_flow_connect_duration_seconds")
                              .Help("Time from the SYN to the connection, of those that this node's sockets opened.")
@@ -60,6 +65,15 @@ void FlowMetrics::record(const model::Flow& flow) {
   pair.workload = workloads_.index(flow.workload.name, [&] { return label_of(flow.workload); });
   pair.peer = peers_.index(flow.peer.name, [&] { return label_of(flow.peer); });
   Series series = pair;
+  if (model::is_refusal(flow)) {
+    series.one = static_cast<std::uint8_t>(flow.direction);
+    series.other = static_cast<std::uint8_t>(flow.outcome);
+    const bool refused = flow.outcome == model::FlowOutcome::kDenied;
+    metric(denied_, series,
+           {{"direction", text_of(kDirections, series.one)}, {"outcome", refused ? "denied" : "would_deny"}})
+        .Increment(static_cast<double>(flow.attempts));
+    return;
+  }
   series.one = static_cast<std::uint8_t>(flow.direction);
   series.other = static_cast<std::uint8_t>(flow.outcome);
   metric(connections_, series,

@@ -57,7 +57,7 @@ class FlowMetrics {
   LabelLimits labels_;
   LabelLimit workloads_, peers_;
   prometheus::Counter& series_overflow_;
-  Table<prometheus::Counter> connections_, bytes_, retransmits_;
+  Table<prometheus::Counter> connections_, bytes_, retransmits_, denied_;
   Table<prometheus::Histogram> connect_durations_;
 };
 

@@ -27,6 +27,7 @@ struct cf_event_head {
 enum cf_event_type {
 	CF_EVENT_DNS_LOOKUP = 1,
 	CF_EVENT_FLOW = 2,
+	CF_EVENT_POLICY = 3,
 };
 
 #endif

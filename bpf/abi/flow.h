@@ -10,10 +10,10 @@
 #ifndef CORTEXFLOW_ABI_FLOW_H
 #define CORTEXFLOW_ABI_FLOW_H
 
-#include "bpf/abi/event.h"
+#include "bpf/abi/policy.h"
 
 enum {
-	CF_FLOW_VERSION = 1,
+	CF_FLOW_VERSION = 2,
 	CF_FLOW_RING_BYTES = 2 << 20, /* some 10,000 records */
 };
 
@@ -63,8 +63,9 @@ struct cf_flow {
 	__u8 service[16]; /* where mesh/service was asked to connect to, and chose `remote`; zeros: nowhere else */
 	__u16 service_port;
 	__u16 pad[3];
+	struct cf_policy_judgment policy; /* at this end; generation 0: not judged */
 };
-CF_STATIC_ASSERT(sizeof(struct cf_flow) == 152, "cf_flow");
+CF_STATIC_ASSERT(sizeof(struct cf_flow) == 176, "cf_flow");
 
 enum cf_flow_counter {
 	CF_FLOW_C_EMITTED,

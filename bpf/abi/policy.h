@@ -23,17 +23,7 @@
 #ifndef CORTEXFLOW_ABI_POLICY_H
 #define CORTEXFLOW_ABI_POLICY_H
 
-#ifdef __bpf__
-#include <vmlinux.h>
-#else
-#include <linux/types.h>
-#endif
-
-#ifdef __cplusplus
-#define CF_POLICY_STATIC_ASSERT static_assert
-#else
-#define CF_POLICY_STATIC_ASSERT _Static_assert
-#endif
+#include "bpf/abi/event.h"
 
 enum {
 	CF_POLICY_LOCALS_MAX = 65536,
@@ -46,8 +36,10 @@ enum {
 	CF_POLICY_CALLERS_MAX = 65536, /* sockets of local workloads that are known by their cgroup; LRU */
 	CF_POLICY_ASKED_MAX = 65536,   /* (UDP socket, peer); LRU */
 	CF_POLICY_HOMES_MAX = 8192,    /* network namespaces of workloads that policies say whom they may call; LRU */
-	CF_POLICY_CGROUP_LEVELS = 8,   /* below the root that a workload's cgroup may be, with what is in it */
-	CF_POLICY_ASKED_SECONDS = 120, /* a UDP peer that was sent something may answer for so long */
+	CF_POLICY_TOLD_MAX = 16384,    /* (workload, peer, port, verdict) that policy_events tells of; LRU */
+	CF_POLICY_RING_BYTES = 1 << 19, /* some 3,600 records */
+	CF_POLICY_CGROUP_LEVELS = 8,	/* below the root that a workload's cgroup may be, with what is in it */
+	CF_POLICY_ASKED_SECONDS = 120,	/* a UDP peer that was sent something may answer for so long */
 };
 
 /* Identities that are no hash; what hashes to one of them gets the next number. */
@@ -78,7 +70,7 @@ struct cf_policy_settings {
 	__u32 flags;		/* enum cf_policy_settings_flags */
 	__u32 unknown;		/* enum cf_policy_unknown */
 };
-CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_settings) == 48, "cf_policy_settings");
+CF_STATIC_ASSERT(sizeof(struct cf_policy_settings) == 48, "cf_policy_settings");
 
 enum cf_policy_local_kind { CF_POLICY_LOCAL_NETNS = 1, CF_POLICY_LOCAL_CGROUP = 2 };
 
@@ -92,7 +84,7 @@ struct cf_policy_range {
 	__u32 prefix_length;
 	__u8 address[16];
 };
-CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_range) == 20, "cf_policy_range");
+CF_STATIC_ASSERT(sizeof(struct cf_policy_range) == 20, "cf_policy_range");
 
 enum cf_policy_direction { CF_POLICY_IN, CF_POLICY_OUT, CF_POLICY_DIRECTIONS };
 
@@ -113,7 +105,7 @@ struct cf_policy_side {
 struct cf_policy_target {
 	struct cf_policy_side side[CF_POLICY_DIRECTIONS];
 };
-CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_target) == 16, "cf_policy_target");
+CF_STATIC_ASSERT(sizeof(struct cf_policy_target) == 16, "cf_policy_target");
 
 struct cf_policy_rule_key {
 	__u64 peer; /* an identity, or CF_POLICY_ID_ANY */
@@ -122,7 +114,7 @@ struct cf_policy_rule_key {
 	__u8 protocol;
 	__u8 pad;
 };
-CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_rule_key) == 16, "cf_policy_rule_key");
+CF_STATIC_ASSERT(sizeof(struct cf_policy_rule_key) == 16, "cf_policy_rule_key");
 
 struct cf_policy_block_key {
 	__u32 prefix_length; /* 64 more than the address's */
@@ -132,7 +124,7 @@ struct cf_policy_block_key {
 	__u8 pad;
 	__u8 address[16];
 };
-CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_block_key) == 28, "cf_policy_block_key");
+CF_STATIC_ASSERT(sizeof(struct cf_policy_block_key) == 28, "cf_policy_block_key");
 
 enum cf_policy_say {
 	CF_POLICY_SAY_DENY,
@@ -149,7 +141,7 @@ struct cf_policy_rule {
 	__u32 says;
 	__u32 rule[CF_POLICY_SAYS];
 };
-CF_POLICY_STATIC_ASSERT(sizeof(struct cf_policy_rule) == 28, "cf_policy_rule");
+CF_STATIC_ASSERT(sizeof(struct cf_policy_rule) == 28, "cf_policy_rule");
 
 /* Every connection that is judged, and every datagram, has exactly one of these in each direction, at the caller's
  * socket and at the called one's; from CF_POLICY_V_DENIED on it is refused. */
@@ -173,12 +165,57 @@ enum cf_policy_verdict {
 	CF_POLICY_V_MAX,
 };
 
+/* Those that policy_events tells of. */
+static inline int cf_policy_is_told(enum cf_policy_verdict verdict)
+{
+	return verdict >= CF_POLICY_V_DENIED || verdict == CF_POLICY_V_WOULD_DENY ||
+	       verdict == CF_POLICY_V_WOULD_NOT_ALLOW || verdict == CF_POLICY_V_UNKNOWN_AUDITED;
+}
+
+/* Which rules those are, the agent knows that wrote this generation, or a later one. */
+struct cf_policy_judgment {
+	__u64 generation;   /* of the settings */
+	__u32 rule;	    /* that decided; 0: none did, or it is not counted */
+	__u32 network_rule; /* of a NetworkPolicy that allows it too */
+	__u32 verdict;	    /* enum cf_policy_verdict */
+	__u32 pad;
+};
+CF_STATIC_ASSERT(sizeof(struct cf_policy_judgment) == 24, "cf_policy_judgment");
+
+enum { CF_POLICY_EVENT_VERSION = 1 };
+
+/* A connection or datagram that was refused, or would be.  The same workload, peer, port and verdict once a second (of
+ * connect(), of packets, and of connections that stood); the others of that second are in the next one's `packets`, and
+ * in CF_POLICY_C_HELD_BACK. */
+struct cf_policy_event {
+	struct cf_event_head head;
+	__u64 time_ns;	 /* CLOCK_MONOTONIC */
+	__u64 cgroup_id; /* of the socket, or of who connects */
+	__u64 packets; /* this one, and those since the last that was told; connect() calls for TCP's that sent none */
+	struct cf_policy_judgment judgment;
+	__u8 local[16]; /* zeros, and the port 0: who connects has none yet */
+	__u8 remote[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 protocol;
+	__u8 direction;	  /* enum cf_policy_direction */
+	__u8 established; /* a TCP connection that stood */
+	__u8 pad;
+	__u32 tgid; /* of who connects or sends; 0: not known */
+	char comm[CF_COMM_LEN];
+	__u32 pad_end;
+};
+CF_STATIC_ASSERT(sizeof(struct cf_policy_event) == 120, "cf_policy_event");
+
 /* policy_counters: the verdicts of each direction, then these. */
 enum cf_policy_counter {
 	CF_POLICY_C_AUDITED = 2 * CF_POLICY_V_MAX, /* matched by an AUDIT rule */
 	CF_POLICY_C_DROPPED,			   /* packets, of connections that were refused before too */
 	CF_POLICY_C_REJUDGED,			   /* established connections, for another generation */
 	CF_POLICY_C_HELPER_FAILED,		   /* a verdict could not be kept: made anew with the next packet */
+	CF_POLICY_C_TOLD,			   /* events written to policy_events */
+	CF_POLICY_C_HELD_BACK,			   /* refusals that wait for the next event */
+	CF_POLICY_C_LOST,			   /* events: the ring was full */
 	CF_POLICY_C_MAX,
 };
 

@@ -4,6 +4,7 @@
 #define CORTEXFLOW_LIB_FLOW_RECORD_H
 
 #include "bpf/lib/flow_maps.h"
+#include "bpf/lib/policy_sockets.h"
 
 enum {
 	FAMILY_INET = 2,
@@ -76,6 +77,12 @@ static __always_inline void flow_fill(struct cf_flow *record, const struct flow_
 	__builtin_memcpy(record->comm, flow->comm, sizeof(record->comm));
 	__builtin_memcpy(record->service, flow->service, sizeof(record->service));
 	record->service_port = flow->service_port;
+}
+
+static __always_inline void flow_policy(struct cf_flow *record, const struct policy_socket *socket)
+{
+	if (socket)
+		record->policy = socket->judgment;
 }
 
 #endif

@@ -35,9 +35,9 @@ static __always_inline __u64 policy_caller_of(struct bpf_sock_addr *ctx, struct 
 	return identity || !home ? identity : policy_by_address(p->local);
 }
 
-/* `p` has the remote side. */
-static __always_inline enum cf_policy_verdict policy_judge_connect(struct bpf_sock_addr *ctx, struct policy_packet *p,
-								   const struct cf_policy_settings *settings)
+/* `p` has the remote side.  Rules that deny are counted; those that allow are by the SYN. */
+static __always_inline void policy_judge_connect(struct cf_policy_judgment *made, struct bpf_sock_addr *ctx,
+						 struct policy_packet *p, const struct cf_policy_settings *settings)
 {
 	bool v4 = !((const __u64 *)p->remote)[0] && ((const __u32 *)p->remote)[2] == bpf_htonl(0xffff);
 	__u64 local = policy_settled(settings, policy_caller_of(ctx, p, settings->flags, v4));
@@ -45,10 +45,15 @@ static __always_inline enum cf_policy_verdict policy_judge_connect(struct bpf_so
 	const struct cf_policy_side *side = target ? &target->side[CF_POLICY_OUT] : NULL;
 	struct cf_policy_rule said;
 
+	__builtin_memset(made, 0, sizeof(*made));
+	made->generation = settings->generation;
+	made->verdict = CF_POLICY_V_UNSELECTED;
 	if (!side || !side->flags || policy_is_own(p))
-		return CF_POLICY_V_UNSELECTED;
-	return policy_decide(side, policy_settled(settings, policy_called(p, settings->flags)), p->remote_port, p,
-			     settings, &said);
+		return;
+	made->verdict = policy_decide(side, policy_settled(settings, policy_called(p, settings->flags)), p->remote_port,
+				      p, settings, &said);
+	if (made->verdict >= CF_POLICY_V_DENIED)
+		policy_hit_rules(made, &said, settings);
 }
 
 #endif

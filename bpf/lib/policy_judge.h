@@ -53,25 +53,28 @@ static __always_inline void policy_look_up(struct cf_policy_rule *said, __u32 ta
 	policy_add(said, bpf_map_lookup_elem(&policy_blocks, &block));
 }
 
-struct policy_judgment {
-	enum cf_policy_verdict verdict;
-	bool selected; /* policies say something about the workload, in one direction or the other */
-};
-
-static __always_inline void policy_hit_rules(enum cf_policy_verdict verdict, const struct cf_policy_rule *said)
+/* Which rules decided, counted.  The verifier knows nothing of them: no state of its own for each. */
+static __always_inline void policy_hit_rules(struct cf_policy_judgment *made, const struct cf_policy_rule *said,
+					     const struct cf_policy_settings *settings)
 {
+	__u32 rule = settings->zero, network_rule = settings->zero;
+
 	if (said->says & 1U << CF_POLICY_SAY_AUDIT) {
 		policy_count(CF_POLICY_C_AUDITED);
 		policy_hit(said->rule[CF_POLICY_SAY_AUDIT]);
 	}
-	if (verdict == CF_POLICY_V_DENIED) {
-		policy_hit(said->rule[CF_POLICY_SAY_DENY]);
-	} else if (verdict == CF_POLICY_V_ALLOWED) {
-		policy_hit(said->rule[CF_POLICY_SAY_ALLOW]);
-		policy_hit(said->rule[CF_POLICY_SAY_NETWORK_ALLOW]);
-	} else if (verdict == CF_POLICY_V_WOULD_DENY) {
-		policy_hit(said->rule[CF_POLICY_SAY_DRY_DENY]);
+	if (made->verdict == CF_POLICY_V_DENIED) {
+		rule += said->rule[CF_POLICY_SAY_DENY];
+	} else if (made->verdict == CF_POLICY_V_ALLOWED) {
+		rule += said->rule[CF_POLICY_SAY_ALLOW];
+		network_rule += said->rule[CF_POLICY_SAY_NETWORK_ALLOW];
+	} else if (made->verdict == CF_POLICY_V_WOULD_DENY) {
+		rule += said->rule[CF_POLICY_SAY_DRY_DENY];
 	}
+	policy_hit(rule);
+	policy_hit(network_rule);
+	made->rule = rule;
+	made->network_rule = network_rule;
 }
 
 /* Of a side that policies say something about. */
@@ -85,32 +88,34 @@ static __always_inline enum cf_policy_verdict policy_decide(const struct cf_poli
 	return policy_settled(settings, cf_policy_decide(side->flags, remote, settings->unknown, said->says));
 }
 
-/* `out`: may the socket's workload call its peer?  Else: may the peer call it? */
-static __always_inline struct policy_judgment policy_judge(struct __sk_buff *skb, void *sk,
-							   const struct policy_packet *p,
-							   const struct cf_policy_settings *settings, bool out)
+/* `out`: may the socket's workload call its peer?  Else: may the peer call it?  False: policies say nothing about the
+ * workload, in either direction. */
+static __always_inline bool policy_judge(struct cf_policy_judgment *made, struct __sk_buff *skb, void *sk,
+					 const struct policy_packet *p, const struct cf_policy_settings *settings,
+					 bool out)
 {
-	struct policy_judgment made = {.verdict = CF_POLICY_V_UNSELECTED};
 	const struct cf_policy_target *target;
 	const struct cf_policy_side *side;
 	struct cf_policy_rule said;
 	__u64 local, remote, shared;
 
+	__builtin_memset(made, 0, sizeof(*made));
+	made->generation = settings->generation;
+	made->verdict = CF_POLICY_V_UNSELECTED;
 	local = policy_local(skb, sk, p, settings, &shared);
 	target = local ? bpf_map_lookup_elem(&policy_targets, &local) : NULL;
 	if (!target)
-		return made;
-	made.selected = true;
+		return false;
 	side = out ? &target->side[CF_POLICY_OUT] : &target->side[CF_POLICY_IN];
 	if (!side->flags)
-		return made;
-	made.verdict = CF_POLICY_V_OWN;
+		return true;
+	made->verdict = CF_POLICY_V_OWN;
 	if (!shared && policy_is_own(p))
-		return made;
+		return true;
 	remote = policy_settled(settings, policy_remote(sk, p, settings->flags, out));
-	made.verdict = policy_decide(side, remote, out ? p->remote_port : p->local_port, p, settings, &said);
-	policy_hit_rules(made.verdict, &said);
-	return made;
+	made->verdict = policy_decide(side, remote, out ? p->remote_port : p->local_port, p, settings, &said);
+	policy_hit_rules(made, &said, settings);
+	return true;
 }
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The maps of authorization.  The agent writes all but the last seven, and refuses in words what there is no room for:
- * a workload whose rules don't fit is closed, not open. */
+/* The maps of authorization.  The agent writes those up to policy_blocks, and refuses in words what there is no room
+ * for: a workload whose rules don't fit is closed, not open. */
 #ifndef CORTEXFLOW_LIB_POLICY_MAPS_H
 #define CORTEXFLOW_LIB_POLICY_MAPS_H
 
-#include "bpf/abi/policy.h"
-#include "bpf/lib/bpf.h"
+#include "bpf/lib/policy_sockets.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -66,29 +65,6 @@ struct {
 	__type(value, struct cf_policy_rule);
 } policy_blocks SEC(".maps");
 
-enum policy_role {
-	POLICY_ROLE_OPENED = 1,	  /* by the socket's owner: whom it may call is the question */
-	POLICY_ROLE_ACCEPTED = 2, /* or listens: who may call it */
-};
-
-struct policy_socket {
-	__u64 generation; /* that `refused` is of; 0: not judged yet */
-	__u8 remote[16];  /* of one that was opened: a socket may connect again, to another */
-	__u16 remote_port;
-	__u8 role; /* enum policy_role */
-	__u8 refused;
-	__u32 pad;
-};
-
-/* Of TCP: the verdict of a connection, as long as its socket lives.  A listener's is handed to what it accepts, so that
- * who opened a connection is known though the listener is gone. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, int);
-	__type(value, struct policy_socket);
-} policy_sockets SEC(".maps");
-
 struct policy_peer {
 	__u64 cookie; /* of the UDP socket */
 	__u8 address[16];
@@ -137,6 +113,38 @@ struct {
 	__type(key, __u64);
 	__type(value, struct policy_home);
 } policy_homes SEC(".maps");
+
+/* What was refused, or would be, kernel -> agent.  Full: it is lost and counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, CF_POLICY_RING_BYTES);
+} policy_events SEC(".maps");
+
+struct policy_told_key {
+	__u8 local[16];
+	__u8 remote[16];
+	__u16 port; /* that is called: who calls has another one each time */
+	__u8 protocol;
+	__u8 direction; /* enum cf_policy_direction */
+	__u8 verdict;
+	__u8 established; /* of a connection that stood */
+	__u8 connects;	  /* told connect() */
+	__u8 pad;
+};
+
+struct policy_told {
+	__u64 time_ns;
+	__u64 held_back;
+};
+
+/* When this was last told: whoever goes on calling where they may not fills no ring.  One that is evicted is told
+ * again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CF_POLICY_TOLD_MAX);
+	__type(key, struct policy_told_key);
+	__type(value, struct policy_told);
+} policy_told SEC(".maps");
 
 /* By direction and enum cf_policy_verdict, then enum cf_policy_counter. */
 struct {

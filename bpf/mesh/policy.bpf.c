@@ -14,16 +14,32 @@
  */
 #include "bpf/lib/packet.h"
 #include "bpf/lib/policy_connect.h"
+#include "bpf/lib/policy_events.h"
 
 #define CF_DROP 0
 
-enum { TCP_STATE_SYN_SENT = 2, TCP_STATE_LISTEN = 10 };
+enum { TCP_STATE_SYN_SENT = 2, TCP_STATE_LISTEN = 10, TCP_STATE_NEW_SYN_RECV = 12 };
 
 /* Each verdict comes by here once. */
-static __always_inline bool policy_refuses(enum cf_policy_verdict verdict, bool out)
+static __always_inline bool policy_refuses(const struct policy_packet *p, const struct cf_policy_judgment *made,
+					   const struct policy_teller *who)
 {
-	policy_count((out ? CF_POLICY_V_MAX : 0) + verdict);
+	enum cf_policy_verdict verdict = made->verdict;
+
+	policy_count((who->out ? CF_POLICY_V_MAX : 0) + verdict);
+	if (cf_policy_is_told(verdict))
+		policy_tell(p, made, who);
 	return verdict >= CF_POLICY_V_DENIED;
+}
+
+static __always_inline struct policy_teller policy_teller_of(struct __sk_buff *skb, struct bpf_sock *sk, bool egress)
+{
+	struct policy_teller who = {.cgroup_id = bpf_skb_cgroup_id(skb), .out = egress};
+	__u32 state = sk->state;
+
+	who.established = sk->protocol == IPPROTO_TCP && state != TCP_STATE_SYN_SENT && state != TCP_STATE_LISTEN &&
+			  state != TCP_STATE_NEW_SYN_RECV;
+	return who;
 }
 
 static __always_inline int policy_drop(void)
@@ -55,6 +71,11 @@ static __always_inline bool policy_accepted(struct __sk_buff *skb, const struct 
 	return found;
 }
 
+static __always_inline bool policy_is_refused(const struct policy_socket *socket)
+{
+	return socket->judgment.verdict >= CF_POLICY_V_DENIED;
+}
+
 /* Another role, or another peer of one that opens a connection, has not been judged yet. */
 static __always_inline struct policy_socket *policy_keep(struct bpf_sock *sk, __u8 role, const struct policy_packet *p)
 {
@@ -66,13 +87,13 @@ static __always_inline struct policy_socket *policy_keep(struct bpf_sock *sk, __
 	}
 	if (socket->role != role) {
 		socket->role = role;
-		socket->generation = 0;
+		socket->judgment.generation = 0;
 	}
 	if (role == POLICY_ROLE_OPENED &&
 	    (socket->remote_port != p->remote_port || !policy_same_address(socket->remote, p->remote))) {
 		__builtin_memcpy(socket->remote, p->remote, sizeof(socket->remote));
 		socket->remote_port = p->remote_port;
-		socket->generation = 0;
+		socket->judgment.generation = 0;
 	}
 	return socket;
 }
@@ -83,9 +104,10 @@ static __always_inline int policy_on_tcp(struct __sk_buff *skb, struct bpf_sock 
 {
 	const __u8 judged = egress ? POLICY_ROLE_OPENED : POLICY_ROLE_ACCEPTED;
 	struct policy_socket *socket = bpf_sk_storage_get(&policy_sockets, sk, 0, 0);
-	struct policy_judgment made;
+	struct cf_policy_judgment made;
+	struct policy_teller who;
 	__u32 state = sk->state;
-	bool refused;
+	bool refused, selected;
 
 	if (state == TCP_STATE_LISTEN) {
 		if (egress)
@@ -108,20 +130,19 @@ static __always_inline int policy_on_tcp(struct __sk_buff *skb, struct bpf_sock 
 		socket = policy_keep(sk, judged, p);
 	} else if (socket->role != judged) {
 		/* Of another generation: data that come in may bring about the answer that is judged anew. */
-		refused = socket->refused && (egress || socket->generation == settings->generation);
+		refused = policy_is_refused(socket) && (egress || socket->judgment.generation == settings->generation);
 		return refused ? policy_drop() : CF_PASS;
 	}
-	if (socket && socket->generation == settings->generation)
-		return socket->refused ? policy_drop() : CF_PASS;
-	if (socket && socket->generation)
+	if (socket && socket->judgment.generation == settings->generation)
+		return policy_is_refused(socket) ? policy_drop() : CF_PASS;
+	if (socket && socket->judgment.generation)
 		policy_count(CF_POLICY_C_REJUDGED);
-	made = policy_judge(skb, sk, p, settings, egress);
-	refused = policy_refuses(made.verdict, egress);
-	if (socket) {
-		socket->refused = refused;
-		socket->generation = settings->generation;
-	}
-	if (egress && made.selected && settings->flags & CF_POLICY_HAS_OUT)
+	selected = policy_judge(&made, skb, sk, p, settings, egress);
+	who = policy_teller_of(skb, sk, egress);
+	refused = policy_refuses(p, &made, &who);
+	if (socket)
+		socket->judgment = made;
+	if (egress && selected && settings->flags & CF_POLICY_HAS_OUT)
 		policy_note_home(sk, p);
 	return refused ? policy_drop() : CF_PASS;
 }
@@ -147,22 +168,22 @@ static __always_inline int policy_on_udp(struct __sk_buff *skb, struct bpf_sock 
 {
 	struct policy_asked fresh = {
 		.rules_generation = settings->rules_generation, .time_ns = bpf_ktime_get_ns(), .asked = egress};
-	struct policy_judgment made;
+	struct policy_teller who = policy_teller_of(skb, sk, egress);
+	struct cf_policy_judgment made;
 	struct policy_asked *asked;
 	struct policy_peer key;
 	bool recent;
 
 	if (egress && settings->flags & CF_POLICY_HAS_CGROUPS)
 		policy_note_caller(skb, sk, p);
-	made = policy_judge(skb, sk, p, settings, egress);
-	if (!made.selected)
-		return policy_refuses(made.verdict, egress) ? policy_drop() : CF_PASS;
+	if (!policy_judge(&made, skb, sk, p, settings, egress))
+		return policy_refuses(p, &made, &who) ? policy_drop() : CF_PASS;
 	policy_peer_of(&key, skb, p);
 	asked = bpf_map_lookup_elem(&policy_asked, &key);
 	recent = policy_is_recent(asked, settings, fresh.time_ns);
 	if (made.verdict >= CF_POLICY_V_DENIED && recent && asked->asked != egress)
 		made.verdict = CF_POLICY_V_ANSWER;
-	if (policy_refuses(made.verdict, egress)) {
+	if (policy_refuses(p, &made, &who)) {
 		if (egress)
 			policy_note_home(sk, p);
 		return policy_drop();
@@ -176,6 +197,29 @@ static __always_inline int policy_on_udp(struct __sk_buff *skb, struct bpf_sock 
 	if (egress && !recent)
 		policy_note_home(sk, p);
 	return CF_PASS;
+}
+
+static __always_inline int policy_on_unreadable(struct __sk_buff *skb, struct bpf_sock *sk,
+						const struct policy_packet *p,
+						const struct cf_policy_settings *settings, bool egress)
+{
+	struct cf_policy_judgment made = {.generation = settings->generation, .verdict = CF_POLICY_V_UNREADABLE};
+	struct policy_teller who = policy_teller_of(skb, sk, egress);
+
+	policy_refuses(p, &made, &who);
+	return policy_drop();
+}
+
+/* A connection that was let through, and nothing has changed since: its packets need not be read. */
+static __always_inline bool policy_stands(struct bpf_sock *sk, const struct cf_policy_settings *settings)
+{
+	const struct policy_socket *socket;
+	__u32 state = sk->state;
+
+	if (state == TCP_STATE_SYN_SENT || state == TCP_STATE_LISTEN)
+		return false;
+	socket = bpf_sk_storage_get(&policy_sockets, sk, 0, 0);
+	return socket && socket->judgment.generation == settings->generation && !policy_is_refused(socket);
 }
 
 static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
@@ -195,6 +239,8 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	protocol = sk->protocol;
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 		return CF_PASS;
+	if (protocol == IPPROTO_TCP && policy_stands(sk, settings))
+		return CF_PASS;
 	result = packet_parse(skb, ethertype, &parsed);
 	if (result == PACKET_OK && parsed.protocol != protocol)
 		return CF_PASS; /* an error about what was sent, to a socket of another kind */
@@ -202,7 +248,7 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	    packet_addresses(skb, &parsed, egress ? p.local : p.remote, egress ? p.remote : p.local)) {
 		if (egress && !(settings->flags & CF_POLICY_HAS_OUT))
 			return CF_PASS;
-		return policy_refuses(CF_POLICY_V_UNREADABLE, egress) ? policy_drop() : CF_PASS;
+		return policy_on_unreadable(skb, sk, &p, settings, egress);
 	}
 	for (int i = 0; i < 2; i++) {
 		((__u64 *)p.local)[i] += settings->zero;
@@ -231,7 +277,8 @@ int policy_egress(struct __sk_buff *skb)
 static __always_inline int policy_on_connect(struct bpf_sock_addr *ctx, struct policy_packet *p)
 {
 	const struct cf_policy_settings *settings;
-	enum cf_policy_verdict verdict;
+	struct policy_teller who = {.task_connects = true, .out = true};
+	struct cf_policy_judgment made;
 	__u32 zero = 0;
 
 	settings = bpf_map_lookup_elem(&policy_settings, &zero);
@@ -240,8 +287,11 @@ static __always_inline int policy_on_connect(struct bpf_sock_addr *ctx, struct p
 		return CF_PASS;
 	p->protocol = IPPROTO_TCP;
 	p->remote_port = bpf_ntohs(ctx->user_port);
-	verdict = policy_judge_connect(ctx, p, settings);
-	return verdict >= CF_POLICY_V_DENIED && policy_refuses(verdict, true) ? CF_DROP : CF_PASS;
+	policy_judge_connect(&made, ctx, p, settings);
+	if (made.verdict < CF_POLICY_V_DENIED)
+		return CF_PASS; /* counted with the SYN */
+	who.cgroup_id = bpf_get_current_cgroup_id();
+	return policy_refuses(p, &made, &who) ? CF_DROP : CF_PASS;
 }
 
 SEC("cgroup/connect4")

@@ -104,6 +104,7 @@ static __always_inline void flow_ended(struct bpf_sock_ops *ops, struct bpf_sock
 		return;
 	}
 	flow_fill(record, flow, tcp);
+	flow_policy(record, bpf_sk_storage_get(&policy_sockets, sk, 0, 0));
 	record->outcome = flow_outcome(flow, ops->args[0], record->error, record->retransmits);
 	flow->direction = 0;
 	flow_count(CF_FLOW_C_EMITTED);

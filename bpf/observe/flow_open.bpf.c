@@ -5,6 +5,8 @@
  */
 #include "bpf/lib/flow_record.h"
 
+const volatile bool other_storage = true; /* may an iterator look into it?  From Linux 5.11 on */
+
 SEC("iter/bpf_sk_storage_map")
 int flow_open(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -19,6 +21,8 @@ int flow_open(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!tcp)
 		return 0;
 	flow_fill(&record, flow, tcp);
+	if (other_storage)
+		flow_policy(&record, bpf_sk_storage_get(&policy_sockets, sk, 0, 0));
 	record.outcome = flow->established_ns ? CF_FLOW_OPEN : CF_FLOW_CONNECTING;
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record)); /* a full buffer: called again with the next one */
 	return 0;

@@ -12,9 +12,9 @@ import time
 
 from agent import CFAGENT, sh
 
-NAMES = ["tracing", "rate", "programs", "memory", "peer", "connect", "scale", "fairness", "edge", "redirect", "identity"]
+NAMES = ["tracing", "rate", "programs", "memory", "peer", "connect", "scale", "fairness", "edge", "redirect", "policy", "identity"]
 SECONDS_MAX = 2400  # of one bench
-TOOLS = ("ip", "nsenter", "taskset", "setpriv", "cc", "clang-19", "dnsperf", "unbound", "unbound-control", "bpftool", "dumpcap", "tshark", "iptables-legacy-restore", "nft")
+TOOLS = ("ip", "nsenter", "taskset", "setpriv", "cc", "clang-19", "dnsperf", "unbound", "unbound-control", "bpftool", "dumpcap", "tshark", "iptables-legacy-restore", "nft", "iperf3")
 
 
 def missing():

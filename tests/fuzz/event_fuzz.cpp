@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any octets in the ring: what the decoder lets through keeps the ABI's bounds, and becomes JSON or a named error.
+// Any octets in a ring: what its decoder lets through keeps the ABI's bounds, and becomes JSON or a named error.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +9,9 @@
 
 #include "agent/control/json.h"
 #include "agent/events/dns_event.h"
+#include "agent/events/flow_event.h"
+#include "agent/events/policy_event.h"
+#include "agent/flow/flow_builder.h"
 #include "agent/flow/lookup_builder.h"
 
 namespace {
@@ -23,6 +26,14 @@ void require_checked(const cf_dns_lookup& record, const std::uint8_t* data, std:
   require(std::memcmp(&record, data, CF_DNS_LOOKUP_FIXED + name_len) == 0);
 }
 
+template <typename Decoded>
+void try_flow(const Decoded& decoded, cortexflow::flow::WorkloadResolver& workloads) {
+  using namespace cortexflow;
+  if (!decoded) return require(events::cause(decoded.error()).starts_with("record_"));
+  const auto flow = flow::build(*decoded, std::chrono::seconds(1'700'000'000), workloads);
+  require(nlohmann::json::parse(control::to_json(flow).dump())["comm"] == flow.comm);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -35,6 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto exact = std::make_unique<std::byte[]>(size);
   std::transform(data, data + size, exact.get(), [](std::uint8_t octet) { return std::byte{octet}; });
 
+  try_flow(events::decode_flow({exact.get(), size}), workloads);
+  try_flow(events::decode_policy({exact.get(), size}), workloads);
   const auto record = events::decode_dns_lookup({exact.get(), size});
   if (!record) {
     require(events::cause(record.error()).starts_with("record_"));

@@ -19,7 +19,7 @@ from netns import Namespace, veth
 from shop import server as web_server
 
 SERVICE = "10.97.3.1"
-RING_RECORDS = (2 << 20) // (152 + 8)  # CF_FLOW_RING_BYTES, struct cf_flow and its header in the ring
+RING_RECORDS = (2 << 20) // (176 + 8)  # CF_FLOW_RING_BYTES, struct cf_flow and its header in the ring
 USER_TIMEOUT = 18  # TCP_USER_TIMEOUT, linux/tcp.h
 
 

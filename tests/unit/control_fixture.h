@@ -87,6 +87,16 @@ class FakeNode : public control::NodeView, public control::ServiceOperator, publ
   }
   std::vector<BpfProgram> bpf_programs() const override { return std::vector<BpfProgram>(1); }
   std::vector<WorkloadRow> workloads() const override { return std::vector<WorkloadRow>(1); }
+  std::vector<DropRow> drops() const override { return {{"policy in", "not_allowed", 3}, {"edge", "denied", 0}}; }
+  Result<std::vector<VethRow>> veths() const override {
+    VethRow row;
+    row.name = "veth1";
+    row.up = true;
+    row.peer = "cni-1";
+    row.pods = {"shop/web"};
+    row.programs = {"redirect_ingress"};
+    return std::vector{row};
+  }
   std::vector<ServiceRow> services() const override {
     ServiceRow row;
     row.ns = "shop";

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <netinet/in.h>
+
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <string_view>
@@ -6,6 +8,7 @@
 #include "agent/control/flow_filter.h"
 #include "agent/control/json.h"
 #include "agent/events/flow_event.h"
+#include "agent/events/policy_event.h"
 #include "agent/flow/flow_builder.h"
 #include "cli/flow_row.h"
 
@@ -63,6 +66,7 @@ model::Flow from_web() {
   out.service_address = model::IpAddress::parse("10.96.0.1");
   out.service_port = 80;
   out.service = "store/cart";
+  out.policy = {"allowed", false, {"shop/allow[0]", "NetworkPolicy shop/web ingress[0]"}};
   return out;
 }
 
@@ -71,7 +75,9 @@ model::Flow accepted() {
   from.direction = CF_FLOW_IN;
   from.established_ns = from.start_ns;
   from.outcome = CF_FLOW_RESET;
-  return flow_of(from);
+  auto out = flow_of(from);
+  out.policy = {"not_allowed", true, {}};
+  return out;
 }
 
 }  // namespace
@@ -86,13 +92,14 @@ TEST_CASE("a flow's record that is cut, of another kind, version or with fields 
     return events::decode_flow(octets_of(flow)).error();
   };
   CHECK(error([](auto& f) { f.head.type = CF_EVENT_DNS_LOOKUP; }) == DecodeError::kUnknownType);
-  CHECK(error([](auto& f) { f.head.version = 2; }) == DecodeError::kUnknownVersion);
+  CHECK(error([](auto& f) { f.head.version = 1; }) == DecodeError::kUnknownVersion);
   CHECK(error([](auto& f) { f.head.len = 20; }) == DecodeError::kShort);
   CHECK(error([](auto& f) { f.head.len = 1 << 20; }) == DecodeError::kShort);
   CHECK(error([](auto& f) { f.direction = 0; }) == DecodeError::kBadField);
   CHECK(error([](auto& f) { f.direction = 3; }) == DecodeError::kBadField);
   CHECK(error([](auto& f) { f.outcome = 0; }) == DecodeError::kBadField);
   CHECK(error([](auto& f) { f.outcome = CF_FLOW_OUTCOMES; }) == DecodeError::kBadField);
+  CHECK(error([](auto& f) { f.policy.verdict = CF_POLICY_V_MAX; }) == DecodeError::kBadField);
 }
 
 TEST_CASE("a flow has a connect latency where this side opened it and it was established") {
@@ -151,6 +158,15 @@ TEST_CASE("a flow is found by either side's names and addresses, its service, po
                                                      {"outcome", "reset", false, true},
                                                      {"failed", "true", false, true},
                                                      {"failed", "false", true, false},
+                                                     {"protocol", "tcp", true, true},
+                                                     {"protocol", "udp", false, false},
+                                                     {"verdict", "allowed", true, false},
+                                                     {"verdict", "not_*", false, true},
+                                                     {"verdict", "refused", false, true},
+                                                     {"rule", "shop/allow[0]", true, false},
+                                                     {"rule", "shop/allow[1]", false, false},
+                                                     {"rule", "shop/*", true, false},
+                                                     {"rule", "NetworkPolicy shop/web ingress", true, false},
                                                      {"min_duration", "2ms", true, true},
                                                      {"min_duration", "3ms", false, false},
                                                      {"min_connect", "40us", true, false},
@@ -177,6 +193,7 @@ TEST_CASE("a flow filter that can't be is refused with what is expected") {
                                                                                                {"outcome", "fine"},
                                                                                                {"failed", "yes"},
                                                                                                {"min_connect", "soon"},
+                                                                                               {"protocol", "sctp"},
                                                                                                {"from", ""},
                                                                                                {"not.to", ""}}) {
     const auto parsed = FlowFilter::parse({{field, value}});
@@ -185,6 +202,41 @@ TEST_CASE("a flow filter that can't be is refused with what is expected") {
     CHECK(parsed.error().message.find("expected") != std::string::npos);
   }
   CHECK_FALSE(FlowFilter::parse({{"not.colour", "red"}}));
+}
+
+TEST_CASE("what policy refused is a flow that begins and ends with its packet, and no connection") {
+  cf_policy_event event{};
+  event.head = {CF_EVENT_POLICY, CF_POLICY_EVENT_VERSION, sizeof event};
+  event.time_ns = 7;
+  event.packets = 3;
+  event.protocol = IPPROTO_UDP;
+  event.direction = CF_POLICY_IN;
+  event.judgment.verdict = CF_POLICY_V_NOT_ALLOWED;
+  event.local_port = 53;
+  const auto decode = [](const cf_policy_event& one) {
+    return events::decode_policy(std::as_bytes(std::span(&one, 1)));
+  };
+  REQUIRE(decode(event));
+  auto resolver = nobody();
+  const auto denied = flow::build(*decode(event), 0ns, resolver);
+  CHECK(denied.outcome == model::FlowOutcome::kDenied);
+  CHECK(denied.direction == model::FlowDirection::kIn);
+  CHECK(denied.protocol == model::FlowProtocol::kUdp);
+  CHECK((denied.attempts == 3 && denied.duration == 0ns && denied.local_port == 53));
+  CHECK((model::is_refusal(denied) && model::failed(denied)));
+  event.judgment.verdict = CF_POLICY_V_WOULD_DENY;
+  const auto audited = flow::build(*decode(event), 0ns, resolver);
+  CHECK(audited.outcome == model::FlowOutcome::kWouldDeny);
+  CHECK_FALSE(model::failed(audited));
+  for (const auto& spoil : std::initializer_list<void (*)(cf_policy_event&)>{
+           [](cf_policy_event& e) { e.protocol = 1; }, [](cf_policy_event& e) { e.direction = 2; },
+           [](cf_policy_event& e) { e.judgment.verdict = CF_POLICY_V_MAX; }}) {
+    auto bad = event;
+    spoil(bad);
+    CHECK(decode(bad).error() == DecodeError::kBadField);
+  }
+  event.head.type = CF_EVENT_FLOW;
+  CHECK(decode(event).error() == DecodeError::kUnknownType);
 }
 
 TEST_CASE("a flow's row names the service, else the pod, else the address") {
@@ -196,5 +248,6 @@ TEST_CASE("a flow's row names the service, else the pod, else the address") {
   by_pod.peer = {};
   CHECK(row(by_pod).find("10.0.0.2:8080") != std::string::npos);
   CHECK(row(by_pod).find(" 24.4k ") != std::string::npos);
+  CHECK(row(by_pod).find(" allowed shop/allow[0] NetworkPolicy shop/web ingress[0]") != std::string::npos);
   CHECK(cli::flow_row(control::to_json(accepted()), true).find("remote=10.0.0.2:8080") != std::string::npos);
 }

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/kernel/veth_links.h"
+
+#include <fcntl.h>
+#include <linux/net_namespace.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string_view>
+
+#include "agent/base/fd.h"
+#include "agent/base/octets.h"
+
+namespace cortexflow::kernel {
+namespace {
+
+constexpr std::size_t kAnswerMax = 65536;  // of one recv(); the kernel's parts have 32 kB at most
+
+using Attributes = std::map<std::uint16_t, std::string_view>;
+
+Attributes attributes_of(std::string_view octets) {
+  Attributes out;
+  while (octets.size() >= sizeof(rtattr)) {
+    rtattr head{};
+    std::memcpy(&head, octets.data(), sizeof head);
+    if (head.rta_len < sizeof head || head.rta_len > octets.size()) break;
+    out.emplace(head.rta_type & NLA_TYPE_MASK, octets.substr(sizeof head, head.rta_len - sizeof head));
+    octets.remove_prefix(std::min<std::size_t>(RTA_ALIGN(head.rta_len), octets.size()));
+  }
+  return out;
+}
+
+template <typename Value>
+std::optional<Value> value_in(const Attributes& attributes, std::uint16_t type) {
+  const auto found = attributes.find(type);
+  if (found == attributes.end() || found->second.size() < sizeof(Value)) return std::nullopt;
+  Value out{};
+  std::memcpy(&out, found->second.data(), sizeof out);
+  return out;
+}
+
+std::string text_in(const Attributes& attributes, std::uint16_t type) {
+  const auto found = attributes.find(type);
+  if (found == attributes.end()) return {};
+  return std::string(found->second.substr(0, found->second.find('\0')));
+}
+
+std::string request_of(std::uint16_t type, std::uint16_t flags, const std::string& body) {
+  nlmsghdr header{};
+  header.nlmsg_len = static_cast<__u32>(sizeof header + body.size());
+  header.nlmsg_type = type;
+  header.nlmsg_flags = static_cast<__u16>(NLM_F_REQUEST | flags);
+  return octets_of(header) + body;
+}
+
+// By the number that this namespace has for it, the name under which it is kept.
+std::map<int, std::string> named_namespaces(int netlink) {
+  std::map<int, std::string> out;
+  std::error_code ignored;
+  std::string answer(kAnswerMax, '\0');
+  for (const char* folder : {"/run/netns", "/run/docker/netns"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+      const Fd netns(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC));
+      if (!netns) continue;
+      const rtattr head{static_cast<unsigned short>(sizeof(rtattr) + sizeof(int)), NETNSA_FD};
+      const auto request =
+          request_of(RTM_GETNSID, 0,
+                     octets_of(rtgenmsg{AF_UNSPEC}) + std::string(3, '\0') + octets_of(head) + octets_of(netns.get()));
+      if (send(netlink, request.data(), request.size(), 0) < 0) continue;
+      const auto size = recv(netlink, answer.data(), answer.size(), 0);
+      constexpr std::size_t kFixed = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(rtgenmsg));
+      if (size < static_cast<ssize_t>(kFixed)) continue;
+      const auto id = value_in<int>(
+          attributes_of(std::string_view(answer).substr(kFixed, static_cast<std::size_t>(size) - kFixed)), NETNSA_NSID);
+      if (id && *id >= 0) out.emplace(*id, entry.path().filename());
+    }
+  }
+  return out;
+}
+
+std::optional<VethLink> link_of(std::string_view message, const std::map<int, std::string>& namespaces) {
+  ifinfomsg info{};
+  if (message.size() < sizeof info) return std::nullopt;
+  std::memcpy(&info, message.data(), sizeof info);
+  const auto attributes = attributes_of(message.substr(NLMSG_ALIGN(sizeof info)));
+  const auto kind = attributes.find(IFLA_LINKINFO);
+  if (kind == attributes.end() || text_in(attributes_of(kind->second), IFLA_INFO_KIND) != "veth") return std::nullopt;
+  VethLink out;
+  out.index = info.ifi_index;
+  out.name = text_in(attributes, IFLA_IFNAME);
+  out.up = (info.ifi_flags & IFF_UP) != 0 && (info.ifi_flags & IFF_RUNNING) != 0;
+  out.peer_index = value_in<int>(attributes, IFLA_LINK).value_or(0);
+  const auto nsid = value_in<int>(attributes, IFLA_LINK_NETNSID);
+  out.peer_is_here = !nsid;
+  if (const auto named = nsid ? namespaces.find(*nsid) : namespaces.end(); named != namespaces.end())
+    out.peer_netns = named->second;
+  std::array<char, IF_NAMESIZE> master{};
+  const auto index = value_in<std::uint32_t>(attributes, IFLA_MASTER).value_or(0);
+  if (index != 0 && if_indextoname(index, master.data())) out.master = master.data();
+  // Newer kernels have more fields.
+  struct Counted {
+    std::uint64_t received, sent, received_bytes, sent_bytes, received_errors, sent_errors, received_dropped,
+        sent_dropped;
+  };
+  if (const auto counted = value_in<Counted>(attributes, IFLA_STATS64)) {
+    out.received_packets = counted->received;
+    out.sent_packets = counted->sent;
+    out.received_bytes = counted->received_bytes;
+    out.sent_bytes = counted->sent_bytes;
+    out.received_dropped = counted->received_dropped;
+    out.sent_dropped = counted->sent_dropped;
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<VethLink>> list_veths() {
+  const Fd netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!netlink) return fail_errno("cannot ask for the network interfaces", errno);
+  const auto namespaces = named_namespaces(netlink.get());
+  const auto request = request_of(RTM_GETLINK, NLM_F_DUMP, octets_of(ifinfomsg{}));
+  if (send(netlink.get(), request.data(), request.size(), 0) < 0) {
+    return fail_errno("cannot ask for the network interfaces", errno);
+  }
+  std::vector<VethLink> out;
+  std::string got(kAnswerMax, '\0');
+  for (bool more = true; more;) {
+    const auto size = recv(netlink.get(), got.data(), got.size(), 0);
+    if (size <= 0) return fail_errno("the kernel doesn't say which network interfaces there are", errno);
+    std::string_view left(got.data(), static_cast<std::size_t>(size));
+    while (left.size() >= sizeof(nlmsghdr)) {
+      nlmsghdr header{};
+      std::memcpy(&header, left.data(), sizeof header);
+      if (header.nlmsg_len < NLMSG_HDRLEN || header.nlmsg_len > left.size()) break;
+      if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) more = false;
+      if (header.nlmsg_type == RTM_NEWLINK) {
+        if (auto link = link_of(left.substr(NLMSG_HDRLEN, header.nlmsg_len - NLMSG_HDRLEN), namespaces))
+          out.push_back(std::move(*link));
+      }
+      left.remove_prefix(std::min<std::size_t>(NLMSG_ALIGN(header.nlmsg_len), left.size()));
+    }
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return out;
+}
+
+}  // namespace cortexflow::kernel
