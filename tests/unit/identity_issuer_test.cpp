@@ -85,6 +85,34 @@ TEST_CASE("each refusal has its status: what is wrong, what is not theirs, what 
   CHECK(issuer.revoke(issuer.principal_of(kUser), own->entry.serial, 0));
 }
 
+TEST_CASE(
+    "a clock that jumps: nothing is issued that would not hold, nothing that stands is forgotten, and it goes on "
+    "after") {
+  IssuerPlace place;
+  auto& issuer = place.issuer;
+  const auto root = issuer.principal_of(kRoot);
+  const auto first = issuer.issue(root, request_for(kCart), {});
+  REQUIRE(first);
+  const auto revoked = issuer.issue(root, request_for(kCart), {});
+  REQUIRE(revoked);
+  REQUIRE(issuer.revoke(root, revoked->entry.serial, 1));
+  place.now = kNoon - 24h * 30;  // the authority does not hold yet
+  const auto early = issuer.issue(root, request_for(kCart), {});
+  REQUIRE_FALSE(early);
+  CHECK(early.error().status == 500);
+  CHECK_FALSE(early.error().error.message.empty());
+  CHECK(issuer.entries(root).size() == 2);
+  place.now = kNoon + 24h * 3;  // what was revoked is kept a week over its end
+  const auto later = issuer.issue(root, request_for(kCart), {});
+  REQUIRE(later);
+  CHECK(later->entry.not_before <= place.now);
+  CHECK(later->entry.not_after > place.now);
+  place.now = kNoon;
+  CHECK(issuer.ledger().find(revoked->entry.serial)->revoked);
+  CHECK(issuer.issue(root, request_for(kCart), {}));
+  CHECK(issuer.lists({})->number > 0);
+}
+
 TEST_CASE("identity.yaml: the example is taken; a wrong line is named with its key and what was expected") {
   std::ifstream file(std::string(CORTEXFLOW_EXAMPLES) + "/identity.yaml");
   const std::string example{std::istreambuf_iterator<char>(file), {}};
