@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <csignal>
+#include <optional>
 
 #include "identity/certificates.h"
 #include "identity/small_file.h"

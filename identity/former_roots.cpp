@@ -30,18 +30,20 @@ Result<FormerRoots> FormerRoots::open(std::string path) {
   const auto text = read_small_file(made.path_, Privacy::kOwner);
   if (!text) return tl::make_unexpected(text.error());
   const auto json = ordered_json::parse(text->view(), nullptr, false);
+  bool good = false;
   try {
     made.kept_.active = Active{json.at("active").at("issuer").get<std::string>(), root_in(json.at("active"))};
-    bool good = made.kept_.active->root != nullptr;
+    good = made.kept_.active->root != nullptr;
     for (const auto& one : json.at("former")) {
       const std::chrono::seconds until{
           std::clamp<std::int64_t>(one.at("until").get<std::int64_t>(), 0, kLastTime.count())};
       made.kept_.former.push_back({root_in(one), Time(until)});
       good = good && made.kept_.former.back().root;
     }
-    if (good) return made;
   } catch (const ordered_json::exception&) {
+    good = false;
   }
+  if (good) return made;
   return tl::make_unexpected(Error{fmt::format("{}: it is not what cfidentity writes", made.path_),
                                    "remove it; roots of before that are still needed go into authority.roots"});
 }

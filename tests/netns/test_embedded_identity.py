@@ -10,7 +10,7 @@ from agent import Agent, Place, total, wait_until
 from authority import CART_UID, DOMAIN, Authority
 from harness import test
 from refusal import refused
-from test_workload_api import RULES, Call, map_to
+from test_workload_api import RULES, Call
 
 CART = f"spiffe://{DOMAIN}/ns/shop/sa/cart"
 WEB = f"spiffe://{DOMAIN}/ns/shop/sa/web"
