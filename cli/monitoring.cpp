@@ -16,7 +16,8 @@ using nlohmann::ordered_json;
 
 // The same, with that one as the default.
 std::vector<std::string> beginning_with(const std::string& first, std::vector<std::string> all) {
-  std::stable_partition(all.begin(), all.end(), [&](const std::string& one) { return one == first; });
+  const auto found = std::find(all.begin(), all.end(), first);
+  std::rotate(all.begin(), found, found == all.end() ? found : found + 1);
   return all;
 }
 

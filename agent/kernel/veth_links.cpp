@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -30,7 +29,7 @@ Attributes attributes_of(std::string_view octets) {
   Attributes out;
   while (octets.size() >= sizeof(rtattr)) {
     rtattr head{};
-    std::memcpy(&head, octets.data(), sizeof head);
+    octets.copy(reinterpret_cast<char*>(&head), sizeof head);
     if (head.rta_len < sizeof head || head.rta_len > octets.size()) break;
     out.emplace(head.rta_type & NLA_TYPE_MASK, octets.substr(sizeof head, head.rta_len - sizeof head));
     octets.remove_prefix(std::min<std::size_t>(RTA_ALIGN(head.rta_len), octets.size()));
@@ -43,7 +42,7 @@ std::optional<Value> value_in(const Attributes& attributes, std::uint16_t type) 
   const auto found = attributes.find(type);
   if (found == attributes.end() || found->second.size() < sizeof(Value)) return std::nullopt;
   Value out{};
-  std::memcpy(&out, found->second.data(), sizeof out);
+  found->second.copy(reinterpret_cast<char*>(&out), sizeof out);
   return out;
 }
 
@@ -89,7 +88,7 @@ std::map<int, std::string> named_namespaces(int netlink) {
 std::optional<VethLink> link_of(std::string_view message, const std::map<int, std::string>& namespaces) {
   ifinfomsg info{};
   if (message.size() < sizeof info) return std::nullopt;
-  std::memcpy(&info, message.data(), sizeof info);
+  message.copy(reinterpret_cast<char*>(&info), sizeof info);
   const auto attributes = attributes_of(message.substr(NLMSG_ALIGN(sizeof info)));
   const auto kind = attributes.find(IFLA_LINKINFO);
   if (kind == attributes.end() || text_in(attributes_of(kind->second), IFLA_INFO_KIND) != "veth") return std::nullopt;
@@ -139,7 +138,7 @@ Result<std::vector<VethLink>> list_veths() {
     std::string_view left(got.data(), static_cast<std::size_t>(size));
     while (left.size() >= sizeof(nlmsghdr)) {
       nlmsghdr header{};
-      std::memcpy(&header, left.data(), sizeof header);
+      left.copy(reinterpret_cast<char*>(&header), sizeof header);
       if (header.nlmsg_len < NLMSG_HDRLEN || header.nlmsg_len > left.size()) break;
       if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) more = false;
       if (header.nlmsg_type == RTM_NEWLINK) {

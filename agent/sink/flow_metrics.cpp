@@ -11,7 +11,7 @@ using prometheus::BuildCounter;
 using prometheus::BuildHistogram;
 
 // In seconds: from a connection on this node to a SYN that was sent four times.
-const prometheus::Histogram::BucketBoundaries kConnectBuckets = {
+const prometheus::Histogram::BucketBoundaries kLatencyBuckets = {
     20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1, 2, 5, 10};
 
 constexpr std::array<std::string_view, 2> kDirections{"out", "in"};  // by model::FlowDirection
@@ -58,7 +58,12 @@ FlowMetrics::FlowMetrics(prometheus::Registry& registry, FlowMetricsLimits limit
                              .Name("cortexflow_flow_connect_duration_seconds")
                              .Help("Time from the SYN to the connection, of those that this node's sockets opened.")
                              .Register(registry),
-                         {}} {}
+                         {}},
+      round_trips_{BuildHistogram()
+                       .Name("cortexflow_flow_round_trip_seconds")
+                       .Help("The kernel's smoothed round trip at the end of TCP connections, where it had one.")
+                       .Register(registry),
+                   {}} {}
 
 void FlowMetrics::record(const model::Flow& flow) {
   Series pair;
@@ -87,8 +92,11 @@ void FlowMetrics::record(const model::Flow& flow) {
   }
   if (flow.retransmits != 0) metric(retransmits_, pair, {}).Increment(flow.retransmits);
   if (flow.connect_latency) {
-    metric(connect_durations_, pair, {}, kConnectBuckets)
+    metric(connect_durations_, pair, {}, kLatencyBuckets)
         .Observe(std::chrono::duration<double>(*flow.connect_latency).count());
+  }
+  if (flow.round_trip.count() != 0) {
+    metric(round_trips_, pair, {}, kLatencyBuckets).Observe(std::chrono::duration<double>(flow.round_trip).count());
   }
 }
 

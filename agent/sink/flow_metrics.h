@@ -58,7 +58,7 @@ class FlowMetrics {
   LabelLimit workloads_, peers_;
   prometheus::Counter& series_overflow_;
   Table<prometheus::Counter> connections_, bytes_, retransmits_, denied_;
-  Table<prometheus::Histogram> connect_durations_;
+  Table<prometheus::Histogram> connect_durations_, round_trips_;
 };
 
 }  // namespace cortexflow::sink

@@ -244,6 +244,7 @@ def names(env):
     assert len(table) == 2 and "shop/cart:80" in table[1] and " -> " in table[1], table
     samples = env.agent.metrics()
     assert total(samples, "cortexflow_flow_connect_duration_seconds_count", workload="shop/web-1", peer="shop/cart-1") >= 1
+    assert total(samples, "cortexflow_flow_round_trip_seconds_count", workload="shop/web-1", peer="shop/cart-1") >= 1
     assert total(samples, "cortexflow_flow_connections_total", workload="shop/cart-1", direction="in", outcome="closed") >= 1
 
 
