@@ -45,6 +45,7 @@ struct Flags {
   std::string config_file;
   bool dry_run = false;
   bool remove = false;
+  bool close = false;
   std::map<std::string, std::vector<std::string>> values;  // by setting key
 };
 
@@ -63,6 +64,11 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_flag("--dry-run", flags.dry_run, "say what would be loaded, load nothing");
   app.add_flag("--remove", flags.remove, "take out of the kernel what an agent that is gone left there, and end")
       ->excludes("--dry-run");
+  app.add_flag("--close", flags.close,
+               "keep all network namespaces but this machine's own from the network until an agent has read its "
+               "policies, and end: to be run at boot, before the network and containers")
+      ->excludes("--dry-run")
+      ->excludes("--remove");
   app.set_version_flag("--version", std::string("cfagent ") + CORTEXFLOW_VERSION);
   for (const auto& key : source::setting_keys()) {
     auto* option = app.add_option(flag_name(key), flags.values[key],
@@ -225,6 +231,21 @@ int remove(const source::Settings& settings) {
   return 0;
 }
 
+int close_until_policies(const source::Settings& settings) {
+  if (auto ok = kernel::check_host(); !ok) return complain(ok.error(), kExitFailure);
+  if (auto ok = kernel::prepare_pin_path(settings.pin_path); !ok) return complain(ok.error(), kExitFailure);
+  const auto root = kernel::find_cgroup_root(settings.cgroup_root);
+  if (!root) return complain(root.error(), kExitFailure);
+  const auto lock = lock_pin_path(settings.pin_path);
+  if (!lock) return complain(lock.error(), kExitFailure);
+  const auto closed = kernel::PolicyTables::close({*root, settings.pin_path, false});
+  if (!closed) return complain(closed.error(), kExitFailure);
+  fmt::print("{}\n", *closed ? "closed: network namespaces but this machine's own reach nobody until an agent has read "
+                               "its policies"
+                             : "policy is in force already: nothing is closed");
+  return 0;
+}
+
 int run(const Flags& flags, const source::Settings& settings, const std::shared_ptr<LogRing>& log_ring) {
   // Blocked before any thread starts: only the event loop hears them.
   sigset_t signals;
@@ -265,7 +286,7 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
                                 return !node.draining() && (!kubernetes || kubernetes->synced);
                               });
   if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
-  control::Server control(node, node, settings.control_socket, "cortexflow", &node, node.policy_view());
+  control::Server control(node, node, settings.control_socket, "cortexflow", &node, node.policies());
   if (auto ok = control.start(); !ok) return complain(ok.error(), kExitFailure);
 
   for (const auto& function : node.status().functions) {
@@ -319,6 +340,7 @@ int main(int argc, char** argv) try {
   kernel::show_libbpf_messages(settings->log_level == "debug");
   if (flags.dry_run) return dry_run(*settings);
   if (flags.remove) return remove(*settings);
+  if (flags.close) return close_until_policies(*settings);
   auto log_ring = std::make_shared<LogRing>(kLogLinesKept);
   set_up_log(*settings, log_ring);
   return run(flags, *settings, log_ring);

@@ -124,14 +124,18 @@ Result<void> Node::open() {
                                         [this](std::span<const std::byte> record) { on_record(record); });
   if (!tracer) return tl::make_unexpected(std::move(tracer.error()));
   tracer_ = std::move(*tracer);
-  if (!settings_.follows_services()) left_ = left_functions(settings_.pin_path);
+  if (!settings_.follows_services()) {
+    // No policy comes to this agent: what waits for them since boot has waited for nothing.
+    if (auto opened = kernel::PolicyTables::open_closed(settings_.pin_path); !opened) return opened;
+    left_ = left_functions(settings_.pin_path);
+  }
   if (settings_.follows_services()) {
     auto services = Services::open(settings_, cgroup_root_);
     if (!services) return tl::make_unexpected(std::move(services.error()));
     services_ = std::move(*services);
   }
   kernel::FlowSockets sockets;
-  if (services_) sockets = {services_->tables().fd("svc_sockets"), services_->policies().sockets()};
+  if (services_) sockets = {services_->tables().fd("svc_sockets"), services_->authorization().sockets()};
   flows_.open(
       cgroup_root_, sockets,
       [this](model::Flow& flow, const cf_policy_judgment& policy) {
@@ -140,7 +144,7 @@ Result<void> Node::open() {
       [this](model::Flow& flow, const cf_policy_judgment& policy) {
         if (services_) services_->name_flow_locked(flow, policy);
       });
-  if (services_) services_->policies().share_sockets(flows_.policy_sockets());
+  if (services_) services_->authorization().share_sockets(flows_.policy_sockets());
   return {};
 }
 
@@ -225,7 +229,7 @@ void Node::consume() {
   tracer_->consume();
   flows_.consume(clock_offset_);
   if (!services_) return;
-  for (const auto& record : services_->policies().read_events()) {
+  for (const auto& record : services_->authorization().read_events()) {
     flows_.on_refusal(std::as_bytes(std::span(record)), clock_offset_);
   }
 }
@@ -318,13 +322,14 @@ sink::AgentFigures Node::figures() const {
       for (const auto& map : redirect->maps()) out.maps.push_back({map.name, map.entries, map.max_entries});
     }
     out.policy_records = flows_.refusals();  // before what was emitted
-    if (auto policy = services_->policies().figures()) {
+    if (auto policy = services_->authorization().figures()) {
       out.policy_verdicts_in = std::move(policy->verdicts[CF_POLICY_IN]);
       out.policy_verdicts_out = std::move(policy->verdicts[CF_POLICY_OUT]);
       out.policy_events = std::move(policy->events);
       out.policy_hits = std::move(policy->hits);
       out.policy_records.lost["ring_full"] = policy->records.lost;
       out.policy_records.emitted = policy->records.told + policy->records.lost;
+      out.policy_boot_closed = policy->boot_closed;
       for (const auto& [name, use] : policy->maps) out.maps.push_back({name, use.first, use.second});
     }
     if (const auto* edge = services_->edge()) {
@@ -384,7 +389,7 @@ std::vector<kernel::ProgramInfo> Node::kernel_programs() const {
   };
   add(flows_.programs());
   if (services_) add(services_->tables().programs());
-  if (services_) add(services_->policies().programs());
+  if (services_) add(services_->authorization().programs());
   if (services_ && services_->stale_sockets()) programs.push_back(services_->stale_sockets()->program());
   if (services_ && services_->redirect()) add(services_->redirect()->programs());
   if (services_ && services_->edge()) programs.push_back(services_->edge()->tables().program());
@@ -467,7 +472,7 @@ control::Done Node::deny(const std::string& entry) { return services_ ? services
 
 control::Done Node::allow(const std::string& cidr) { return services_ ? services_->allow(cidr) : no_services(); }
 
-const control::PolicyView* Node::policy_view() const { return services_ ? &services_->policies() : nullptr; }
+control::PolicyOperator* Node::policies() const { return services_.get(); }
 
 std::vector<std::string> Node::log_lines(std::size_t max) const { return log_lines_(max); }
 

@@ -45,7 +45,7 @@ class Node : public control::NodeView, public control::ServiceOperator, public c
   [[nodiscard]] std::vector<sink::ServiceFigures> service_figures() const;
   [[nodiscard]] std::optional<sink::KubernetesFigures> kubernetes_figures() const;  // none: no API server is followed
 
-  [[nodiscard]] const control::PolicyView* policy_view() const;  // null: no manifests are followed
+  [[nodiscard]] control::PolicyOperator* policies() const;  // null: no manifests are followed
 
   [[nodiscard]] control::Status status() const override;
   [[nodiscard]] std::vector<control::BpfProgram> bpf_programs() const override;

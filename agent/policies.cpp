@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/policies.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/random.h>
 
 #include <algorithm>
 
 #include "agent/base/octets.h"
 #include "agent/kernel/namespaces.h"
+#include "agent/model/time_text.h"
 
 namespace cortexflow {
 namespace {
@@ -39,11 +41,16 @@ bool same_rules(const std::map<std::string, cf_policy_rule>& one, const std::map
   });
 }
 
+bool has(const model::Unread& unread, std::initializer_list<model::Kind> kinds) {
+  return std::any_of(unread.objects.begin(), unread.objects.end(), [&](const model::ObjectKey& key) {
+    return std::find(kinds.begin(), kinds.end(), key.kind) != kinds.end();
+  });
+}
+
 // A NetworkPolicy that can't be read closes its namespace, whoever was allowed before.
 bool lacks_more_than_network_policies(const model::Unread& unread) {
-  return unread.anything || std::any_of(unread.objects.begin(), unread.objects.end(), [](const model::ObjectKey& key) {
-           return key.kind != model::Kind::kNetworkPolicy;
-         });
+  return unread.anything ||
+         has(unread, {model::Kind::kPod, model::Kind::kNamespace, model::Kind::kAuthorizationPolicy});
 }
 
 }  // namespace
@@ -78,6 +85,11 @@ Result<void> Policies::load() {
 void Policies::adopt() {
   tables_->set_keep_on_exit(true);
   settings_ = tables_->settings();
+  if (settings_.flags & CF_POLICY_BOOT) {
+    closed_since_ = tables_->closed_since();
+    spdlog::warn("policy: closed since {} (cfagent --close), until all policies can be read",
+                 model::time_text(*closed_since_));
+  }
   const auto into = [&](const char* map, Octets& octets) {
     for (auto& [key, value] : tables_->read(map)) octets.emplace(std::move(key), std::move(value));
   };
@@ -118,8 +130,7 @@ void Policies::end_as_configured() {
 
 Policies::~Policies() {
   if (!tables_ || !started_) return;
-  const bool held = !complete_ && tables_->adopted();
-  tables_->set_keep_on_exit(options_.keep_on_exit && (held || !targets_.empty() || !input_.policies.empty() ||
+  tables_->set_keep_on_exit(options_.keep_on_exit && (held() || !targets_.empty() || !input_.policies.empty() ||
                                                       !input_.network_policies.empty()));
 }
 
@@ -137,23 +148,32 @@ Result<void> Policies::update(const state::Update& update, const model::Unread& 
     return {};
   }
   if (!tables_) {
-    bool any = !input_.closed_namespaces.empty() || !input_.network_closed_namespaces.empty();
+    bool any = !input_.closed_namespaces.at(CF_POLICY_IN).empty() || !input_.network_closed_namespaces.empty();
     snapshot_->authorization_policies.for_each([&](const auto&) { any = true; });
     snapshot_->network_policies.for_each([&](const auto&) { any = true; });
     if (!any) return {};
     if (auto loaded = load(); !loaded) return loaded;
   }
   // What an agent before left stays until all can be read: who is allowed is not known before.
-  if (!complete_ && tables_->adopted()) return tables_->attach();
+  if (held()) return tables_->attach();
   return apply();
 }
 
-// Namespaces with policies that nobody could read.  A NetworkPolicy may come unreadable at any time, as it is written
-// for whatever enforces it; its namespace is closed until it can be read or goes.  True: they are others than before.
+// Not all is known yet, and what an agent before left, or boot, says more.  From boot on everything is closed, and less
+// has to be known to do better: a policy that can't be read closes its namespace.
+bool Policies::held() const {
+  if (!tables_ || !tables_->adopted() || took_over_) return false;
+  return closed_since_ ? unread_.anything || has(unread_, {model::Kind::kPod}) : !complete_;
+}
+
+// Namespaces with policies that nobody could read: closed until they can be read or go, whenever they come.  True: they
+// are others than before.
 bool Policies::close_unread() {
-  std::set<std::string> closed, network_closed, unread_namespaces;
+  decltype(input_.closed_namespaces) closed;
+  std::set<std::string> network_closed, unread_namespaces;
   for (const auto& key : unread_.objects) {
-    if (key.kind == model::Kind::kAuthorizationPolicy && !complete_) closed.insert(key.name.ns);
+    if (key.kind == model::Kind::kAuthorizationPolicy) closed.at(CF_POLICY_IN).insert(key.name.ns);
+    if (unread_.outward.contains(key)) closed.at(CF_POLICY_OUT).insert(key.name.ns);
     if (key.kind == model::Kind::kNetworkPolicy) network_closed.insert(key.name.ns);
     if (key.kind == model::Kind::kNamespace) unread_namespaces.insert(key.name.name);
   }
@@ -169,13 +189,13 @@ Result<void> Policies::set_node_addresses(std::vector<model::IpAddress> addresse
   const std::lock_guard lock(mutex_);
   if (addresses == input_.node_addresses) return {};
   input_.node_addresses = std::move(addresses);
-  if (!tables_ || (!complete_ && tables_->adopted())) return {};
+  if (!tables_ || held()) return {};
   return apply();
 }
 
 Result<void> Policies::tick(std::chrono::steady_clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  if (!tables_ || now - looked_ < kLookEvery || (!complete_ && tables_->adopted())) return {};
+  if (!tables_ || now - looked_ < kLookEvery || held()) return {};
   looked_ = now;
   find_locals();
   return locals_wanted_ == locals_ && failure_.empty() ? Result<void>{} : apply();
@@ -212,6 +232,7 @@ std::uint32_t Policies::flags() const {
   for (const auto& [key, identity] : locals_) {
     out |= value_of<cf_policy_local>(key)->kind == CF_POLICY_LOCAL_NETNS ? CF_POLICY_HAS_NETNS : CF_POLICY_HAS_CGROUPS;
   }
+  if (plan_.addresses_full && !targets_.empty()) out |= CF_POLICY_FULL;
   return out | (ranges_.empty() ? 0U : static_cast<std::uint32_t>(CF_POLICY_HAS_RANGES));
 }
 
@@ -295,29 +316,39 @@ Result<void> Policies::write_settings(bool rules_changed) {
   if (first_generation_ == 0) first_generation_ = settings_.generation;
   if (rules_changed) ++settings_.rules_generation;
   settings_.flags = flags();
-  settings_.unknown = options_.unknown == "allow"   ? CF_POLICY_UNKNOWN_ALLOW
-                      : options_.unknown == "audit" ? CF_POLICY_UNKNOWN_AUDIT
-                                                    : CF_POLICY_UNKNOWN_DENY;
-  return tables_->put("policy_settings", octets_of(std::uint32_t{0}), octets_of(settings_));
+  settings_.unknown = unknown_peers();
+  auto written = tables_->put("policy_settings", octets_of(std::uint32_t{0}), octets_of(settings_));
+  if (written && closed_since_) {
+    closed_since_.reset();
+    spdlog::info("policy: all policies are in force: nothing is closed since boot any more");
+  }
+  return written;
 }
 
-void Policies::gather_input() {
-  input_.policies.clear();
-  input_.network_policies.clear();
-  input_.pods.clear();
-  input_.namespaces.clear();
-  snapshot_->authorization_policies.for_each([&](const auto& policy) { input_.policies.push_back(policy); });
-  snapshot_->network_policies.for_each([&](const auto& policy) { input_.network_policies.push_back(policy); });
-  snapshot_->pods.for_each([&](const auto& pod) { input_.pods.push_back(pod); });
-  snapshot_->namespaces.for_each([&](const auto& one) { input_.namespaces.emplace(one->name, one->labels); });
+cf_policy_unknown Policies::unknown_peers() const {
+  return options_.unknown == "allow"   ? CF_POLICY_UNKNOWN_ALLOW
+         : options_.unknown == "audit" ? CF_POLICY_UNKNOWN_AUDIT
+                                       : CF_POLICY_UNKNOWN_DENY;
+}
+
+void Policies::gather_into(compile::PolicyInput& input) const {
+  input.policies.clear();
+  input.network_policies.clear();
+  input.pods.clear();
+  input.namespaces.clear();
+  snapshot_->authorization_policies.for_each([&](const auto& policy) { input.policies.push_back(policy); });
+  snapshot_->network_policies.for_each([&](const auto& policy) { input.network_policies.push_back(policy); });
+  snapshot_->pods.for_each([&](const auto& pod) { input.pods.push_back(pod); });
+  snapshot_->namespaces.for_each([&](const auto& one) { input.namespaces.emplace(one->name, one->labels); });
   const auto by_name = [](const auto& one, const auto& other) { return one->name < other->name; };
-  std::sort(input_.policies.begin(), input_.policies.end(), by_name);
-  std::sort(input_.network_policies.begin(), input_.network_policies.end(), by_name);
-  std::sort(input_.pods.begin(), input_.pods.end(), by_name);
+  std::sort(input.policies.begin(), input.policies.end(), by_name);
+  std::sort(input.network_policies.begin(), input.network_policies.end(), by_name);
+  std::sort(input.pods.begin(), input.pods.end(), by_name);
 }
 
 Result<void> Policies::apply() {
-  gather_input();
+  took_over_ = true;
+  gather_into(input_);
   plan_ = compile::plan_policies(input_, numbers_);
   find_locals();
 

@@ -20,22 +20,17 @@
 #include "agent/kernel/policy_tables.h"
 #include "agent/model/flow.h"
 #include "agent/model/object.h"
+#include "agent/source/policy_documents.h"
 #include "agent/source/settings.h"
 #include "agent/state/desired_state.h"
 
 namespace cortexflow {
 
-// One end of a connection.
-struct PolicyEnd {
-  std::uint64_t identity = 0;
-  std::optional<model::IpAddress> address;
-};
-
-class Policies : public control::PolicyView {
+class Policies {
  public:
   Policies(const source::Settings& settings, std::string cgroup_root);
   // Leaves policy in force as the settings say, or, where the start failed, as it was found.
-  ~Policies() override;
+  ~Policies();
   Policies(const Policies&) = delete;
   Policies& operator=(const Policies&) = delete;
 
@@ -59,13 +54,18 @@ class Policies : public control::PolicyView {
   void name_verdict(model::Flow& flow, const cf_policy_judgment& judgment) const;
 
   [[nodiscard]] std::vector<std::string> refusals() const;
-  [[nodiscard]] control::PolicyList policies() const override;
-  [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const override;
+  [[nodiscard]] control::PolicyList policies() const;  // without where they come from
+  // Why the kernel doesn't enforce the latest; empty: it does.
+  [[nodiscard]] std::string not_in_force() const;
+  [[nodiscard]] control::PolicySimulation simulate(const std::map<model::ObjectKey, source::PolicyDocument>& tried,
+                                                   const control::Flows& flows) const;
+  [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const;
   struct Figures {
     std::array<std::map<std::string, std::uint64_t>, CF_POLICY_DIRECTIONS> verdicts;
     std::map<std::string, std::uint64_t> events;
     kernel::PolicyTables::EventCounts records;
     std::map<std::string, std::uint64_t> hits;  // by rule; those that have any, the busiest
+    bool boot_closed = false;
     std::vector<std::pair<const char*, std::pair<std::size_t, std::size_t>>> maps;  // used, and limit
   };
   [[nodiscard]] std::optional<Figures> figures() const;  // none: no policy has come
@@ -79,11 +79,12 @@ class Policies : public control::PolicyView {
   using Octets = std::map<std::string, std::string>;
 
   [[nodiscard]] control::FunctionStatus function_status() const;
-  [[nodiscard]] control::PolicySideCheck side_check(cf_policy_direction direction, const PolicyEnd& workload,
-                                                    const PolicyEnd& peer, const control::PolicyQuery& query) const;
+  [[nodiscard]] std::string held_words() const;
   [[nodiscard]] Result<void> apply();
   [[nodiscard]] bool close_unread();
-  void gather_input();
+  [[nodiscard]] bool held() const;
+  void gather_into(compile::PolicyInput& input) const;
+  [[nodiscard]] cf_policy_unknown unknown_peers() const;
   [[nodiscard]] Result<void> load();
   void adopt();
   void find_locals();
@@ -103,6 +104,8 @@ class Policies : public control::PolicyView {
   model::Unread unread_;
   bool services_attached_ = false;
   bool started_ = false;
+  bool took_over_ = false;                                             // what is in force is by this agent's plan
+  std::optional<std::chrono::system_clock::time_point> closed_since_;  // by cfagent --close
   bool complete_ = false;  // everything could be read once: from then on the sources keep the last good
   compile::PolicyInput input_;
   compile::PolicyPlan plan_;

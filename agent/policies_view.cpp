@@ -4,65 +4,32 @@
 #include <array>
 
 #include "agent/compile/policy_rules.h"
+#include "agent/model/time_text.h"
 #include "agent/operator_request.h"
 #include "agent/policies.h"
+#include "agent/policy_ends.h"
 
 namespace cortexflow {
 namespace {
 
 constexpr std::size_t kRulesShown = 100;  // in the metrics
+constexpr const char* kHeld = "what the agent before left is in force, as not all of the manifests can be read";
 
 const char* action_name(model::PolicyAction action) {
   static constexpr std::array<const char*, 3> kNames{"ALLOW", "DENY", "AUDIT"};
   return kNames.at(static_cast<std::size_t>(action));
 }
 
-std::string identity_name(std::uint64_t identity, const compile::PolicyPlan& plan) {
-  switch (identity) {
-    case CF_POLICY_ID_HOST:
-      return "this node";
-    case CF_POLICY_ID_WORLD:
-      return "world";
-    case CF_POLICY_ID_UNKNOWN:
-      return "unknown";
-    case CF_POLICY_ID_AMBIGUOUS:
-      return "ambiguous";
-    default:
-      break;
-  }
-  const auto found = plan.identities.find(identity);
-  return found == plan.identities.end() ? std::to_string(identity) : found->second.to_string();
-}
-
-std::optional<PolicyEnd> find_side(const std::string& text, const compile::PolicyPlan& plan,
-                                   const state::Snapshot& snapshot, const std::vector<std::string>& ranges) {
-  if (const auto address = model::IpAddress::parse(text)) {
-    const auto known = plan.addresses.find(*address);
-    if (known != plan.addresses.end()) return PolicyEnd{known->second, address};
-    const bool workload = std::any_of(ranges.begin(), ranges.end(), [&](const std::string& range) {
-      const auto slash = range.find('/');
-      return model::Cidr{*model::IpAddress::parse(range.substr(0, slash)),
-                         static_cast<std::uint8_t>(std::stoi(range.substr(slash + 1)))}
-          .covers(*address);
-    });
-    return PolicyEnd{static_cast<std::uint64_t>(workload ? CF_POLICY_ID_UNKNOWN : CF_POLICY_ID_WORLD), address};
-  }
-  const auto name = object_name(text);
-  const auto pod = name ? snapshot.pods.find(*name) : nullptr;
-  const auto planned = name ? plan.pods.find(*name) : plan.pods.end();
-  if (!pod || planned == plan.pods.end()) return std::nullopt;
-  return PolicyEnd{planned->second, pod->addresses.empty() ? std::nullopt : std::optional(pod->addresses.front())};
-}
-
 control::PolicyRow row_of(const model::AuthorizationPolicy& policy) {
   return {"AuthorizationPolicy",
           policy.name.ns + "/" + policy.name.name,
-          "in",
+          policy.direction == model::PolicyDirection::kEgress ? "out" : "in",
           action_name(policy.action),
           policy.audit ? "audit" : "enforce",
           policy.rules.size(),
           0,
-          0};
+          0,
+          ""};
 }
 
 control::PolicyRow row_of(const model::NetworkPolicy& policy) {
@@ -76,7 +43,8 @@ control::PolicyRow row_of(const model::NetworkPolicy& policy) {
           "enforce",
           rules,
           0,
-          0};
+          0,
+          ""};
 }
 
 // "NetworkPolicy shop/web" of "NetworkPolicy shop/web egress[0]"
@@ -125,7 +93,7 @@ control::Answer<control::PolicyCheck> Policies::check(const control::PolicyQuery
   std::array<std::optional<PolicyEnd>, 2> sides;
   for (std::size_t i = 0; i < sides.size(); ++i) {
     const auto& text = i == 0 ? query.from : query.to;
-    sides[i] = find_side(text, plan_, *snapshot_, options_.workload_ranges);
+    sides[i] = find_end(text, plan_, *snapshot_, options_.workload_ranges);
     if (!sides[i]) {
       return refused(404, {fmt::format("there is no pod {}", text), "give NAMESPACE/POD, or an address"});
     }
@@ -134,28 +102,24 @@ control::Answer<control::PolicyCheck> Policies::check(const control::PolicyQuery
   control::PolicyCheck out;
   out.from = identity_name(from.identity, plan_);
   out.to = identity_name(to.identity, plan_);
-  out.sides = {side_check(CF_POLICY_OUT, from, to, query), side_check(CF_POLICY_IN, to, from, query)};
+  const auto unknown = static_cast<cf_policy_unknown>(settings_.unknown);
+  out.sides = check_sides({plan_, numbers_, unknown}, from, to, {query.port, query.udp});
   return out;
 }
 
-control::PolicySideCheck Policies::side_check(cf_policy_direction direction, const PolicyEnd& workload,
-                                              const PolicyEnd& peer, const control::PolicyQuery& query) const {
-  const auto verdict = compile::decide(plan_, direction,
-                                       {workload.identity, peer.identity, peer.address.value_or(model::IpAddress{}),
-                                        query.port, query.udp ? model::Protocol::kUdp : model::Protocol::kTcp},
-                                       static_cast<cf_policy_unknown>(settings_.unknown));
-  control::PolicySideCheck out;
-  out.direction = direction == CF_POLICY_IN ? "in" : "out";
-  out.verdict = compile::verdict_name(verdict.verdict);
-  out.refused = compile::is_refusal(verdict.verdict);
-  for (const auto rule : {verdict.rule, verdict.network_rule}) {
-    if (rule != 0) out.rules.push_back(numbers_.name(rule));
-  }
-  out.audited = numbers_.name(verdict.audited);
-  const auto target = plan_.targets.find(workload.identity);
-  if (target == plan_.targets.end() || target->second.at(direction).flags == 0) return out;
-  out.policies = plan_.tables[target->second.at(direction).table].policies;
-  return out;
+std::string Policies::not_in_force() const {
+  const std::lock_guard lock(mutex_);
+  if (!failure_.empty()) return failure_;
+  return held_words();
+}
+
+std::string Policies::held_words() const {
+  if (!held()) return "";
+  if (!closed_since_) return kHeld;
+  return fmt::format(
+      "closed since {} (cfagent --close): no workload is reached or reaches anybody until all of the policies and pods "
+      "can be read",
+      model::time_text(*closed_since_));
 }
 
 std::optional<Policies::Figures> Policies::figures() const {
@@ -169,6 +133,7 @@ std::optional<Policies::Figures> Policies::figures() const {
           counters.at(direction * CF_POLICY_V_MAX + i);
     }
   }
+  out.boot_closed = closed_since_.has_value();
   out.events = {{"audited", counters[CF_POLICY_C_AUDITED]},
                 {"packets_dropped", counters[CF_POLICY_C_DROPPED]},
                 {"judged_again", counters[CF_POLICY_C_REJUDGED]},
@@ -191,9 +156,9 @@ std::optional<Policies::Figures> Policies::figures() const {
   }
   out.maps = {{"policy_rules", {rules, CF_POLICY_RULES_MAX / 2}},
               {"policy_blocks", {blocks, CF_POLICY_BLOCKS_MAX / 2}},
-              {"policy_addresses", {addresses_.size(), CF_POLICY_ADDRESSES_MAX}},
+              {"policy_addresses", {addresses_.size(), CF_POLICY_ADDRESSES_MAX / 2}},
               {"policy_locals", {locals_.size(), CF_POLICY_LOCALS_MAX}},
-              {"policy_targets", {targets_.size(), CF_POLICY_TARGETS_MAX}},
+              {"policy_targets", {targets_.size(), CF_POLICY_TARGETS_MAX / 2}},
               {"policy_events", {ring.entries, ring.max_entries}}};
   return out;
 }
@@ -212,11 +177,11 @@ control::FunctionStatus Policies::function_status() const {
   control::FunctionStatus out{"authorization", tables_ ? "cgroup_skb" : "", false, ""};
   if (!failure_.empty()) {
     out.detail = failure_;
-  } else if (tables_ && tables_->adopted() && !complete_) {
-    out.detail = "what the agent before left is in force, as not all of the manifests can be read";
-  } else if (!input_.closed_namespaces.empty()) {
-    out.detail = fmt::format("nobody may reach the workloads of {}: a policy there can't be read",
-                             fmt::join(input_.closed_namespaces, ", "));
+  } else if (held()) {
+    out.detail = held_words();
+  } else if (const auto& [in, outward] = input_.closed_namespaces; !in.empty()) {
+    out.detail = fmt::format("nobody may reach the workloads of {}: a policy there can't be read", fmt::join(in, ", "));
+    if (!outward.empty()) out.detail += fmt::format("; those of {} may reach nobody", fmt::join(outward, ", "));
   } else if (!input_.network_closed_namespaces.empty()) {
     out.detail = fmt::format(
         "nobody but this node may reach the workloads of {}, nor they anybody: a NetworkPolicy there can't be read",

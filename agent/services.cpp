@@ -60,7 +60,8 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
       std::move(*state_directory), std::move(*sources), std::move(*tables), std::move(*health), std::move(*addresses),
       node, settings, cgroup_root, OverrideBook::open(settings.state_dir + "/overrides.json"),
       DenyBook::open(settings.state_dir + "/denylist.json"),
-      DenyMemory(settings.state_dir + "/denylists-last-good.json")));
+      DenyMemory(settings.state_dir + "/denylists-last-good.json"),
+      PolicyBook::open(settings.state_dir + "/policies.yaml")));
   services->keep_on_exit_ = settings.keep_services_on_exit;
   if (!settings.kubeconfig.empty()) {
     auto pod_cgroups = flow::PodCgroups::open(cgroup_root);
@@ -79,6 +80,9 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
     return tl::make_unexpected(std::move(known.error()));
   }
   if (auto opened = services->policies_.open(); !opened) return tl::make_unexpected(std::move(opened.error()));
+  if (auto first = services->policy_book_.first(); !first.changes.empty() || first.refused > 0) {
+    services->update({Sources::kOperator, std::move(first)}, errors);
+  }
   for (const auto& first : services->sources_.poll(Clock::now())) services->update(first, errors);
   services->keep_deny();
   if (!errors.empty()) return tl::make_unexpected(std::move(errors.front()));
@@ -110,7 +114,7 @@ void Services::end_as_configured() {
 Services::Services(StateDirectory state_directory, Sources sources, std::unique_ptr<kernel::ServiceTables> tables,
                    ServiceHealth health, NodeAddresses addresses, compile::NodeContext node,
                    const source::Settings& settings, std::string cgroup_root, OverrideBook overrides,
-                   DenyBook deny_book, DenyMemory deny_memory)
+                   DenyBook deny_book, DenyMemory deny_memory, PolicyBook policy_book)
     : state_directory_(std::move(state_directory)),
       sources_(std::move(sources)),
       tables_(std::move(tables)),
@@ -121,7 +125,8 @@ Services::Services(StateDirectory state_directory, Sources sources, std::unique_
       policies_(settings, cgroup_root_),
       node_(std::move(node)),
       overrides_(std::move(overrides)),
-      deny_book_(std::move(deny_book)) {}
+      deny_book_(std::move(deny_book)),
+      policy_book_(std::move(policy_book)) {}
 
 void Services::take_over(std::vector<Error>& errors) {
   if (!tables_->adopted()) return;
@@ -153,7 +158,11 @@ void Services::note_pod_cgroups(std::vector<Error>& errors) {
 
 std::vector<Error> Services::poll() {
   std::vector<Error> errors;
-  for (const auto& changes : sources_.poll(Clock::now())) update(changes, errors);
+  const auto said = [this] {
+    const std::lock_guard lock(sources_mutex_);
+    return sources_.poll(Clock::now());
+  }();
+  for (const auto& changes : said) update(changes, errors);
   keep_deny();
   poll_edge(errors);
   poll_addresses(errors);
@@ -170,6 +179,9 @@ std::vector<Error> Services::poll() {
 void Services::update(const Sources::Update& changes, std::vector<Error>& errors) {
   const std::lock_guard lock(mutex_);
   const auto update = desired_.apply(changes.source, changes.update);
+  if (changes.source != Sources::kOperator) sources_unread_ = changes.update.unread;
+  auto unread = policy_book_.unread();
+  unread.add(sources_unread_);
   const auto& snapshot = *update.snapshot;
   for (const auto& pod : update.touched.pods) {
     const auto known = snapshot.pods.find(pod);
@@ -178,7 +190,7 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
   }
   note_addresses(update.touched, snapshot);
   auto touched = update.touched.services;
-  note_unread(changes.update.unread, touched);
+  note_unread(unread, touched);
   for (const auto& name : touched) {
     drop_gone_override(name, snapshot);
     avoid_drained(name);
@@ -196,7 +208,7 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
   settle(errors);
   settle_deny(update.touched.deny_lists);
   configuration_changed_ = true;
-  if (auto done = policies_.update(update, changes.update.unread); !done) errors.push_back(std::move(done.error()));
+  if (auto done = policies_.update(update, unread); !done) errors.push_back(std::move(done.error()));
 }
 
 std::vector<Error> Services::judge_backends() {

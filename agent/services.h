@@ -23,6 +23,7 @@
 #include "agent/compile/service_book.h"
 #include "agent/connection_totals.h"
 #include "agent/control/deny_operator.h"
+#include "agent/control/policy_operator.h"
 #include "agent/control/service_operator.h"
 #include "agent/control/service_view.h"
 #include "agent/deny_book.h"
@@ -38,6 +39,7 @@
 #include "agent/override_book.h"
 #include "agent/pod_directory.h"
 #include "agent/policies.h"
+#include "agent/policy_book.h"
 #include "agent/service_health.h"
 #include "agent/source/settings.h"
 #include "agent/sources.h"
@@ -48,7 +50,7 @@
 
 namespace cortexflow {
 
-class Services : public control::ServiceOperator, public control::DenyOperator {
+class Services : public control::ServiceOperator, public control::DenyOperator, public control::PolicyOperator {
  public:
   ~Services() override;
   using Clock = Sources::Time::clock;
@@ -81,6 +83,16 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] control::Answer<control::DenyView> deny_list() const override;
   control::Done deny(const std::string& entry) override;
   control::Done allow(const std::string& cidr) override;
+  [[nodiscard]] control::PolicyList policies() const override;
+  [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const override {
+    return policies_.check(query);
+  }
+  [[nodiscard]] control::Answer<control::PolicySimulation> simulate_policies(
+      const std::string& documents, const control::Flows& flows) const override;
+  [[nodiscard]] control::Answer<control::PolicyChanges> apply_policies(const std::string& documents,
+                                                                       bool dry_run) override;
+  [[nodiscard]] control::Answer<control::PolicyChanges> delete_policy(const std::string& kind,
+                                                                      const std::string& name) override;
   [[nodiscard]] std::vector<std::string> refusals() const;
   [[nodiscard]] std::size_t unused() const;  // parts of the configuration, now
   struct Use {
@@ -105,8 +117,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   [[nodiscard]] kernel::Redirect* redirect() const { return redirect_.get(); }  // null: no interfaces are chosen
   // Null: sockets stay with a backend that leaves.
   [[nodiscard]] const StaleSocketSweep* stale_sockets() const { return stale_sockets_.get(); }
-  [[nodiscard]] const Policies& policies() const { return policies_; }
-  [[nodiscard]] Policies& policies() { return policies_; }
+  [[nodiscard]] const Policies& authorization() const { return policies_; }
+  [[nodiscard]] Policies& authorization() { return policies_; }
   [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
   // The event loop's thread alone.
@@ -124,7 +136,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
  private:
   Services(StateDirectory state_directory, Sources sources, std::unique_ptr<kernel::ServiceTables> tables,
            ServiceHealth health, NodeAddresses addresses, compile::NodeContext node, const source::Settings& settings,
-           std::string cgroup_root, OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory);
+           std::string cgroup_root, OverrideBook overrides, DenyBook deny_book, DenyMemory deny_memory,
+           PolicyBook policy_book);
 
   [[nodiscard]] std::pair<std::shared_ptr<const state::Snapshot>, CallersPlace> known_place() const;
   void open_edge(const source::Settings& settings);
@@ -136,6 +149,10 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   void keep_deny();
   void update_deny();
   control::Done keep_denied(model::DenyList list);  // under writes_mutex_
+  [[nodiscard]] std::string place_of_policy(const model::ObjectKey& key) const;
+  [[nodiscard]] control::Answer<control::PolicyChanges> keep_policies(control::PolicyChanges out,
+                                                                      PolicyBook::Documents all,
+                                                                      model::SourceUpdate changes);
   void take_over(std::vector<Error>& errors);
   void note_pod_cgroups(std::vector<Error>& errors);
   void update(const Sources::Update& changes, std::vector<Error>& errors);
@@ -170,6 +187,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
 
   StateDirectory state_directory_;  // the first: all below read and write there
   Sources sources_;
+  mutable std::mutex sources_mutex_;  // of whoever looks into sources_ while poll() may; nobody else is taken under it
   std::unique_ptr<kernel::ServiceTables> tables_;
   std::unique_ptr<kernel::Redirect> redirect_;   // over tables_
   std::optional<flow::PodCgroups> pod_cgroups_;  // where there is an API server, whose pods have them
@@ -188,7 +206,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   mutable std::mutex mutex_;  // all below: the control API reads it, and sets overrides
   compile::NodeContext node_;
   OverrideBook overrides_;
-  DenyBook deny_book_;  // changed under both
+  DenyBook deny_book_;      // changed under both
+  PolicyBook policy_book_;  // likewise
   bool deny_recalled_ = false;
   DenyMemory::Lists held_deny_;                    // in force though they can't be read
   std::string held_deny_words_;                    // likewise, in words
@@ -216,7 +235,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator {
   AddressDirectory pod_addresses_, service_addresses_;
   // What can't be read yet; none: since the start all could be once, so that the sources keep the last good.
   std::optional<model::Unread> unread_ = model::Unread{};
-  std::string held_words_;  // what stays as it was for that
+  std::string held_words_;                         // what stays as it was for that
+  model::Unread sources_unread_ = {true, {}, {}};  // of all but the operator
   const std::chrono::system_clock::time_point taken_over_ = std::chrono::system_clock::now();
 
   std::string stale_sockets_failure_;                // why there is none

@@ -31,10 +31,7 @@ std::vector<Sources::Update> Sources::poll(Time now) {
   }
   for (const auto& [source, update] : out) unread_[source] = update.unread;
   model::Unread all;
-  for (const auto& unread : unread_) {
-    all.anything = all.anything || unread.anything;
-    all.objects.insert(unread.objects.begin(), unread.objects.end());
-  }
+  for (const auto& unread : unread_) all.add(unread);
   // What one source does not have, the next may.
   for (auto& one : out) {
     one.update.unread = all;

@@ -8,6 +8,7 @@
 
 #include "agent/source/kubernetes/kubernetes_source.h"
 #include "agent/source/manifest/manifest_source.h"
+#include "agent/source/policy_documents.h"
 #include "agent/source/settings.h"
 
 namespace cortexflow {
@@ -16,10 +17,12 @@ class Sources {
  public:
   using Time = source::ManifestSource::Time;
 
-  // Places in the list of the desired state's sources.  What a file says counts before what the server says: an
-  // operator of this node has the last word.
-  static constexpr std::size_t kManifests = 0, kKubernetes = 1;
-  static std::vector<std::string> names() { return {source::kManifestSource, source::kKubernetesSource}; }
+  // Places in the list of the desired state's sources.  What a file says counts before what the server says: who writes
+  // this node's files has the last word.  What an operator applies (agent/policy_book) has a name that neither has.
+  static constexpr std::size_t kManifests = 0, kKubernetes = 1, kOperator = 2;
+  static std::vector<std::string> names() {
+    return {source::kManifestSource, source::kKubernetesSource, source::kOperatorSource};
+  }
 
   static Result<Sources> open(const source::Settings& settings);
 
@@ -29,9 +32,12 @@ class Sources {
 
   struct Update {
     std::size_t source = 0;
-    model::SourceUpdate update;  // `unread` is that of all sources together
+    model::SourceUpdate update;  // `unread` is that of these two sources together
   };
   [[nodiscard]] std::vector<Update> poll(Time now);
+  [[nodiscard]] std::optional<source::ManifestSource::Place> place_of(const model::ObjectKey& key) const {
+    return manifests_.place_of(key);
+  }
 
   [[nodiscard]] const source::KubernetesSource* kubernetes() const { return kubernetes_.get(); }  // null: none
 

@@ -101,7 +101,8 @@ Result<void> list_policies(const Context& context) {
          {"MODE", "/mode"},
          {"RULES", "/rules"},
          {"WORKLOADS", "/workloads"},
-         {"HITS", "/hits"}},
+         {"HITS", "/hits"},
+         {"FROM", "/origin"}},
         {},
         "/name"});
   if (const auto problem = document->at("problem").get<std::string>(); context.is_table() && !problem.empty()) {
@@ -147,11 +148,13 @@ void add_policy(CLI::App& app, Context& context) {
   const auto given = std::make_shared<Given>();
 
   auto* policies = policy->add_subcommand(
-      "list", "the AuthorizationPolicies and NetworkPolicies in force, and how often they decided");
+      "list", "the AuthorizationPolicies and NetworkPolicies in force, where they are from, how often they decided");
   policies->callback([&context] {
     context.has_names = true;
     context.run = [&context] { return list_policies(context); };
   });
+  add_policy_apply(*policy, context);
+  add_policy_simulate(*policy, context);
 
   auto* connection =
       policy->add_subcommand("check", "may this caller reach that, at both ends, and which rule says so");

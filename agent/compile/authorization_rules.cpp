@@ -35,19 +35,22 @@ bool matches_source(const model::PolicySource& source, const PolicyIdentity& ide
          has_labels(source.pod_labels, identity.labels);
 }
 
-std::vector<PortOfProtocol> ports_of(const model::PolicyRule& rule) {
-  std::vector<PortOfProtocol> out;
-  const auto add = [&](const std::vector<std::uint16_t>& ports, const std::vector<model::Protocol>& protocols) {
-    for (const auto protocol : {model::Protocol::kTcp, model::Protocol::kUdp}) {
-      if (!protocols.empty() && std::find(protocols.begin(), protocols.end(), protocol) == protocols.end()) continue;
-      for (const auto port : ports.empty() ? std::vector<std::uint16_t>{0} : ports) {
-        out.push_back({port, static_cast<std::uint8_t>(protocol)});
-      }
+void add_ports(const model::PolicyOperation& operation, std::vector<PortOfProtocol>& out) {
+  const auto& protocols = operation.protocols;
+  for (const auto protocol : {model::Protocol::kTcp, model::Protocol::kUdp}) {
+    if (!protocols.empty() && std::find(protocols.begin(), protocols.end(), protocol) == protocols.end()) continue;
+    for (const auto port : operation.ports.empty() ? std::vector<std::uint16_t>{0} : operation.ports) {
+      out.push_back({port, static_cast<std::uint8_t>(protocol)});
     }
-  };
-  if (rule.to.empty()) add({}, {});
-  for (const auto& operation : rule.to) add(operation.ports, operation.protocols);
-  return out;
+  }
+}
+
+void add_peers(const model::PolicySource& source, const PolicyRuleContext& context, PolicyStatement& statement) {
+  for (const auto& cidr : source.ip_blocks) statement.blocks.push_back({cidr, {}});
+  if (!source.ip_blocks.empty()) return;
+  for (const auto& [number, identity] : context.identities) {
+    if (matches_source(source, identity, context.input.trust_domain)) statement.peers.insert(number);
+  }
 }
 
 cf_policy_say say_of(const model::AuthorizationPolicy& policy) {
@@ -70,20 +73,35 @@ bool selects(const model::AuthorizationPolicy& policy, const PolicyIdentity& ide
 
 std::string policy_name(const model::AuthorizationPolicy& policy) { return policy.name.ns + "/" + policy.name.name; }
 
+cf_policy_direction direction_of(const model::AuthorizationPolicy& policy) {
+  return policy.direction == model::PolicyDirection::kEgress ? CF_POLICY_OUT : CF_POLICY_IN;
+}
+
 void add_rules(PolicyTableBuilder& builder, const model::AuthorizationPolicy& policy,
                const PolicyRuleContext& context) {
+  const bool egress = policy.direction == model::PolicyDirection::kEgress;
   for (std::size_t i = 0; i < policy.rules.size(); ++i) {
     const auto& rule = policy.rules[i];
-    PolicyStatement statement{
-        say_of(policy), context.numbers.number(fmt::format("{}[{}]", policy_name(policy), i)), {}, {}, ports_of(rule)};
-    if (rule.from.empty()) statement.peers.insert(CF_POLICY_ID_ANY);
-    for (const auto& source : rule.from) {
-      for (const auto& cidr : source.ip_blocks) statement.blocks.push_back({cidr, {}});
-      if (!source.ip_blocks.empty()) continue;
-      for (const auto& [number, identity] : context.identities) {
-        if (matches_source(source, identity, context.input.trust_domain)) statement.peers.insert(number);
+    const PolicyStatement saying{
+        say_of(policy), context.numbers.number(fmt::format("{}[{}]", policy_name(policy), i)), {}, {}, {}};
+    const auto calls = rule.to.empty() ? std::vector<model::PolicyOperation>(1) : rule.to;
+    if (egress) {  // whom and where apply together, call by call
+      for (const auto& call : calls) {
+        auto statement = saying;
+        add_ports(call, statement.ports);
+        if (call.destination) {
+          add_peers(*call.destination, context, statement);
+        } else {
+          statement.peers.insert(CF_POLICY_ID_ANY);
+        }
+        builder.add(statement);
       }
+      continue;
     }
+    auto statement = saying;
+    for (const auto& call : calls) add_ports(call, statement.ports);
+    if (rule.from.empty()) statement.peers.insert(CF_POLICY_ID_ANY);
+    for (const auto& source : rule.from) add_peers(source, context, statement);
     builder.add(statement);
   }
 }

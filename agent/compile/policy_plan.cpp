@@ -24,6 +24,10 @@ struct Looked {
       for (const auto& source : rule.from) {
         for (const auto& [key, value] : source.pod_labels) label_keys.insert(key);
       }
+      for (const auto& call : rule.to) {
+        if (!call.destination) continue;
+        for (const auto& [key, value] : call.destination->pod_labels) label_keys.insert(key);
+      }
     }
   }
   void at(const model::NetworkPolicy& policy) {
@@ -67,19 +71,25 @@ void number_pods(const PolicyInput& input, PolicyPlan& plan) {
   }
 }
 
+using AddressOwners = std::map<model::IpAddress, std::set<std::uint64_t>>;
+
 // Pods in the host's network have the host's address, which counts as this machine's.
-void place_addresses(const PolicyInput& input, PolicyPlan& plan) {
-  std::map<model::IpAddress, const model::Pod*> owners;
+AddressOwners place_addresses(const PolicyInput& input, PolicyPlan& plan) {
+  AddressOwners owners;
+  std::map<model::IpAddress, const model::Pod*> first;
   for (const auto& pod : input.pods) {
     if (pod->host_network) continue;
     for (const auto& address : pod->addresses) {
       const auto number = plan.pods.at(pod->name);
       const auto [known, fresh] = plan.addresses.emplace(address, number);
       if (fresh) {
-        owners[address] = pod.get();
+        first[address] = pod.get();
       } else if (known->second != number) {
+        auto& several = owners[address];
+        if (known->second != CF_POLICY_ID_AMBIGUOUS) several.insert(known->second);
+        several.insert(number);
         known->second = CF_POLICY_ID_AMBIGUOUS;
-        const auto& other = owners[address]->name;
+        const auto& other = first[address]->name;
         plan.refusals.push_back(
             fmt::format("Pod {}/{}: its address {} is Pod {}/{}'s too: who sends from there counts as neither",
                         pod->name.ns, pod->name.name, address.to_string(), other.ns, other.name));
@@ -87,11 +97,53 @@ void place_addresses(const PolicyInput& input, PolicyPlan& plan) {
     }
   }
   for (const auto& address : input.node_addresses) plan.addresses.emplace(address, std::uint64_t{CF_POLICY_ID_HOST});
+  return owners;
+}
+
+// This machine's own stay: it is never closed.
+void drop_addresses(const PolicyInput& input, PolicyPlan& plan) {
   if (plan.addresses.size() <= input.limits.addresses) return;
-  plan.refusals.push_back(fmt::format("policy: {} addresses of workloads, {} are possible: the last count as nobody's",
-                                      plan.addresses.size(), input.limits.addresses));
-  plan.addresses.erase(std::next(plan.addresses.begin(), static_cast<std::ptrdiff_t>(input.limits.addresses)),
-                       plan.addresses.end());
+  plan.addresses_full = true;
+  plan.refusals.push_back(fmt::format(
+      "policy: {} addresses of workloads, {} are possible: workloads with addresses that are not known are closed",
+      plan.addresses.size(), input.limits.addresses));
+  const std::set<model::IpAddress> own(input.node_addresses.begin(), input.node_addresses.end());
+  for (auto at = plan.addresses.end();
+       plan.addresses.size() > input.limits.addresses && at != plan.addresses.begin();) {
+    at = std::prev(at);
+    if (!own.contains(at->first)) at = plan.addresses.erase(at);
+  }
+}
+
+// Workloads that policies select and that nobody can tell from others: together they are one, which is closed.
+void close_untold(const PolicyInput& input, const AddressOwners& owners, PolicyPlan& plan) {
+  std::set<std::uint64_t> beyond;
+  bool any = plan.addresses_full && !plan.targets.empty();
+  if (plan.targets.size() + 1 > input.limits.targets) {
+    const auto room = input.limits.targets == 0 ? 0 : input.limits.targets - 1;
+    plan.refusals.push_back(fmt::format(
+        "policy: {} workloads that policies select, {} are possible: the last are closed", plan.targets.size(), room));
+    for (auto at = std::next(plan.targets.begin(), static_cast<std::ptrdiff_t>(room)); at != plan.targets.end();) {
+      beyond.insert(at->first);
+      at = plan.targets.erase(at);
+    }
+  }
+  const auto is_selected = [&](std::uint64_t number) {
+    return plan.targets.contains(number) || beyond.contains(number);
+  };
+  for (auto& [address, number] : plan.addresses) {
+    const auto several = owners.find(address);
+    const bool untold = number == CF_POLICY_ID_AMBIGUOUS && several != owners.end() &&
+                        std::any_of(several->second.begin(), several->second.end(), is_selected);
+    if (untold || beyond.contains(number)) number = CF_POLICY_ID_CLOSED, any = true;
+  }
+  for (auto& [pod, number] : plan.pods) {
+    if (beyond.contains(number)) number = CF_POLICY_ID_CLOSED, any = true;
+  }
+  if (!any) return;
+  const PolicySide closed{plan.tables.size(), CF_POLICY_CLOSED};
+  plan.tables.emplace_back();
+  plan.targets[CF_POLICY_ID_CLOSED] = {closed, closed};
 }
 
 // Who says something about a workload, in one direction.  Workloads with the same of these share a table.
@@ -142,7 +194,7 @@ class Planner {
     Selecting out{direction, {}, {}, identity.ports};
     const auto& there = by_namespace_[identity.ns];
     for (const auto* policy : there.policies) {
-      if (direction == CF_POLICY_IN && selects(*policy, identity)) out.policies.push_back(policy);
+      if (direction_of(*policy) == direction && selects(*policy, identity)) out.policies.push_back(policy);
     }
     for (const auto* policy : there.network_policies) {
       if (rules_of(*policy, direction) && selects(*policy, identity)) out.network_policies.push_back(policy);
@@ -153,7 +205,7 @@ class Planner {
   // Of its namespace, where policies can't be read.
   std::uint32_t closed(const PolicyIdentity& identity, cf_policy_direction direction) const {
     std::uint32_t flags = 0;
-    if (direction == CF_POLICY_IN && input_.closed_namespaces.contains(identity.ns)) flags |= CF_POLICY_CLOSED;
+    if (input_.closed_namespaces.at(direction).contains(identity.ns)) flags |= CF_POLICY_CLOSED;
     if (input_.network_closed_namespaces.contains(identity.ns)) flags |= CF_POLICY_ISOLATED | CF_POLICY_NETWORK_CLOSED;
     return flags;
   }
@@ -237,8 +289,10 @@ const std::string& RuleNumbers::name(std::uint32_t number) const { return names_
 PolicyPlan plan_policies(const PolicyInput& input, RuleNumbers& numbers) {
   PolicyPlan plan;
   number_pods(input, plan);
-  place_addresses(input, plan);
+  const auto owners = place_addresses(input, plan);
   Planner(input, numbers, plan).plan();
+  drop_addresses(input, plan);
+  close_untold(input, owners, plan);
   return plan;
 }
 
@@ -277,14 +331,23 @@ PolicyVerdict decide(const PolicyPlan& plan, cf_policy_direction direction, cons
 }
 
 const char* verdict_name(cf_policy_verdict verdict) {
-  static constexpr std::array<const char*, CF_POLICY_V_MAX> kNames{"unselected",      "own",
-                                                                   "allowed",         "not_denied",
-                                                                   "answer",          "would_deny",
-                                                                   "would_not_allow", "node",
-                                                                   "unknown_passed",  "unknown_audited",
-                                                                   "denied",          "not_allowed",
-                                                                   "not_in_network",  "unknown_denied",
-                                                                   "closed",          "unreadable"};
+  static constexpr std::array<const char*, CF_POLICY_V_MAX> kNames{"unselected",
+                                                                   "own",
+                                                                   "allowed",
+                                                                   "not_denied",
+                                                                   "answer",
+                                                                   "would_deny",
+                                                                   "would_not_allow",
+                                                                   "node",
+                                                                   "unknown_passed",
+                                                                   "unknown_audited",
+                                                                   "denied",
+                                                                   "not_allowed",
+                                                                   "not_in_network",
+                                                                   "unknown_denied",
+                                                                   "closed",
+                                                                   "unreadable",
+                                                                   "boot"};
   return kNames.at(verdict);
 }
 

@@ -23,14 +23,15 @@ namespace cortexflow::compile {
 struct PolicyLimits {
   std::size_t rules = CF_POLICY_RULES_MAX / 2;
   std::size_t blocks = CF_POLICY_BLOCKS_MAX / 2;
-  std::size_t targets = CF_POLICY_TARGETS_MAX;
-  std::size_t addresses = CF_POLICY_ADDRESSES_MAX;
+  std::size_t targets = CF_POLICY_TARGETS_MAX / 2;
+  std::size_t addresses = CF_POLICY_ADDRESSES_MAX / 2;
 };
 
 struct PolicyInput {
   std::vector<std::shared_ptr<const model::AuthorizationPolicy>> policies;  // sorted by name
   std::vector<std::shared_ptr<const model::Pod>> pods;
-  std::set<std::string> closed_namespaces;  // AuthorizationPolicies of them can't be read
+  // By direction: AuthorizationPolicies of them can't be read.
+  std::array<std::set<std::string>, CF_POLICY_DIRECTIONS> closed_namespaces;
   std::vector<std::shared_ptr<const model::NetworkPolicy>> network_policies;  // sorted by name
   std::set<std::string> network_closed_namespaces;                            // likewise
   std::map<std::string, model::Labels> namespaces;
@@ -72,6 +73,7 @@ struct PolicyPlan {
   std::map<model::IpAddress, std::uint64_t> addresses;
   std::vector<PolicyTable> tables;
   std::map<std::uint64_t, PolicyTarget> targets;  // by identity; those that a policy selects
+  bool addresses_full = false;  // some had no room: CF_POLICY_FULL
   std::vector<std::string> refusals;
 };
 

@@ -11,6 +11,7 @@ namespace cortexflow::compile {
 [[nodiscard]] bool selects(const model::AuthorizationPolicy& policy, const PolicyIdentity& identity);
 [[nodiscard]] bool selects(const model::NetworkPolicy& policy, const PolicyIdentity& identity);
 
+[[nodiscard]] cf_policy_direction direction_of(const model::AuthorizationPolicy& policy);
 // Null: the policy says nothing about that direction.
 [[nodiscard]] const std::vector<model::NetworkRule>* rules_of(const model::NetworkPolicy& policy,
                                                               cf_policy_direction direction);

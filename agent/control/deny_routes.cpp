@@ -50,35 +50,51 @@ ordered_json to_json(const DenyView& view) {
 
 }  // namespace
 
-void Server::serve_deny_list(const Parameters& parameters, httplib::Response& response) {
+Answer<ordered_json> Server::deny_list_now(const Parameters& parameters) const {
   std::optional<model::AddressPort> wanted;
   if (const auto text = value_of(parameters, "address")) {
     wanted = model::parse_address_port(*text);
     if (!wanted || wanted->port) {
-      return refuse(response, 400, {fmt::format("address={}: expected an address", *text), "such as 192.0.2.1"});
+      return tl::make_unexpected(
+          Refused{400, {fmt::format("address={}: expected an address", *text), "such as 192.0.2.1"}});
     }
   }
   auto view = deny_ ? deny_->deny_list() : Answer<DenyView>(no_edge());
-  if (!view) return refuse(response, view.error().status, view.error().error);
+  if (!view) return tl::make_unexpected(view.error());
   if (wanted) {
     std::erase_if(view->entries, [&](const auto& row) { return !covers(row.cidr, wanted->address); });
   }
-  answer(response, to_json(*view));
+  return to_json(*view);
 }
 
-Done Server::put_deny_list(const Parameters&, const ordered_json& body, std::string&) {
-  return deny_
-             ? deny_->deny(body.is_discarded() ? "" : body.dump(-1, ' ', true, ordered_json::error_handler_t::replace))
-             : Done(no_edge());
+void Server::serve_deny_list(const Parameters& parameters, httplib::Response& response) {
+  const auto now = deny_list_now(parameters);
+  if (!now) return refuse(response, now.error().status, now.error().error);
+  answer(response, *now);
 }
 
-Done Server::delete_deny_list(const Parameters& parameters, const ordered_json&, std::string&) {
+// The list as it is after a change of it.
+Done Server::then_deny_list(Done done, ordered_json& now) const {
+  if (!done) return done;
+  auto list = deny_list_now({});
+  if (!list) return tl::make_unexpected(list.error());
+  now = std::move(*list);
+  return {};
+}
+
+Done Server::put_deny_list(const Parameters&, const ordered_json& body, ordered_json& now) {
+  if (!deny_) return no_edge();
+  const auto entry = body.is_discarded() ? "" : body.dump(-1, ' ', true, ordered_json::error_handler_t::replace);
+  return then_deny_list(deny_->deny(entry), now);
+}
+
+Done Server::delete_deny_list(const Parameters& parameters, const ordered_json&, ordered_json& now) {
   const auto cidr = value_of(parameters, "cidr");
   // Refused here, so that it can't be more than a text in what is made of it.
   if (!cidr || cidr->empty() || cidr->find_first_not_of("0123456789abcdefABCDEF.:/") != std::string::npos) {
     return tl::make_unexpected(Refused{400, {"cidr: expected an address, or ADDRESS/LENGTH", "such as 192.0.2.0/24"}});
   }
-  return deny_ ? deny_->allow(*cidr) : Done(no_edge());
+  return deny_ ? then_deny_list(deny_->allow(*cidr), now) : Done(no_edge());
 }
 
 }  // namespace cortexflow::control

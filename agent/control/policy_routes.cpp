@@ -3,6 +3,7 @@
 #include <httplib.h>
 
 #include "agent/control/json.h"
+#include "agent/control/record_window.h"
 #include "agent/control/response.h"
 #include "agent/control/server.h"
 
@@ -14,13 +15,49 @@ using nlohmann::ordered_json;
 constexpr std::uint64_t kPortMax = 65535;
 
 ordered_json policy_json(const PolicyRow& row) {
-  return {{"kind", row.kind}, {"name", row.name},   {"action", row.action},       {"direction", row.direction},
-          {"mode", row.mode}, {"rules", row.rules}, {"workloads", row.workloads}, {"hits", row.hits}};
+  return {{"kind", row.kind},           {"name", row.name}, {"action", row.action},
+          {"direction", row.direction}, {"mode", row.mode}, {"rules", row.rules},
+          {"workloads", row.workloads}, {"hits", row.hits}, {"origin", row.origin}};
 }
 
 ordered_json side_json(const PolicySideCheck& side) {
   return {{"direction", side.direction}, {"verdict", side.verdict}, {"refused", side.refused},
           {"rules", side.rules},         {"audited", side.audited}, {"policies", side.policies}};
+}
+
+ordered_json changes_json(const PolicyChanges& made) {
+  auto changes = ordered_json::array();
+  for (const auto& one : made.changes) {
+    changes.push_back({{"kind", one.kind}, {"name", one.name}, {"change", one.change}});
+  }
+  return {{"changes", std::move(changes)},
+          {"dry_run", made.dry_run},
+          {"in_force", !made.dry_run && made.problem.empty()},
+          {"problem", made.problem},
+          {"remarks", made.remarks}};
+}
+
+ordered_json simulation_json(const PolicySimulation& made) {
+  ordered_json totals, pairs = ordered_json::array();
+  for (const auto& [change, total] : made.totals) {
+    totals[change] = {{"pairs", total.pairs}, {"connections", total.connections}};
+  }
+  for (const auto& pair : made.pairs) {
+    pairs.push_back({{"change", pair.change},
+                     {"connections", pair.connections},
+                     {"from", pair.from},
+                     {"to", pair.to},
+                     {"port", pair.port},
+                     {"before", side_json(pair.before)},
+                     {"after", side_json(pair.after)}});
+  }
+  return {{"totals", std::move(totals)}, {"pairs", std::move(pairs)}, {"remarks", made.remarks}};
+}
+
+tl::unexpected<Refused> no_policies() {
+  return tl::make_unexpected(Refused{404,
+                                     {"this agent knows no workloads that a policy could be about",
+                                      "start it with --manifests DIR or --kubeconfig FILE"}});
 }
 
 }  // namespace
@@ -43,10 +80,8 @@ void Server::serve_policy_check(const Parameters& parameters, httplib::Response&
   if (protocol != "tcp" && protocol != "udp") {
     return refuse(response, 400, {fmt::format("protocol={}: expected tcp or udp", protocol), ""});
   }
-  const auto checked =
-      policies_ ? policies_->check({*from, *to, static_cast<std::uint16_t>(*port), protocol == "udp"})
-                : Answer<PolicyCheck>(tl::make_unexpected(Refused{
-                      404, {"this agent follows no policies", "start it with --manifests DIR or --kubeconfig FILE"}}));
+  const auto checked = policies_ ? policies_->check({*from, *to, static_cast<std::uint16_t>(*port), protocol == "udp"})
+                                 : Answer<PolicyCheck>(no_policies());
   if (!checked) return refuse(response, checked.error().status, checked.error().error);
   auto sides = ordered_json::array();
   for (const auto& side : checked->sides) sides.push_back(side_json(side));
@@ -57,6 +92,54 @@ void Server::serve_policy_check(const Parameters& parameters, httplib::Response&
                     {"from", checked->from},
                     {"to", checked->to},
                     {"sides", std::move(sides)}});
+}
+
+Done Server::put_policies(const Parameters&, const ordered_json& body, ordered_json& now) {
+  const auto is = [&](const char* key, bool (ordered_json::*type)() const noexcept) {
+    return body.contains(key) && (body[key].*type)();
+  };
+  if (!body.is_object() || body.size() != 2 || !is("documents", &ordered_json::is_string) ||
+      !is("dry_run", &ordered_json::is_boolean)) {
+    return tl::make_unexpected(Refused{400, {"expected an object of documents, a text, and dry_run", ""}});
+  }
+  if (!policies_) return no_policies();
+  const auto made = policies_->apply_policies(body["documents"].get<std::string>(), body["dry_run"].get<bool>());
+  if (!made) return tl::make_unexpected(made.error());
+  now = changes_json(*made);
+  return {};
+}
+
+Done Server::post_policy_simulation(const Parameters&, const ordered_json& body, ordered_json& now) {
+  if (!body.is_object() || body.size() != 2 || !body.value("documents", ordered_json()).is_string() ||
+      !body.value("since", ordered_json()).is_string()) {
+    return tl::make_unexpected(Refused{400, {"expected an object of documents and since, both texts", ""}});
+  }
+  const auto at = std::chrono::system_clock::now();
+  const auto since = parse_since(body["since"].get<std::string>(), at);
+  if (!since) return tl::make_unexpected(Refused{400, since.error()});
+  if (!policies_) return no_policies();
+  const std::lock_guard one_at_a_time(top_mutex_);  // bounds its memory and its share of the processors
+  Flows flows;
+  const auto window = each_kept(node_.flows(), *since, [&](const auto& flow) { flows.push_back(flow); });
+  const auto kept = flows.size();
+  auto open = node_.open_flows(kOpenFlowsMax);
+  if (!open) return tl::make_unexpected(Refused{503, open.error()});
+  for (auto& flow : *open) flows.push_back(std::make_shared<const model::Flow>(std::move(flow)));
+  const auto made = policies_->simulate_policies(body["documents"].get<std::string>(), flows);
+  if (!made) return tl::make_unexpected(made.error());
+  now = {{"window", window.to_json(at)}, {"records", kept}, {"open", open->size()}};
+  now.update(simulation_json(*made));
+  return {};
+}
+
+Done Server::delete_policies(const Parameters& parameters, const ordered_json&, ordered_json& now) {
+  const auto name = needed(parameters, "name");
+  if (!name) return tl::make_unexpected(Refused{400, name.error()});
+  if (!policies_) return no_policies();
+  const auto made = policies_->delete_policy(value_of(parameters, "kind").value_or(""), *name);
+  if (!made) return tl::make_unexpected(made.error());
+  now = changes_json(*made);
+  return {};
 }
 
 }  // namespace cortexflow::control

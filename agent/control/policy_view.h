@@ -3,10 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "agent/control/service_operator.h"
+#include "agent/model/flow.h"
 
 namespace cortexflow::control {
 
@@ -19,6 +22,7 @@ struct PolicyRow {
   std::uint64_t rules = 0;
   std::uint64_t workloads = 0;  // pods that it selects
   std::uint64_t hits = 0;       // times that a rule of it decided or, AUDIT, matched
+  std::string origin;           // "/etc/shop.yaml:12", "cluster", "operator"
 };
 
 struct PolicyList {
@@ -54,12 +58,37 @@ struct PolicyCheck {
   }
 };
 
+// Connections of one caller's identity to another's port, and what is said to them by the policies that stand and by
+// those that are tried.
+struct SimulatedPair {
+  std::string from, to;  // as PolicyCheck's
+  std::uint16_t port = 0;
+  std::string change;  // "newly_refused", "newly_allowed", "unchanged", "unknown": who an end is, nobody knows
+  std::uint64_t connections = 0;
+  PolicySideCheck before, after;  // of the end that decides
+};
+
+struct PolicySimulation {
+  struct Total {
+    std::uint64_t pairs = 0, connections = 0;
+  };
+  std::map<std::string, Total> totals;  // by change
+  std::vector<SimulatedPair> pairs;     // but the unchanged ones; those with most connections first
+  std::vector<std::string> remarks;     // what of the policies means less than it says
+};
+
+using Flows = std::vector<std::shared_ptr<const model::Flow>>;
+
 // Thread-safe.
 class PolicyView {
  public:
   virtual ~PolicyView() = default;
   [[nodiscard]] virtual PolicyList policies() const = 0;
   [[nodiscard]] virtual Answer<PolicyCheck> check(const PolicyQuery& query) const = 0;
+  // These documents in place of those of the same names, and beside the others, against connections that there were.
+  // Nothing is changed.
+  [[nodiscard]] virtual Answer<PolicySimulation> simulate_policies(const std::string& documents,
+                                                                   const Flows& flows) const = 0;
 };
 
 }  // namespace cortexflow::control

@@ -21,6 +21,7 @@
 #include "agent/control/mapped_memory.h"
 #include "agent/control/record_filter.h"
 #include "agent/control/record_view.h"
+#include "agent/control/record_window.h"
 #include "agent/control/time_text.h"
 
 namespace cortexflow::control {
@@ -68,8 +69,7 @@ class Top {
  public:
   explicit Top(const TopQuery<Row>& query) : query_(query) {}
 
-  // Reads each kept record once, in short batches, so that the writer never waits long; needs memory in proportion to
-  // the log's size, whatever the traffic.
+  // Reads each kept record once; needs memory in proportion to the log's size, whatever the traffic.
   [[nodiscard]] nlohmann::ordered_json of(const RecordView<typename Row::Record>& view,
                                           std::chrono::system_clock::time_point now) {
     count(view);
@@ -88,7 +88,7 @@ class Top {
       row.update(rows[i].second.to_json());
       shown.push_back(std::move(row));
     }
-    nlohmann::ordered_json out{{"by", query_.by}, {"sort", query_.sort}, {"window", window_json(now)}};
+    nlohmann::ordered_json out{{"by", query_.by}, {"sort", query_.sort}, {"window", window_.to_json(now)}};
     out["total"] = all_.figures(all_.count()).to_json();
     out["uncounted"] = uncounted_;
     out["keys"] = rows.size();
@@ -109,37 +109,15 @@ class Top {
   }
 
   void count(const RecordView<typename Row::Record>& view) {
-    constexpr std::size_t kReadAtOnce = 256;
-    // Where the log ends now: those who write faster than this reads must not keep it reading.
-    const std::uint64_t end = view.log_end();
-    for (std::uint64_t cursor = 0; cursor < end;) {
-      const auto batch =
-          view.read(cursor, std::min<std::uint64_t>(kReadAtOnce, end - cursor), std::chrono::milliseconds(0));
-      overwritten_ += batch.lost;
-      if (batch.records.empty()) break;
-      cursor = batch.next;
-      if (!oldest_) oldest_ = end_of(*batch.records.front());
-      for (const auto& record : batch.records) {
-        if ((query_.since && end_of(*record) < *query_.since) || !query_.filter.matches(*record)) continue;
-        if (!Row::counts(*record)) {
-          ++uncounted_;
-          continue;
-        }
-        all_.add(*record);
-        row_of(Row::key(*record, query_.by)).add(*record);
+    window_ = each_kept(view, query_.since, [this](const auto& record) {
+      if (!query_.filter.matches(*record)) return;
+      if (!Row::counts(*record)) {
+        ++uncounted_;
+        return;
       }
-    }
-  }
-
-  nlohmann::ordered_json window_json(std::chrono::system_clock::time_point now) const {
-    using Json = nlohmann::ordered_json;
-    const bool complete = overwritten_ == 0 || (query_.since && oldest_ && *oldest_ < *query_.since);
-    const auto begin = complete && query_.since ? query_.since : oldest_;
-    return {{"since", query_.since ? Json(time_text(*query_.since)) : Json(nullptr)},
-            {"begin", begin ? Json(time_text(*begin)) : Json(nullptr)},
-            {"end", time_text(now)},
-            {"complete", complete},
-            {"overwritten", overwritten_}};
+      all_.add(*record);
+      row_of(Row::key(*record, query_.by)).add(*record);
+    });
   }
 
   static constexpr std::size_t kFirstBlock = 1 << 20;
@@ -150,8 +128,7 @@ class Top {
   std::pmr::unordered_map<std::pmr::string, Row, KeyHash, std::equal_to<>> rows_{&memory_};  // as many as records
   Row all_{memory_};
   std::uint64_t uncounted_ = 0;
-  std::uint64_t overwritten_ = 0;                                // before the first that was read, or while reading
-  std::optional<std::chrono::system_clock::time_point> oldest_;  // end of the oldest one kept, asked for or not
+  RecordWindow window_;
 };
 
 }  // namespace cortexflow::control

@@ -22,7 +22,6 @@ using std::chrono::system_clock;
 constexpr std::uint64_t kLogLines = 100;
 constexpr std::uint64_t kLogLinesMax = 1000;
 constexpr std::uint64_t kOpenFlows = 1000;
-constexpr std::uint64_t kOpenFlowsMax = 100'000;
 constexpr std::uint64_t kCallers = 100;
 constexpr std::uint64_t kCallersMax = 100'000;
 

@@ -19,7 +19,7 @@ constexpr std::chrono::seconds kDrainMax{3};
 }  // namespace
 
 Server::Server(const NodeView& node, ServiceOperator& services, std::string socket_path, std::string group,
-               DenyOperator* deny, const PolicyView* policies)
+               DenyOperator* deny, PolicyOperator* policies)
     : node_(node),
       services_(services),
       deny_(deny),

@@ -13,7 +13,7 @@
 #include "agent/control/deny_operator.h"
 #include "agent/control/node_view.h"
 #include "agent/control/parameters.h"
-#include "agent/control/policy_view.h"
+#include "agent/control/policy_operator.h"
 #include "agent/control/service_operator.h"
 
 namespace httplib {
@@ -30,12 +30,13 @@ namespace cortexflow::control {
 class Server {
  public:
   static constexpr int kWatchersMax = 32;
+  static constexpr std::uint64_t kOpenFlowsMax = 100'000;
 
   // `node` and `services` have to outlive the server.  The socket is readable and writable by `group`, if there is such
   // a group.
   // `deny` and `policies` too; null: there is no edge, or no manifests are followed.
   Server(const NodeView& node, ServiceOperator& services, std::string socket_path, std::string group,
-         DenyOperator* deny = nullptr, const PolicyView* policies = nullptr);
+         DenyOperator* deny = nullptr, PolicyOperator* policies = nullptr);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
@@ -53,12 +54,13 @@ class Server {
   // Every path that is read, as in openapi.json.
   [[nodiscard]] static const std::vector<Route>& routes();
 
-  // What changes something; answers the service as it is then.
+  // What changes something, or asks with a body; `now` is answered: what was changed, as it is then.
   struct Write {
-    std::string method;  // PUT, with a body, or DELETE, with parameters
+    std::string method;  // PUT or, where nothing is changed, POST, with a body, or DELETE, with parameters
     std::string path;
     ParameterNames parameters;
-    Done (Server::*change)(const Parameters& parameters, const nlohmann::ordered_json& body, std::string& service);
+    Done (Server::*change)(const Parameters& parameters, const nlohmann::ordered_json& body,
+                           nlohmann::ordered_json& now);
   };
   [[nodiscard]] static const std::vector<Write>& writes();
 
@@ -66,12 +68,18 @@ class Server {
   void add_routes();
   void add_writes();
   void serve_write(const Write& write, const httplib::Request& request, httplib::Response& response);
-  Done put_weights(const Parameters&, const nlohmann::ordered_json& body, std::string& service);
-  Done delete_weights(const Parameters& parameters, const nlohmann::ordered_json&, std::string& service);
-  Done put_drain(const Parameters&, const nlohmann::ordered_json& body, std::string& service);
-  Done delete_drain(const Parameters& parameters, const nlohmann::ordered_json&, std::string& service);
-  Done put_deny_list(const Parameters&, const nlohmann::ordered_json& body, std::string&);
-  Done delete_deny_list(const Parameters& parameters, const nlohmann::ordered_json&, std::string&);
+  Done put_weights(const Parameters&, const nlohmann::ordered_json& body, nlohmann::ordered_json& now);
+  Done delete_weights(const Parameters& parameters, const nlohmann::ordered_json&, nlohmann::ordered_json& now);
+  Done put_drain(const Parameters&, const nlohmann::ordered_json& body, nlohmann::ordered_json& now);
+  Done delete_drain(const Parameters& parameters, const nlohmann::ordered_json&, nlohmann::ordered_json& now);
+  Done put_deny_list(const Parameters&, const nlohmann::ordered_json& body, nlohmann::ordered_json& now);
+  Done delete_deny_list(const Parameters& parameters, const nlohmann::ordered_json&, nlohmann::ordered_json& now);
+  Done put_policies(const Parameters&, const nlohmann::ordered_json& body, nlohmann::ordered_json& now);
+  Done post_policy_simulation(const Parameters&, const nlohmann::ordered_json& body, nlohmann::ordered_json& now);
+  Done delete_policies(const Parameters& parameters, const nlohmann::ordered_json&, nlohmann::ordered_json& now);
+  [[nodiscard]] nlohmann::ordered_json service_now(const std::string& service) const;
+  [[nodiscard]] Answer<nlohmann::ordered_json> deny_list_now(const Parameters& parameters) const;
+  [[nodiscard]] Done then_deny_list(Done done, nlohmann::ordered_json& now) const;
   void serve_deny_list(const Parameters& parameters, httplib::Response& response);
   void serve_policies(const Parameters& parameters, httplib::Response& response);
   void serve_policy_check(const Parameters& parameters, httplib::Response& response);
@@ -102,7 +110,7 @@ class Server {
   const NodeView& node_;
   ServiceOperator& services_;
   DenyOperator* deny_;
-  const PolicyView* policies_;
+  PolicyOperator* policies_;
   std::string socket_path_;
   std::string group_;
   std::mutex watchers_mutex_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the control API changes: weights and drains of services, and the deny list.
+// What the control API changes: weights and drains of services, the deny list, and the operator's policies.
 #include <httplib.h>
 
 #include <set>
@@ -42,6 +42,9 @@ const std::vector<Server::Write>& Server::writes() {
       {"DELETE", "/v1/lb/drain", {{"service", "backend"}}, &Server::delete_drain},
       {"PUT", "/v1/denylist", {}, &Server::put_deny_list},
       {"DELETE", "/v1/denylist", {{"cidr"}}, &Server::delete_deny_list},
+      {"PUT", "/v1/policies", {}, &Server::put_policies},
+      {"DELETE", "/v1/policies", {{"kind", "name"}}, &Server::delete_policies},
+      {"POST", "/v1/policies/simulation", {}, &Server::post_policy_simulation},
   };
   return kWrites;
 }
@@ -53,6 +56,8 @@ void Server::add_writes() {
     };
     if (write.method == "PUT") {
       http_->Put(write.path, handle);
+    } else if (write.method == "POST") {
+      http_->Post(write.path, handle);
     } else {
       http_->Delete(write.path, handle);
     }
@@ -61,7 +66,7 @@ void Server::add_writes() {
 
 void Server::serve_write(const Write& write, const httplib::Request& request, httplib::Response& response) {
   ordered_json body;
-  if (write.method == "PUT") {
+  if (write.method != "DELETE") {
     if (!request.get_header_value("Content-Type").starts_with(kJson)) {
       return refuse(response, 415, {"the body is not said to be JSON", "send Content-Type: application/json"});
     }
@@ -71,21 +76,24 @@ void Server::serve_write(const Write& write, const httplib::Request& request, ht
   }
   const Parameters parameters(request.params.begin(), request.params.end());
   if (auto known = check_names(parameters, write.parameters); !known) return refuse(response, 400, known.error());
-  std::string service;
-  if (auto done = (this->*write.change)(parameters, body, service); !done) {
+  ordered_json now;
+  if (auto done = (this->*write.change)(parameters, body, now); !done) {
     return refuse(response, done.error().status, done.error().error);
   }
-  if (service.empty()) return serve_deny_list({}, response);  // what was changed is of no service
+  answer(response, now);
+}
+
+ordered_json Server::service_now(const std::string& service) const {
   auto rows = ordered_json::array();
   for (const auto& row : node_.services()) {
     if (row.ns + "/" + row.name == service) rows.push_back(to_json(row));
   }
-  answer(response, {{"services", std::move(rows)}});
+  return {{"services", std::move(rows)}};
 }
 
-Done Server::put_weights(const Parameters&, const ordered_json& body, std::string& service) {
+Done Server::put_weights(const Parameters&, const ordered_json& body, ordered_json& now) {
   if (auto checked = check_members(body, {"service", "weights"}); !checked) return checked;
-  service = body["service"].get<std::string>();
+  const auto service = body["service"].get<std::string>();
   const auto& given = body["weights"];
   if (!given.is_object() || given.empty()) return wrong("weights: expected an object of targets and their weights");
   std::vector<std::pair<std::string, std::uint32_t>> weights;
@@ -94,28 +102,34 @@ Done Server::put_weights(const Parameters&, const ordered_json& body, std::strin
     if (number > UINT32_MAX) return wrong(fmt::format("weights: {}: expected a number", target));
     weights.emplace_back(target, static_cast<std::uint32_t>(number));
   }
-  return services_.set_weights(service, weights);
+  auto done = services_.set_weights(service, weights);
+  now = service_now(service);
+  return done;
 }
 
-Done Server::delete_weights(const Parameters& parameters, const ordered_json&, std::string& service) {
-  auto name = needed(parameters, "service");
-  if (!name) return wrong(name.error().message);
-  service = std::move(*name);
-  return services_.reset_weights(service);
+Done Server::delete_weights(const Parameters& parameters, const ordered_json&, ordered_json& now) {
+  const auto service = needed(parameters, "service");
+  if (!service) return wrong(service.error().message);
+  auto done = services_.reset_weights(*service);
+  now = service_now(*service);
+  return done;
 }
 
-Done Server::put_drain(const Parameters&, const ordered_json& body, std::string& service) {
+Done Server::put_drain(const Parameters&, const ordered_json& body, ordered_json& now) {
   if (auto checked = check_members(body, {"service", "backend"}); !checked) return checked;
-  service = body["service"].get<std::string>();
-  return services_.set_drained(service, body["backend"].get<std::string>(), true);
+  const auto service = body["service"].get<std::string>();
+  auto done = services_.set_drained(service, body["backend"].get<std::string>(), true);
+  now = service_now(service);
+  return done;
 }
 
-Done Server::delete_drain(const Parameters& parameters, const ordered_json&, std::string& service) {
-  auto name = needed(parameters, "service");
-  auto backend = needed(parameters, "backend");
-  if (!name || !backend) return wrong((name ? backend : name).error().message);
-  service = std::move(*name);
-  return services_.set_drained(service, *backend, false);
+Done Server::delete_drain(const Parameters& parameters, const ordered_json&, ordered_json& now) {
+  const auto service = needed(parameters, "service");
+  const auto backend = needed(parameters, "backend");
+  if (!service || !backend) return wrong((service ? backend : service).error().message);
+  auto done = services_.set_drained(*service, *backend, false);
+  now = service_now(*service);
+  return done;
 }
 
 }  // namespace cortexflow::control

@@ -4,10 +4,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <filesystem>
 
+#include "agent/base/octets.h"
 #include "agent/kernel/map_batches.h"
 #include "agent/kernel/pinned_maps.h"
 #include "policy.skel.h"
@@ -30,6 +32,38 @@ Result<std::unique_ptr<PolicyTables>> PolicyTables::open(const PolicyTablesOptio
   std::unique_ptr<PolicyTables> tables(new PolicyTables(options));
   if (auto loaded = tables->load(); !loaded) return tl::make_unexpected(std::move(loaded.error()));
   return tables;
+}
+
+Result<bool> PolicyTables::close(const PolicyTablesOptions& options) {
+  if (is_pinned(options.pin_path)) return false;
+  struct stat own{};
+  if (stat("/proc/self/ns/net", &own) != 0) return fail_errno("cannot tell the own network namespace", errno);
+  auto tables = open(options);
+  if (!tables) return tl::make_unexpected(std::move(tables.error()));
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const cf_policy_boot boot{static_cast<__u64>(std::chrono::nanoseconds(now).count()), static_cast<__u32>(own.st_ino),
+                            0};
+  cf_policy_settings settings{};
+  settings.flags = CF_POLICY_BOOT;
+  const auto zero = octets_of(std::uint32_t{0});
+  for (const auto& [map, value] :
+       {std::pair{"policy_boot", octets_of(boot)}, {"policy_settings", octets_of(settings)}}) {
+    if (auto put = (*tables)->put(map, zero, value); !put) return tl::make_unexpected(std::move(put.error()));
+  }
+  if (auto attached = (*tables)->attach(); !attached) return tl::make_unexpected(std::move(attached.error()));
+  (*tables)->set_keep_on_exit(true);
+  return true;
+}
+
+Result<void> PolicyTables::open_closed(const std::string& pin_path) {
+  const Fd map(bpf_obj_get((pin_path + "/policy_settings").c_str()));
+  const std::uint32_t zero = 0;
+  cf_policy_settings settings{};
+  if (!map || bpf_map_lookup_elem(map.get(), &zero, &settings) != 0 || !(settings.flags & CF_POLICY_BOOT)) return {};
+  PolicyTables closed({"", pin_path, false});  // takes its pins along
+  closed.skeleton_ = policy_bpf__open();
+  if (!closed.skeleton_) return fail_errno("cannot open the policy programs", errno);
+  return {};
 }
 
 Result<void> PolicyTables::try_load() {
@@ -196,6 +230,14 @@ cf_policy_settings PolicyTables::settings() const {
   cf_policy_settings out{};
   if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.policy_settings), &zero, &out) != 0) return {};
   return out;
+}
+
+std::chrono::system_clock::time_point PolicyTables::closed_since() const {
+  const std::uint32_t zero = 0;
+  cf_policy_boot boot{};
+  (void)bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.policy_boot), &zero, &boot);
+  return std::chrono::system_clock::time_point(
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(boot.since_ns)));
 }
 
 std::vector<std::uint64_t> PolicyTables::hits() const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -39,6 +40,11 @@ class PolicyTables {
   // Loads the programs over the pinned tables, or over new ones where there are none or their layout is another's.
   // Nothing is attached that was not attached before.
   [[nodiscard]] static Result<std::unique_ptr<PolicyTables>> open(const PolicyTablesOptions& options);
+  // Closes this machine's workloads until an agent has read its policies: from this network namespace's point of view,
+  // all sockets of others.  Where programs are pinned already, they go on: false.
+  [[nodiscard]] static Result<bool> close(const PolicyTablesOptions& options);
+  // Takes that back, where nothing else is pinned of policy.
+  [[nodiscard]] static Result<void> open_closed(const std::string& pin_path);
   [[nodiscard]] static Result<void> try_load();  // and lets them go again: does this kernel take them?
   ~PolicyTables();
   PolicyTables(const PolicyTables&) = delete;
@@ -56,6 +62,7 @@ class PolicyTables {
   [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
   [[nodiscard]] Entries read(std::string_view map) const;
   [[nodiscard]] cf_policy_settings settings() const;
+  [[nodiscard]] std::chrono::system_clock::time_point closed_since() const;
   [[nodiscard]] std::vector<std::uint64_t> hits() const;  // by the rule's number
 
   // What was refused, or would be, since the agent before read it last.  One thread at a time.

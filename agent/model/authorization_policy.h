@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// AuthorizationPolicy (cortexflow.io/v1alpha1): who may open connections to which workloads.  Plain values.
+// AuthorizationPolicy (cortexflow.io/v1alpha1): who may open connections to which workloads, or which may to whom.
+// Plain values.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,8 @@
 namespace cortexflow::model {
 
 enum class PolicyAction : std::uint8_t { kAllow, kDeny, kAudit };
+// Rules are about who calls the selected workloads, or about whom they call.
+enum class PolicyDirection : std::uint8_t { kIngress, kEgress };
 
 // spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT; a part may be "*".
 struct Principal {
@@ -30,13 +34,14 @@ struct PolicySource {
 };
 
 struct PolicyOperation {
-  std::vector<std::uint16_t> ports;  // sorted; empty: all
-  std::vector<Protocol> protocols;   // TCP, UDP; sorted; empty: both
+  std::vector<std::uint16_t> ports;         // sorted; empty: all
+  std::vector<Protocol> protocols;          // TCP, UDP; sorted; empty: both
+  std::optional<PolicySource> destination;  // of egress: who is called; none: anybody
   bool operator==(const PolicyOperation&) const = default;
 };
 
 struct PolicyRule {
-  std::vector<PolicySource> from;   // empty: anybody
+  std::vector<PolicySource> from;   // of ingress; empty: anybody
   std::vector<PolicyOperation> to;  // empty: anything
   bool operator==(const PolicyRule&) const = default;
 };
@@ -45,6 +50,7 @@ struct AuthorizationPolicy {
   ObjectName name;
   Labels selector;  // of pods in its namespace; empty: all of them
   PolicyAction action = PolicyAction::kAllow;
+  PolicyDirection direction = PolicyDirection::kIngress;
   bool audit = false;  // mode: audit: what it would refuse is counted, and passes
   std::vector<PolicyRule> rules;
   bool operator==(const AuthorizationPolicy&) const = default;

@@ -73,7 +73,13 @@ struct Refusal {
 struct Unread {
   bool anything = false;  // a directory or a document that does not tell its object: any object may be meant
   std::set<ObjectKey> objects;
+  std::set<ObjectKey> outward;  // of `objects`: AuthorizationPolicies whose direction is egress, or can't be read
   [[nodiscard]] bool empty() const { return !anything && objects.empty(); }
+  void add(const Unread& more) {
+    anything = anything || more.anything;
+    objects.insert(more.objects.begin(), more.objects.end());
+    outward.insert(more.outward.begin(), more.outward.end());
+  }
 };
 
 // Documents of a kind that the mesh has no use for.

@@ -107,6 +107,9 @@ void add_policy(Families& to, const AgentFigures& figures) {
   to.counter("cortexflow_policy_rule_hits_total",
              "How often a rule of an AuthorizationPolicy or NetworkPolicy decided or, AUDIT, matched; the busiest 100.")
       .add_each(figures.policy_hits, "rule");
+  to.gauge("cortexflow_policy_boot_closed",
+           "1: no workload is reached since boot (cfagent --close), as not all policies could be read yet.")
+      .add(std::uint64_t{figures.policy_boot_closed});
 }
 
 void add_health(Families& to, const AgentFigures& figures) {

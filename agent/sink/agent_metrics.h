@@ -69,8 +69,9 @@ struct AgentFigures {
   std::map<std::string, std::uint64_t> policy_events;
   FlowFigures policy_records;
   std::map<std::string, std::uint64_t> policy_hits;  // by rule
-  std::vector<Map> maps;                             // names have to differ
-  std::vector<Program> programs;                     // likewise
+  bool policy_boot_closed = false;
+  std::vector<Map> maps;          // names have to differ
+  std::vector<Program> programs;  // likewise
 };
 
 // Asks for the figures at each scrape, from the scraping thread.

@@ -194,6 +194,14 @@ void DesiredState::check_policies(const model::ObjectName& service) {
   }
 }
 
+std::vector<std::size_t> DesiredState::sources_of(const model::ObjectKey& key) const {
+  std::vector<std::size_t> out;
+  const auto found = shared_.find(key);
+  if (found == shared_.end()) return out;
+  for (const auto& [source, object] : found->second) out.push_back(source);
+  return out;
+}
+
 std::vector<model::Refusal> DesiredState::refusals() const {
   std::vector<model::Refusal> all;
   for (const Notes& notes : notes_) all.insert(all.end(), notes.refusals.begin(), notes.refusals.end());

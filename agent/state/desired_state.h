@@ -42,6 +42,8 @@ class DesiredState {
   Update apply(std::size_t source, const model::SourceUpdate& update);
 
   [[nodiscard]] const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
+  // Places of those that have the object, where there is more than one source; the first counts.
+  [[nodiscard]] std::vector<std::size_t> sources_of(const model::ObjectKey& key) const;
 
   // All that stand now: those of the sources in their order, then what only the whole shows (an object that two sources
   // have, a second policy for a service, a policy for a service that doesn't exist); these name no file.

@@ -11,8 +11,7 @@
  *   table, port, protocol, address  -> policy_blocks    -> the same by CIDR; an entry says what all that cover it say
  *
  * In: at the called workload's socket, the peer calls, the port is the workload's.  Out: at the calling workload's, the
- * peer is called, the port is its.  AuthorizationPolicies speak of in alone, NetworkPolicies of both; a table of in has
- * what both say.
+ * peer is called, the port is its.  Both kinds of policy speak of both; a table has what both kinds say.
  *
  * A table is written whole before a target points to it, and goes when none does any more; its number is not used
  * again while the maps live.  An identity is a keyed hash of what it stands for (namespace, service account, labels
@@ -27,16 +26,17 @@
 
 enum {
 	CF_POLICY_LOCALS_MAX = 65536,
-	CF_POLICY_ADDRESSES_MAX = 262144,
+	CF_POLICY_ADDRESSES_MAX =
+		524288, /* half of them for one state: two are there while one takes the other's place */
 	CF_POLICY_RANGES_MAX = 256,
-	CF_POLICY_TARGETS_MAX = 65536,
-	CF_POLICY_RULES_MAX = 524288,  /* half of them for one state: two are there while one takes the other's place */
-	CF_POLICY_BLOCKS_MAX = 131072, /* likewise */
-	CF_POLICY_HITS_MAX = 131072,   /* rules that are counted one by one */
-	CF_POLICY_CALLERS_MAX = 65536, /* sockets of local workloads that are known by their cgroup; LRU */
-	CF_POLICY_ASKED_MAX = 65536,   /* (UDP socket, peer); LRU */
-	CF_POLICY_HOMES_MAX = 8192,    /* network namespaces of workloads that policies say whom they may call; LRU */
-	CF_POLICY_TOLD_MAX = 16384,    /* (workload, peer, port, verdict) that policy_events tells of; LRU */
+	CF_POLICY_TARGETS_MAX = 131072, /* likewise, as the next two */
+	CF_POLICY_RULES_MAX = 524288,
+	CF_POLICY_BLOCKS_MAX = 131072,
+	CF_POLICY_HITS_MAX = 131072,	/* rules that are counted one by one */
+	CF_POLICY_CALLERS_MAX = 65536,	/* sockets of local workloads that are known by their cgroup; LRU */
+	CF_POLICY_ASKED_MAX = 65536,	/* (UDP socket, peer); LRU */
+	CF_POLICY_HOMES_MAX = 8192,	/* network namespaces of workloads that policies say whom they may call; LRU */
+	CF_POLICY_TOLD_MAX = 16384,	/* (workload, peer, port, verdict) that policy_events tells of; LRU */
 	CF_POLICY_RING_BYTES = 1 << 19, /* some 3,600 records */
 	CF_POLICY_CGROUP_LEVELS = 8,	/* below the root that a workload's cgroup may be, with what is in it */
 	CF_POLICY_ASKED_SECONDS = 120,	/* a UDP peer that was sent something may answer for so long */
@@ -49,6 +49,8 @@ enum cf_policy_identity {
 	CF_POLICY_ID_UNKNOWN = 2,   /* an address in policy_ranges that no pod has yet */
 	CF_POLICY_ID_AMBIGUOUS = 3, /* an address of several identities */
 	CF_POLICY_ID_HOST = 4,	    /* this machine: its own addresses, a process in no workload */
+	CF_POLICY_ID_CLOSED = 5,    /* a workload that policies select and that can't be told from others: for want of
+				       room, or by an address of several; it reaches and is reached by nobody */
 	CF_POLICY_ID_FIRST = 16,
 };
 
@@ -58,6 +60,8 @@ enum cf_policy_settings_flags {
 	CF_POLICY_HAS_CGROUPS = 4,
 	CF_POLICY_HAS_RANGES = 8,
 	CF_POLICY_HAS_OUT = 16, /* some target has something to say about what goes out */
+	CF_POLICY_FULL = 64, /* not all workloads' addresses had room: one that is not known is CF_POLICY_ID_CLOSED */
+	CF_POLICY_BOOT = 32, /* no agent has read its policies since boot: see struct cf_policy_boot */
 };
 
 enum cf_policy_unknown { CF_POLICY_UNKNOWN_DENY = 0, CF_POLICY_UNKNOWN_ALLOW = 1, CF_POLICY_UNKNOWN_AUDIT = 2 };
@@ -71,6 +75,14 @@ struct cf_policy_settings {
 	__u32 unknown;		/* enum cf_policy_unknown */
 };
 CF_STATIC_ASSERT(sizeof(struct cf_policy_settings) == 48, "cf_policy_settings");
+
+/* While CF_POLICY_BOOT is set: sockets of other network namespaces than the machine's own are cut off. */
+struct cf_policy_boot {
+	__u64 since_ns;	  /* of CLOCK_REALTIME */
+	__u32 host_netns; /* inode number */
+	__u32 pad;
+};
+CF_STATIC_ASSERT(sizeof(struct cf_policy_boot) == 16, "cf_policy_boot");
 
 enum cf_policy_local_kind { CF_POLICY_LOCAL_NETNS = 1, CF_POLICY_LOCAL_CGROUP = 2 };
 
@@ -162,6 +174,7 @@ enum cf_policy_verdict {
 	CF_POLICY_V_UNKNOWN_DENIED,  /* the peer is not known yet, and policy.unknown is deny */
 	CF_POLICY_V_CLOSED,	     /* a policy of the workload could not be loaded */
 	CF_POLICY_V_UNREADABLE,	     /* headers that can't be followed, at a socket of this machine */
+	CF_POLICY_V_BOOT,	     /* a packet, while no agent has read its policies since boot */
 	CF_POLICY_V_MAX,
 };
 
@@ -240,7 +253,7 @@ static inline enum cf_policy_verdict cf_policy_decide(__u32 flags, __u64 peer, _
 
 	if (!flags)
 		return CF_POLICY_V_UNSELECTED;
-	if (flags & CF_POLICY_CLOSED)
+	if (flags & CF_POLICY_CLOSED || peer == CF_POLICY_ID_CLOSED)
 		return CF_POLICY_V_CLOSED;
 	if (says & 1U << CF_POLICY_SAY_DENY)
 		return CF_POLICY_V_DENIED;

@@ -32,7 +32,7 @@ static __always_inline __u64 policy_caller_of(struct bpf_sock_addr *ctx, struct 
 		identity = policy_local_by(CF_POLICY_LOCAL_NETNS, netns);
 	if (!identity && flags & CF_POLICY_HAS_CGROUPS)
 		identity = policy_by_task_cgroup();
-	return identity || !home ? identity : policy_by_address(p->local);
+	return identity || !home ? identity : policy_local_by_address(p->local, flags);
 }
 
 /* `p` has the remote side.  Rules that deny are counted; those that allow are by the SYN. */

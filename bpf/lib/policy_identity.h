@@ -41,20 +41,24 @@ static __always_inline bool policy_same_address(const __u8 *one, const __u8 *oth
 	return a[0] == b[0] && a[1] == b[1];
 }
 
-/*
- * What bpf_get_netns_cookie() says, which cgroup_skb programs may ask from 6.15 on only.  The verifier lets nobody add
- * to a socket's address: so its head is copied as a whole, and the namespace's address taken from the copy.
- */
-static __always_inline __u64 policy_netns(void *sk)
+/* The verifier lets nobody add to a socket's address: so its head is copied as a whole, and the namespace's address
+ * taken from the copy. */
+static __always_inline struct net *policy_net(void *sk)
 {
 	__u32 at = bpf_core_field_offset(struct sock, __sk_common.skc_net.net);
 	__u64 head[POLICY_SOCK_HEAD / 8] = {};
-	struct net *net;
 
-	if (at > POLICY_SOCK_HEAD - sizeof(net) || bpf_probe_read_kernel(head, sizeof(head), sk))
-		return 0;
-	net = (struct net *)head[at / 8];
-	return bpf_core_field_exists(net->net_cookie) ? BPF_CORE_READ(net, net_cookie) : 0;
+	if (at > POLICY_SOCK_HEAD - sizeof(struct net *) || bpf_probe_read_kernel(head, sizeof(head), sk))
+		return NULL;
+	return (struct net *)head[at / 8];
+}
+
+/* What bpf_get_netns_cookie() says, which cgroup_skb programs may ask from 6.15 on only. */
+static __always_inline __u64 policy_netns(void *sk)
+{
+	struct net *net = policy_net(sk);
+
+	return net && bpf_core_field_exists(net->net_cookie) ? BPF_CORE_READ(net, net_cookie) : 0;
 }
 
 static __always_inline __u64 policy_local_by(__u32 kind, __u64 id)
@@ -89,6 +93,30 @@ static __always_inline __u64 policy_by_address(const __u8 *address)
 	return identity ? *identity : 0;
 }
 
+/* An address that is nobody's own. */
+static __always_inline __u64 policy_by_range(const __u8 *address, __u32 flags)
+{
+	struct cf_policy_range range = {.prefix_length = 128};
+	bool full = flags & CF_POLICY_FULL;
+
+	if (!(flags & CF_POLICY_HAS_RANGES))
+		return full ? CF_POLICY_ID_CLOSED : CF_POLICY_ID_WORLD;
+	__builtin_memcpy(range.address, address, sizeof(range.address));
+	if (!bpf_map_lookup_elem(&policy_ranges, &range))
+		return CF_POLICY_ID_WORLD;
+	return full ? CF_POLICY_ID_CLOSED : CF_POLICY_ID_UNKNOWN;
+}
+
+/* Whose socket it is that sends from there; 0: of no workload. */
+static __always_inline __u64 policy_local_by_address(const __u8 *address, __u32 flags)
+{
+	__u64 identity = policy_by_address(address);
+
+	if (!identity && flags & CF_POLICY_FULL && policy_by_range(address, flags) == CF_POLICY_ID_CLOSED)
+		identity = CF_POLICY_ID_CLOSED;
+	return identity;
+}
+
 /* Whose socket; 0: of no workload.  `*shared` isn't 0: others have its network namespace, and so its loopback, too. */
 static __always_inline __u64 policy_local(struct __sk_buff *skb, void *sk, const struct policy_packet *p,
 					  const struct cf_policy_settings *settings, __u64 *shared)
@@ -104,7 +132,7 @@ static __always_inline __u64 policy_local(struct __sk_buff *skb, void *sk, const
 		*shared = identity;
 	}
 	if (!identity)
-		identity = policy_by_address(p->local);
+		identity = policy_local_by_address(p->local, flags);
 	return policy_settled(settings, identity);
 }
 
@@ -155,17 +183,6 @@ static __always_inline void policy_note_caller(struct __sk_buff *skb, void *sk, 
 		bpf_map_delete_elem(&policy_callers, &key);
 	else if (bpf_map_update_elem(&policy_callers, &key, &identity, BPF_ANY))
 		policy_count(CF_POLICY_C_HELPER_FAILED);
-}
-
-/* An address that is nobody's own. */
-static __always_inline __u64 policy_by_range(const __u8 *address, __u32 flags)
-{
-	struct cf_policy_range range = {.prefix_length = 128};
-
-	if (!(flags & CF_POLICY_HAS_RANGES))
-		return CF_POLICY_ID_WORLD;
-	__builtin_memcpy(range.address, address, sizeof(range.address));
-	return bpf_map_lookup_elem(&policy_ranges, &range) ? CF_POLICY_ID_UNKNOWN : CF_POLICY_ID_WORLD;
 }
 
 /* Who has the address. */

@@ -13,6 +13,14 @@ struct {
 	__type(value, struct cf_policy_settings);
 } policy_settings SEC(".maps");
 
+/* Of `cfagent --close`; read while CF_POLICY_BOOT is set alone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cf_policy_boot);
+} policy_boot SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

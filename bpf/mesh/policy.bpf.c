@@ -13,6 +13,7 @@
  * The connect hooks only say earlier what the packet would be told; they come after those that translate services.
  */
 #include "bpf/lib/packet.h"
+#include "bpf/lib/policy_boot.h"
 #include "bpf/lib/policy_connect.h"
 #include "bpf/lib/policy_events.h"
 
@@ -199,13 +200,16 @@ static __always_inline int policy_on_udp(struct __sk_buff *skb, struct bpf_sock 
 	return CF_PASS;
 }
 
-static __always_inline int policy_on_unreadable(struct __sk_buff *skb, struct bpf_sock *sk,
-						const struct policy_packet *p,
-						const struct cf_policy_settings *settings, bool egress)
+/* Without asking a policy. */
+static __always_inline int policy_refuse(enum cf_policy_verdict verdict, struct __sk_buff *skb, struct bpf_sock *sk,
+					 const struct policy_packet *p, const struct cf_policy_settings *settings,
+					 bool egress)
 {
-	struct cf_policy_judgment made = {.generation = settings->generation, .verdict = CF_POLICY_V_UNREADABLE};
+	struct cf_policy_judgment made = {.generation = settings->generation, .verdict = verdict};
 	struct policy_teller who = policy_teller_of(skb, sk, egress);
 
+	if (!made.generation)
+		made.generation = 1; /* no agent has written any: it is judged all the same */
 	policy_refuses(p, &made, &who);
 	return policy_drop();
 }
@@ -230,8 +234,9 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	struct policy_packet p = {};
 	struct packet parsed = {};
 	enum packet_result result;
+	bool closed;
 
-	if (!settings || !(settings->flags & CF_POLICY_ON) || !sk)
+	if (!settings || !(settings->flags & (CF_POLICY_ON | CF_POLICY_BOOT)) || !sk)
 		return CF_PASS;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
@@ -239,16 +244,19 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	protocol = sk->protocol;
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 		return CF_PASS;
-	if (protocol == IPPROTO_TCP && policy_stands(sk, settings))
+	closed = policy_is_closed(sk, settings);
+	if (!closed && !(settings->flags & CF_POLICY_ON))
+		return CF_PASS;
+	if (!closed && protocol == IPPROTO_TCP && policy_stands(sk, settings))
 		return CF_PASS;
 	result = packet_parse(skb, ethertype, &parsed);
 	if (result == PACKET_OK && parsed.protocol != protocol)
 		return CF_PASS; /* an error about what was sent, to a socket of another kind */
 	if (result != PACKET_OK ||
 	    packet_addresses(skb, &parsed, egress ? p.local : p.remote, egress ? p.remote : p.local)) {
-		if (egress && !(settings->flags & CF_POLICY_HAS_OUT))
+		if (!closed && egress && !(settings->flags & CF_POLICY_HAS_OUT))
 			return CF_PASS;
-		return policy_on_unreadable(skb, sk, &p, settings, egress);
+		return policy_refuse(CF_POLICY_V_UNREADABLE, skb, sk, &p, settings, egress);
 	}
 	for (int i = 0; i < 2; i++) {
 		((__u64 *)p.local)[i] += settings->zero;
@@ -257,6 +265,8 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	p.protocol = protocol;
 	p.local_port = bpf_ntohs(egress ? parsed.source_be : parsed.dest_be);
 	p.remote_port = bpf_ntohs(egress ? parsed.dest_be : parsed.source_be);
+	if (closed)
+		return policy_is_own(&p) ? CF_PASS : policy_refuse(CF_POLICY_V_BOOT, skb, sk, &p, settings, egress);
 	if (protocol == IPPROTO_TCP)
 		return policy_on_tcp(skb, sk, &parsed, &p, settings, egress);
 	return policy_on_udp(skb, sk, &p, settings, egress);

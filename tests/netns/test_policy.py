@@ -2,152 +2,15 @@
 """AuthorizationPolicy, with real servers and callers in namespaces of their own: who gets through, and who doesn't,
 while policies and pods change and while the agent is gone."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
-import threading
 
 import isolation
-from agent import Agent, Place, total, wait_until
+from agent import total, wait_until
 from harness import test
-from netns import Namespace, veth
-
-CART = "10.71.0.2"
-
-
-def pod(name, address, account="default", labels=None, netns=None, ns="shop"):
-    annotations = {"cortexflow.io/netns": netns} if netns else {}
-    return {"apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "namespace": ns, "labels": labels or {}, "annotations": annotations},
-            "spec": {"serviceAccountName": account}, "status": {"podIP": address} if address else {}}
-
-
-def policy(name, ns="shop", **spec):
-    return {"apiVersion": "cortexflow.io/v1alpha1", "kind": "AuthorizationPolicy",
-            "metadata": {"name": name, "namespace": ns}, "spec": spec}
-
-
-def allow(name, source=None, **more):
-    rule = {"from": [{"source": source}]} if source else {}
-    return policy(name, rules=[{**rule, **({"to": [{"operation": more}]} if more else {})}])
-
-
-PODS = [pod("cart", CART, labels={"app": "cart"}), pod("web", "10.71.0.1", account="web", labels={"app": "web"}),
-        pod("thief", "10.71.1.1", account="thief")]
-
-
-class World:
-    """cart serves; web calls it over one wire, thief over another."""
-
-    def __init__(self, stack):
-        self.place = stack.enter_context(Place())
-        self.cart, self.web, self.thief = (stack.enter_context(Namespace(n)) for n in ("cart", "web", "thief"))
-        veth(self.cart, self.web, [f"{CART}/24", "fd71::2/64"], ["10.71.0.1/24", "fd71::1/64"], name="web")
-        veth(self.cart, self.thief, ["10.71.1.2/24"], ["10.71.1.1/24"], name="thief")
-        self.thief.ip("route", "add", CART, "via", "10.71.1.2")
-        os.mkdir(self.place.path("manifests"))
-        self.text = None
-        self.apply([], [])
-        self.agent = None
-        self.start()
-        stack.callback(lambda: self.agent.close())
-        self.threads = []
-        self.listener = self.listen(socket.SOCK_STREAM, 8080)
-        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
-        self.udp = self.listen(socket.SOCK_DGRAM, 5353)
-        threading.Thread(target=self.answer, daemon=True).start()
-        stack.callback(self.udp.close)
-        stack.callback(self.listener.close)
-
-    def start(self, *flags):
-        self.agent = Agent("--manifests", self.place.path("manifests"), *flags, place=self.place)
-
-    def listen(self, kind, port):
-        made = self.cart.socket(socket.AF_INET6, kind)
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        made.settimeout(None)
-        made.bind(("::", port))
-        if kind == socket.SOCK_STREAM:
-            made.listen(64)
-        return made
-
-    def accept(self, listener):
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.echo, args=(connection,), daemon=True).start()
-
-    @staticmethod
-    def echo(connection):
-        with connection:
-            try:
-                while data := connection.recv(4096):
-                    connection.sendall(data)
-            except OSError:
-                pass
-
-    def answer(self):
-        while True:
-            try:
-                data, peer = self.udp.recvfrom(4096)
-                self.udp.sendto(data, peer)
-            except OSError:
-                return
-
-    def write(self, documents):
-        path = self.place.path("manifests/all.yaml")
-        with open(path + ".new", "w", encoding="ascii") as file:
-            file.write("\n---\n".join(json.dumps(document) for document in documents))
-        os.rename(path + ".new", path)
-
-    def apply(self, policies, pods=None):
-        self.write((PODS if pods is None else pods) + policies)
-
-    def connect(self, who, port=8080, address=CART, timeout=0.7):
-        made = who.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        made.settimeout(timeout)
-        try:
-            made.connect((address, port))
-        except OSError:
-            made.close()
-            return None
-        return made
-
-    def talks(self, connection, timeout=0.7):
-        """The other end answers; a retransmission that was let through later counts as well."""
-        connection.settimeout(timeout)
-        try:
-            connection.sendall(b"x")
-            return connection.recv(100) != b""
-        except TimeoutError:
-            return False
-
-    def reaches(self, who, **more):
-        connection = self.connect(who, **more)
-        if not connection:
-            return False
-        with connection:
-            return self.talks(connection)
-
-    def asks(self, who, address=CART):
-        with who.socket() as made:
-            made.settimeout(0.5)
-            made.sendto(b"?", (address, 5353))
-            try:
-                return made.recv(10) == b"?"
-            except TimeoutError:
-                return False
-
-    def becomes(self, web, thief):
-        wait_until(lambda: (self.reaches(self.web), self.reaches(self.thief)) == (web, thief), 10,
-                   f"web: {web}, thief: {thief}; {self.agent.log()[-600:]}")
-
-    def verdict(self, name):
-        return total(self.agent.metrics(), "cortexflow_policy_verdicts_total", verdict=name)
+from policy_world import CART, PODS, World, allow, pod, policy
 
 
 def setup(stack):
@@ -396,3 +259,64 @@ def by_cgroup(env):
         server.wait(5)
         for group in groups:
             os.rmdir(group)
+
+
+def egress(name, *destinations, **spec):
+    """Whom the web may call."""
+    rules = [{"to": list(destinations)}] if destinations else []
+    return policy(name, direction="egress", selector={"matchLabels": {"app": "web"}}, **({"rules": rules} if rules else {}), **spec)
+
+
+def to(port=None, **destination):
+    return {**({"destination": destination} if destination else {}), **({"operation": {"ports": [port]}} if port else {})}
+
+
+@test("direction egress says whom a workload may call: a connect to another fails at once, its callers are not asked", seconds=60)
+def outward(env):
+    env.apply([egress("nowhere")])
+    env.becomes(False, True)
+    with env.web.socket(kind=socket.SOCK_STREAM) as refused:
+        refused.settimeout(5)
+        try:
+            refused.connect((CART, 8080))
+            raise AssertionError("it came through")
+        except PermissionError:
+            pass
+    assert total(env.agent.metrics(), "cortexflow_policy_verdicts_total", verdict="not_allowed", direction="out") > 0
+    checked = env.agent.cfcli("policy", "check", "shop/web", "shop/cart:8080")
+    assert "refused on the way out: not_allowed" in checked.stdout, checked
+    env.apply([egress("cart-alone", to(8080, podLabels={"app": "cart"}), to(1, serviceAccounts=["web"]))])
+    env.becomes(True, True)
+    assert not env.asks(env.web), "not that port"
+    env.apply([egress("not-there", to(ipBlocks=[f"{CART}/32"]), action="DENY")])
+    env.becomes(False, True)
+    listed = {row["name"]: row["direction"] for row in env.agent.get("/v1/policies")["policies"]}
+    assert listed == {"shop/not-there": "out"}, listed
+    before = total(env.agent.metrics(), "cortexflow_policy_verdicts_total", verdict="would_not_allow", direction="out")
+    env.apply([egress("nowhere", mode="audit")])
+    env.becomes(True, True)
+    after = total(env.agent.metrics(), "cortexflow_policy_verdicts_total", verdict="would_not_allow", direction="out")
+    assert after > before
+
+
+@test("a policy that comes and can't be read closes its namespace to callers, one of egress what it calls too, until it is mended", seconds=60)
+def comes_broken(env):
+    env.apply([])
+    env.becomes(True, True)
+    env.apply([{**policy("new"), "spec": {"rule": []}}])
+    env.becomes(False, False)
+    function = next(f for f in env.agent.status()["functions"] if f["name"] == "authorization")
+    assert function["degraded"] and "nobody may reach the workloads of shop" in function["detail"], function
+    with env.web.socket(kind=socket.SOCK_STREAM) as listener:
+        listener.bind(("10.71.0.1", 9091))
+        listener.listen()
+        env.apply([{**policy("new", ns="other"), "spec": {"rule": []}}])
+        env.becomes(True, True)
+        elsewhere = [one for one in PODS if one["metadata"]["name"] != "web"]
+        env.apply([{**policy("new"), "spec": {"rule": [], "direction": "ingress"}}], elsewhere)
+        wait_until(lambda: not env.reaches(env.thief), 10, "closed to callers")
+        assert env.connect(env.cart, 9091, "10.71.0.1"), "it still calls"
+        env.apply([{**policy("new"), "spec": {"rule": [], "direction": "egress"}}], elsewhere)
+        wait_until(lambda: not env.connect(env.cart, 9091, "10.71.0.1"), 10, "it calls nobody")
+    env.apply([])
+    env.becomes(True, True)

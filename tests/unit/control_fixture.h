@@ -233,15 +233,33 @@ inline std::vector<ordered_json> lines_of(const std::string& body) {
 }
 
 // A server that is up; stopped as the agent does it, draining first.
-struct FakePolicies : control::PolicyView {
+struct FakePolicies : control::PolicyOperator {
   control::PolicyList policies() const override {
-    return {{{"AuthorizationPolicy", "shop/allow-web", "in", "ALLOW", "enforce", 1, 2, 3}}, "cgroup_skb", ""};
+    return {
+        {{"AuthorizationPolicy", "shop/allow-web", "in", "ALLOW", "enforce", 1, 2, 3, "operator"}}, "cgroup_skb", ""};
   }
   Answer<PolicyCheck> check(const PolicyQuery&) const override {
     return PolicyCheck{{{"out", "unselected", false, {}, "", {}},
                         {"in", "allowed", false, {"shop/allow-web[0]"}, "", {"shop/allow-web"}}},
                        "shop/web",
                        "shop/cart"};
+  }
+  Answer<control::PolicySimulation> simulate_policies(const std::string&, const control::Flows& flows) const override {
+    control::PolicySimulation out;
+    for (const char* change : {"newly_refused", "newly_allowed", "unchanged", "unknown"}) out.totals[change];
+    out.totals["newly_refused"] = {1, flows.size()};
+    const control::PolicySideCheck side{"in", "denied", true, {"shop/no-web[0]"}, "", {"shop/no-web"}};
+    out.pairs.push_back({"shop/web", "shop/cart", 8080, "newly_refused", flows.size(), side, side});
+    return out;
+  }
+  Answer<control::PolicyChanges> apply_policies(const std::string& documents, bool dry_run) override {
+    if (documents.empty()) return tl::make_unexpected(control::Refused{400, {"there is no policy in it", ""}});
+    return control::PolicyChanges{{{"AuthorizationPolicy", "shop/allow-web", "created"}}, dry_run, "", {}};
+  }
+  Answer<control::PolicyChanges> delete_policy(const std::string& kind, const std::string& name) override {
+    if (name != "shop/allow-web") return tl::make_unexpected(control::Refused{404, {"there is no " + name, ""}});
+    return control::PolicyChanges{
+        {{kind.empty() ? "AuthorizationPolicy" : kind, name, "deleted"}}, false, "", {"a remark"}};
   }
 };
 

@@ -84,7 +84,7 @@ TEST_CASE("openapi.json lists the paths that are served, and the parameters that
   for (const auto& write : Server::writes()) {
     INFO(write.method << " " << write.path);
     served.insert(write.path);
-    const auto method = write.method == "PUT" ? "put" : "delete";
+    const auto method = write.method == "PUT" ? "put" : write.method == "POST" ? "post" : "delete";
     served_methods.insert(std::string(method) + " " + write.path);
     const std::set<std::string> taken(write.parameters.own.begin(), write.parameters.own.end());
     CHECK(described_parameters(document, document["paths"][write.path][method]) == taken);

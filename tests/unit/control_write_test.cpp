@@ -77,3 +77,36 @@ TEST_CASE("A body or parameters that are not as described change nothing") {
   CHECK(client.Delete("/v1/lb/drain?service=shop/cart")->status == 400);
   CHECK(serving.node.done().empty());
 }
+
+TEST_CASE("Policies that an operator applies or deletes are answered as changes, refusals with their status") {
+  Serving serving;
+  const auto document = ordered_json::parse(get(serving.directory.socket(), "/v1/openapi.json")->body);
+  auto client = client_of(serving.directory.socket());
+  const auto check = [&](const httplib::Result& response, const char* change, bool in_force) {
+    REQUIRE(response);
+    CHECK(response->status == 200);
+    const auto body = ordered_json::parse(response->body);
+    CHECK(SchemaCheck(document)(body, document["components"]["schemas"]["PolicyChanges"]).empty());
+    CHECK(body["changes"][0]["change"] == change);
+    CHECK(body["in_force"] == in_force);
+  };
+  check(put(serving, "/v1/policies", R"({"documents":"kind: x","dry_run":false})"), "created", true);
+  check(put(serving, "/v1/policies", R"({"documents":"kind: x","dry_run":true})"), "created", false);
+  check(client.Delete("/v1/policies?name=shop/allow-web&kind=NetworkPolicy"), "deleted", true);
+  const auto tried = client.Post("/v1/policies/simulation", R"({"documents":"kind: x","since":"1h"})", kJsonType);
+  REQUIRE(tried);
+  CHECK(tried->status == 200);
+  for (const auto& wrong :
+       SchemaCheck(document)(ordered_json::parse(tried->body), document["components"]["schemas"]["PolicySimulation"])) {
+    FAIL_CHECK(wrong);
+  }
+  CHECK(client.Post("/v1/policies/simulation", R"({"documents":"kind: x","since":"x"})", kJsonType)->status == 400);
+  CHECK(client.Post("/v1/policies/simulation", R"({"documents":"kind: x"})", kJsonType)->status == 400);
+  CHECK(client.Delete("/v1/policies?name=shop/other")->status == 404);
+  CHECK(client.Delete("/v1/policies")->status == 400);
+  for (const char* body : {"", "[]", R"({"documents":"x"})", R"({"documents":1,"dry_run":true})",
+                           R"({"documents":"x","dry_run":1})", R"({"documents":"","dry_run":false})"}) {
+    INFO(body);
+    CHECK(put(serving, "/v1/policies", body)->status == 400);
+  }
+}

@@ -269,7 +269,7 @@ TEST_CASE("a NetworkPolicy and an AuthorizationPolicy both have to let a caller 
                  net_shop());
   auto authorization = std::make_shared<model::AuthorizationPolicy>();
   authorization->name = {"shop", "p"};
-  authorization->rules = {{{}, {{{80, 82}, {}}}}};
+  authorization->rules = {{{}, {{{80, 82}, {}, {}}}}};
   world.input.policies = {authorization};
   world.make();
   CHECK(world.in(kWeb, 80) == "allowed shop/p[0]");

@@ -132,6 +132,12 @@ TEST_CASE("what an AuthorizationPolicy can't mean is refused with its line and f
       {"{rules: [{to: [{operation: {ports: [0]}}]}]}", "4 spec.rules[0].to[0].operation.ports[0]: "},
       {"{rules: [{to: [{operation: {paths: [/]}}]}]}", "4 spec.rules[0].to[0].operation.paths: unknown field"},
       {"{rules: [{to: [{operation: {protocols: [SCTP]}}]}]}", "4 spec.rules[0].to[0].operation.protocols[0]: "},
+      {"{direction: out}", "4 spec.direction: expected one of ingress, egress"},
+      {"{direction: egress, rules: [{from: [{source: {namespaces: [a]}}]}]}",
+       "4 spec.rules[0].from: expected to alone"},
+      {"{direction: egress, rules: [{to: [{}]}]}", "4 spec.rules[0].to[0]: expected destination or operation"},
+      {"{direction: egress, rules: [{to: [{destination: {}}]}]}", "4 spec.rules[0].to[0].destination: expected"},
+      {"{rules: [{to: [{destination: {namespaces: [a]}}]}]}", "4 spec.rules[0].to[0].destination: expected it with"},
   };
   for (const auto& [spec, words] : cases) {
     INFO(spec);
@@ -187,6 +193,71 @@ TEST_CASE("CIDRs inside each other all count, and no IPv4 address is in a prefix
   CHECK(world.verdict("2001:db8::1", kCalledPod, 80) == "allowed shop/near[0]");
 }
 
+TEST_CASE("direction egress: rules are about whom the selected workload calls, its callers are not asked") {
+  const World world(
+      {policy("{direction: egress, selector: {matchLabels: {app: web}}, rules: [{to: [{destination: {podLabels: {app: "
+              "cart}}, operation: {ports: [80]}}, {destination: {ipBlocks: [192.0.2.0/24]}}, {operation: {ports: "
+              "[53], protocols: [UDP]}}]}]}",
+              "web-calls"),
+       policy("{direction: egress, selector: {matchLabels: {app: web}}, action: DENY, rules: [{to: [{destination: "
+              "{ipBlocks: [192.0.2.9]}}]}]}",
+              "not-9")},
+      shop());
+  const auto calls = [&](const std::string& to, std::uint16_t port, Protocol protocol = Protocol::kTcp) {
+    const auto address = *model::IpAddress::parse(to);
+    const auto peer = world.plan.addresses.find(address);
+    const auto out =
+        compile::decide(world.plan, CF_POLICY_OUT,
+                        {world.plan.pods.at({"shop", "web-0"}),
+                         peer == world.plan.addresses.end() ? std::uint64_t{CF_POLICY_ID_WORLD} : peer->second, address,
+                         port, protocol},
+                        CF_POLICY_UNKNOWN_DENY);
+    return compile::verdict_name(out.verdict) + (out.rule ? " " + world.numbers.name(out.rule) : "");
+  };
+  CHECK(calls("10.0.0.1", 80) == "allowed shop/web-calls[0]");
+  CHECK(calls("10.0.0.1", 81) == "not_allowed");
+  CHECK(calls("10.0.0.3", 80) == "not_allowed");
+  CHECK(calls("10.0.0.3", 53, Protocol::kUdp) == "allowed shop/web-calls[0]");
+  CHECK(calls("192.0.2.1", 4711) == "allowed shop/web-calls[0]");
+  CHECK(calls("192.0.2.9", 4711) == "denied shop/not-9[0]");
+  CHECK(world.verdict("10.0.0.1", {"shop", "web-0"}, 80) == "unselected");
+  CHECK(world.verdict("10.0.0.2", kCalledPod, 80) == "unselected");
+}
+
+TEST_CASE("an address of two workloads, one of them selected, is closed; of two that aren't it stays open") {
+  auto pods = shop();
+  pods.push_back(pod("other", "twin", "twin", {}, "10.0.0.1"));
+  pods.push_back(pod("other", "third", "third", {}, "10.0.0.3"));
+  const World world({policy("{selector: {matchLabels: {app: cart}}, rules: [{}]}")}, pods);
+  CHECK(world.plan.addresses.at(*model::IpAddress::parse("10.0.0.1")) == CF_POLICY_ID_CLOSED);
+  CHECK(world.plan.addresses.at(*model::IpAddress::parse("10.0.0.3")) == CF_POLICY_ID_AMBIGUOUS);
+  CHECK(world.verdict("10.0.0.1", kCalledPod, 80) == "closed");
+  const auto& sides = world.plan.targets.at(CF_POLICY_ID_CLOSED);
+  CHECK((sides[CF_POLICY_IN].flags == CF_POLICY_CLOSED && sides[CF_POLICY_OUT].flags == CF_POLICY_CLOSED));
+}
+
+TEST_CASE("workloads for whose targets or addresses there is no room are closed, and the machine's addresses stay") {
+  const World few({policy("{rules: [{}]}")}, shop(), {10, 10, 2, 10});
+  CHECK(few.plan.targets.size() == 2);
+  const auto web = few.plan.pods.at({"shop", "web-0"}), cart = few.plan.pods.at(kCalledPod);
+  CHECK((web == CF_POLICY_ID_CLOSED) != (cart == CF_POLICY_ID_CLOSED));
+  CHECK(few.verdict("10.0.0.1", {"shop", "web-0"}, 80) == "closed");
+  CHECK(few.verdict("10.0.0.2", kCalledPod, 80) == "closed");
+  CHECK(few.plan.addresses.at(*model::IpAddress::parse("10.0.0.2")) == web);
+
+  PolicyInput input;
+  input.policies = {policy("{rules: [{}]}")};
+  input.pods = shop();
+  input.node_addresses = {*model::IpAddress::parse("10.9.0.1")};
+  input.limits.addresses = 2;
+  compile::RuleNumbers numbers;
+  const auto full = compile::plan_policies(input, numbers);
+  CHECK((full.addresses_full && full.addresses.size() == 2));
+  CHECK(full.addresses.contains(input.node_addresses[0]));
+  CHECK(full.targets.contains(CF_POLICY_ID_CLOSED));
+  CHECK_THAT(full.refusals.at(0), Catch::Contains("3 addresses") || Catch::Contains("4 addresses"));
+}
+
 TEST_CASE("what there is no room for is refused in words, and closes the workload") {
   const World world({policy("{rules: [{to: [{operation: {ports: [80]}}]}]}")}, shop(), {1, 1, 10, 10});
   CHECK(world.verdict("10.0.0.2", kCalledPod, 80) == "closed");
@@ -201,7 +272,7 @@ TEST_CASE("an address of two identities is nobody's, and a pod of the host's net
   host->host_network = true;
   pods.push_back(host);
   const World world({policy("{rules: [{from: [{source: {serviceAccounts: [web]}}]}]}")}, pods);
-  CHECK(world.verdict("10.0.0.2", kCalledPod, 80) == "not_allowed");
+  CHECK(world.verdict("10.0.0.2", kCalledPod, 80) == "closed");
   CHECK(world.verdict("10.0.0.9", kCalledPod, 80) == "not_allowed");
   REQUIRE(world.plan.refusals.size() == 1);
   CHECK_THAT(world.plan.refusals[0], Catch::Contains("Pod shop/thief") && Catch::Contains("shop/web-0"));

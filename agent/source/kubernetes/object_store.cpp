@@ -62,7 +62,8 @@ bool ObjectStore::read(std::size_t resource, const model::ObjectName& name, cons
     const std::string words =
         first.object.empty() ? model::ObjectKey{resources()[resource].kind, name}.to_string() : first.object;
     kind.refused[name] = {{kKubernetesSource, "", 0, words, first.problem.field, first.problem.reason},
-                          entry.keys.empty()};
+                          entry.keys.empty(),
+                          first.outward};
     return false;
   }
   kind.refused.erase(name);
@@ -117,6 +118,7 @@ model::SourceUpdate ObjectStore::take() {
     const auto which = resources()[resource].kind;
     for (const auto& [name, refused] : kind.refused) {
       if (refused.never_read) out.unread.objects.insert({which, name});
+      if (refused.never_read && refused.outward) out.unread.outward.insert({which, name});
       if (++out.refused <= kKubernetesRefusalsMax) out.refusals.push_back(refused.refusal);
     }
     if (kind.beyond_limit == 0) continue;

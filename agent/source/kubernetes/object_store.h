@@ -54,6 +54,7 @@ class ObjectStore {
   struct Refused {
     model::Refusal refusal;
     bool never_read = false;
+    bool outward = false;  // as in model::Unread
   };
   struct Kind {
     std::map<model::ObjectName, Entry> entries;

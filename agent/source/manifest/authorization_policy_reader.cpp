@@ -4,6 +4,7 @@
 //   spec:
 //     selector: {matchLabels: {app: cart}}    # pods of the policy's namespace; left out: all of them
 //     action: ALLOW                           # ALLOW (default), DENY, AUDIT: count what matches
+//     direction: ingress                      # ingress (default): who may call the pods; egress: whom they may call
 //     mode: enforce                           # enforce (default), audit: count what it would refuse, and let it pass
 //     rules:                                  # left out, with ALLOW: nobody may
 //     - from:                                 # left out: anybody
@@ -15,6 +16,9 @@
 //       - source: {ipBlocks: [198.51.100.0/24]}                     # alone in its source
 //       to:                                   # left out: every port
 //       - operation: {ports: [80], protocols: [TCP]}                # TCP, UDP; left out: both
+//     - to:                                   # of egress, which has no from; left out: anybody
+//       - destination: {podLabels: {app: db}} # as a source; left out: anybody
+//         operation: {ports: [5432]}          # of the called pod; both apply together
 //
 // A field that is not known is refused: a typing error must not pass for a default.
 #include <fmt/format.h>
@@ -127,7 +131,18 @@ model::PolicyOperation read_operation(const Field& field) {
   return out;
 }
 
-model::PolicyRule read_rule(const Field& field, const std::string& ns) {
+model::PolicyOperation read_call(const Field& item, const std::string& ns, bool egress) {
+  item.only({"destination", "operation"});
+  const Field whom = item["destination"], where = item["operation"];
+  auto out = where.present() ? read_operation(where) : model::PolicyOperation{};
+  if (whom.present()) out.destination = read_source(whom, ns);
+  if (egress && !whom.present() && !where.present()) item.expected("destination or operation, at least one");
+  if (!egress && whom.present()) whom.refuse("expected it with direction egress alone");
+  if (!egress && !where.present()) where.expected("a mapping");
+  return out;
+}
+
+model::PolicyRule read_rule(const Field& field, const std::string& ns, bool egress) {
   if (!field.present()) field.expected("a mapping");
   field.only({"from", "to"});
   model::PolicyRule out;
@@ -136,13 +151,12 @@ model::PolicyRule read_rule(const Field& field, const std::string& ns) {
     if (!item["source"].present()) item["source"].expected("a mapping");
     out.from.push_back(read_source(item["source"], ns));
   }
-  for (const Field& item : field["to"].items(kOperationsMax)) {
-    item.only({"operation"});
-    if (!item["operation"].present()) item["operation"].expected("a mapping");
-    out.to.push_back(read_operation(item["operation"]));
-  }
+  for (const Field& item : field["to"].items(kOperationsMax)) out.to.push_back(read_call(item, ns, egress));
   if (field["from"].present() && out.from.empty()) field["from"].expected("at least one source");
-  if (field["to"].present() && out.to.empty()) field["to"].expected("at least one operation");
+  if (field["to"].present() && out.to.empty()) field["to"].expected("at least one item");
+  if (egress && field["from"].present()) {
+    field["from"].refuse("expected to alone: with direction egress the selected pods call");
+  }
   return out;
 }
 
@@ -153,14 +167,15 @@ model::AuthorizationPolicy read_authorization_policy(const Field& object) {
   policy.name = read_metadata(object, NameRule::kDns1123Subdomain).name;
   const Field spec = object["spec"];
   if (!spec.present()) spec.expected("a mapping");
-  spec.only({"selector", "action", "mode", "rules"});
+  spec.only({"selector", "action", "direction", "mode", "rules"});
   const Field selector = spec["selector"];
   selector.only({"matchLabels"});
   policy.selector = read_labels(selector["matchLabels"]);
   policy.action = static_cast<model::PolicyAction>(spec["action"].choice({"ALLOW", "DENY", "AUDIT"}, 0));
+  policy.direction = static_cast<model::PolicyDirection>(spec["direction"].choice({"ingress", "egress"}, 0));
   policy.audit = spec["mode"].choice({"enforce", "audit"}, 0) == 1;
   for (const Field& item : spec["rules"].items(kRulesMax)) {
-    policy.rules.push_back(read_rule(item, policy.name.ns));
+    policy.rules.push_back(read_rule(item, policy.name.ns, policy.direction == model::PolicyDirection::kEgress));
   }
   if (policy.rules.empty() && policy.action != model::PolicyAction::kAllow) {
     spec["rules"].expected("at least one rule: without one it would match nothing");

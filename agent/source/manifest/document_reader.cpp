@@ -56,6 +56,14 @@ model::Object read_object(model::Kind kind, const Field& object) {
   return std::make_shared<const model::TrafficPolicy>(read_traffic_policy(object));
 }
 
+// As far as a document that is refused tells.
+bool is_outward(model::Kind kind, const Value& root) {
+  if (kind != model::Kind::kAuthorizationPolicy) return false;
+  const auto* spec = root.find("spec");
+  const auto* direction = spec ? spec->find("direction") : nullptr;
+  return direction && direction->type != Value::Type::kNull && direction->text != "ingress";
+}
+
 void read_known(model::Kind kind, Document& document, ReadDocument& made) {
   model::Object object = read_object(kind, Field(document));
   if (!document.problem) {
@@ -64,7 +72,8 @@ void read_known(model::Kind kind, Document& document, ReadDocument& made) {
   }
   const model::ObjectName name =
       peek_name(*document.root, kind != model::Kind::kNamespace && kind != model::Kind::kDenyList);
-  ReadDocument::Refused refused{std::move(*document.problem), std::string(model::kind_name(kind)), std::nullopt};
+  ReadDocument::Refused refused{std::move(*document.problem), std::string(model::kind_name(kind)), std::nullopt,
+                                is_outward(kind, *document.root)};
   if (!name.name.empty()) {
     refused.key = model::ObjectKey{kind, name};
     refused.object = refused.key->to_string();
@@ -79,10 +88,10 @@ void read_value(const Value& root, bool in_list, ReadDocument& made) {
   const std::string version = object["apiVersion"].required_text();
   const auto kind = model::parse_kind(kind_text);
   if (document.problem) {
-    made.refused.push_back({std::move(*document.problem), kind ? kind_text : "", std::nullopt});
+    made.refused.push_back({std::move(*document.problem), kind ? kind_text : "", std::nullopt, false});
   } else if (kind_text == "List" && version == "v1" && !in_list) {
     for (const Field& item : object["items"].items(kListItemsMax)) read_value(item.tree(), true, made);
-    if (document.problem) made.refused.push_back({std::move(*document.problem), "List", std::nullopt});
+    if (document.problem) made.refused.push_back({std::move(*document.problem), "List", std::nullopt, false});
   } else if (!kind || group_of(version) != group_of(api_version(*kind))) {
     made.ignored.push_back({printable(version + " " + kind_text), root.line});
   } else {
@@ -97,7 +106,7 @@ ReadDocument read_document(std::string_view text) {
   auto tree = read_yaml({text, 1});
   if (tree) return read_tree(*tree);
   ReadDocument made;
-  made.refused.push_back({std::move(tree.error()), "", std::nullopt});
+  made.refused.push_back({std::move(tree.error()), "", std::nullopt, false});
   return made;
 }
 

@@ -23,6 +23,7 @@ struct ReadDocument {
     Problem problem;
     std::string object;                   // as far as it could be read
     std::optional<model::ObjectKey> key;  // none: it could be any object
+    bool outward = false;                 // an AuthorizationPolicy that is not one of ingress alone
   };
   struct Ignored {
     std::string kind;  // "apps/v1 Deployment"

@@ -20,6 +20,7 @@ ManifestFile::Objects ManifestFile::read(std::string_view text, Text state) {
   documents_.clear();
   refusals_.clear();
   refused_keys_.clear();
+  outward_.clear();
   ignored_.clear();
   if (split.size() > kFileDocumentsMax) {
     refusals_.push_back({"", path_, split[kFileDocumentsMax].line, "", "",
@@ -59,6 +60,7 @@ void ManifestFile::place(const ReadDocument& document, std::uint32_t offset) {
     refusals_.push_back(
         {"", path_, refused.problem.line + offset, refused.object, refused.problem.field, refused.problem.reason});
     refused_keys_.push_back(refused.key);
+    if (refused.key && refused.outward) outward_.insert(*refused.key);
   }
   for (const ReadDocument::Ignored& one : document.ignored) ignored_.push_back({one.kind, one.line + offset});
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -41,6 +42,7 @@ class ManifestFile {
   [[nodiscard]] const std::vector<model::Refusal>& refusals() const { return refusals_; }
   // Beside refusals(); none: the document doesn't tell.
   [[nodiscard]] const std::vector<std::optional<model::ObjectKey>>& refused_keys() const { return refused_keys_; }
+  [[nodiscard]] const std::set<model::ObjectKey>& outward() const { return outward_; }  // of them, as in model::Unread
   [[nodiscard]] const std::vector<ReadDocument::Ignored>& ignored() const { return ignored_; }
 
  private:
@@ -58,6 +60,7 @@ class ManifestFile {
   Objects objects_;
   std::vector<model::Refusal> refusals_;
   std::vector<std::optional<model::ObjectKey>> refused_keys_;  // beside refusals_
+  std::set<model::ObjectKey> outward_;
   std::vector<ReadDocument::Ignored> ignored_;
 };
 

@@ -61,6 +61,7 @@ model::Unread ManifestSource::unread() const {
         out.anything = true;
       } else if (holders(*key).empty()) {
         out.objects.insert(*key);
+        if (file->outward().contains(*key)) out.outward.insert(*key);
       }
     }
   }
