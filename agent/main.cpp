@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "agent/control/server.h"
+#include "agent/embedded_identity.h"
 #include "agent/json_message.h"
 #include "agent/kernel/edge_tables.h"
 #include "agent/kernel/host.h"
@@ -201,6 +202,11 @@ int dry_run(const source::Settings& settings) {
     fmt::print("takes the edge's program; would attach it to {} ({})\n", fmt::join(settings.edge.interfaces, ", "),
                settings.edge.mode);
   }
+  if (settings.identity.embedded) {
+    const auto own = identity::read_settings(settings.identity.config);
+    if (!own) return complain(own.error(), kExitFailure);
+    fmt::print("would be the certificate authority of {}, with its state in {}\n", own->trust_domain, own->state_dir);
+  }
   fmt::print("would pin below {}, listen on {} and {}\n", settings.pin_path, settings.control_socket,
              settings.metrics_listen);
   return 0;
@@ -253,20 +259,29 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
   auto lock = lock_pin_path(settings.pin_path);
   if (!lock) return complain(lock.error(), kExitFailure);
 
+  // Before anything is in the kernel: a bad identity.yaml leaves all as it is.
+  EmbeddedIdentity identity;
+  if (auto ok = identity.start(settings.identity); !ok) return complain(ok.error(), kExitFailure);
+
   prometheus::Registry registry;
   Node node(settings, registry, [log_ring](std::size_t max) { return log_ring->last_formatted(max); });
+  if (identity.runs()) node.set_identity([&identity] { return identity.function(); });
   if (auto ok = node.open(); !ok) return complain(ok.error(), kExitFailure);
   const sink::AgentMetrics agent_metrics([&node] { return node.figures(); }, CORTEXFLOW_VERSION, kRevision);
   const sink::ServiceMetrics service_metrics(
       registry, [&node] { return node.service_figures(); }, connect_latency_bounds());
   const sink::KubernetesMetrics kubernetes_metrics([&node] { return node.kubernetes_figures(); });
 
+  std::vector<const prometheus::Collectable*> collectables{&registry, &agent_metrics, &service_metrics,
+                                                           &kubernetes_metrics};
+  if (identity.runs()) collectables.push_back(&identity.metrics());
+
   const auto colon = settings.metrics_listen.rfind(':');
   std::string address = settings.metrics_listen.substr(0, colon);
   if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
   sink::MetricsServer metrics(address,
                               static_cast<std::uint16_t>(std::stoul(settings.metrics_listen.substr(colon + 1))),
-                              {&registry, &agent_metrics, &service_metrics, &kubernetes_metrics}, [&node] {
+                              std::move(collectables), [&node] {
                                 const auto kubernetes = node.kubernetes_figures();
                                 return !node.draining() && (!kubernetes || kubernetes->synced);
                               });
@@ -292,6 +307,7 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
     } else {
       spdlog::error("settings not changed: {}", applied.error().to_string());
     }
+    identity.reload();
     sd_notify(0, "READY=1");
   });
   sd_notify(0, "STOPPING=1");

@@ -367,6 +367,7 @@ control::Status Node::status() const {
     for (auto& function : services_->functions()) out.functions.push_back(std::move(function));
     if (services_->redirect()) out.functions.push_back(redirect_status(*services_->redirect()));
   }
+  if (identity_) out.functions.push_back(identity_());
   if (now.health) add_health(*now.health, out.functions);
   out.functions.push_back(
       {"process attribution", owner.name(), owner.hook() != kernel::OwnerHook::kKprobe, owner.detail()});

@@ -30,6 +30,8 @@ class Node : public control::NodeView, public control::ServiceOperator, public c
 
   Node(const source::Settings& settings, prometheus::Registry& registry, LogLines log_lines);
 
+  // What status() says beside; before others use it.
+  void set_identity(std::function<control::FunctionStatus()> identity) { identity_ = std::move(identity); }
   // Loads and attaches.  Before run().
   [[nodiscard]] Result<void> open();
   // One thread: reads records, sweeps, until a signal says stop.  `reload` is called on SIGHUP.
@@ -81,6 +83,7 @@ class Node : public control::NodeView, public control::ServiceOperator, public c
   mutable std::mutex settings_mutex_;
   source::Settings settings_;
   LogLines log_lines_;
+  std::function<control::FunctionStatus()> identity_;  // empty: no certificate authority is inside
   std::chrono::system_clock::time_point started_;
   flow::WorkloadResolver resolver_;
   std::chrono::nanoseconds clock_offset_{0};  // the event loop's

@@ -76,6 +76,13 @@ void add_cert(CLI::App& app, Context& context) {
   cert->add_option("--identity-socket", context.identity_socket, "cfidentity's socket")
       ->envname("CORTEXFLOW_IDENTITY_SOCKET")
       ->capture_default_str();
+  cert->add_option("--server", context.identity_server.url,
+                   "cfidentity over HTTPS in place of the socket: https://HOST:PORT")
+      ->envname("CORTEXFLOW_IDENTITY_SERVER");
+  cert->add_option("--token-file", context.identity_server.token_file, "for --server: the token of a service account")
+      ->envname("CORTEXFLOW_IDENTITY_TOKEN_FILE");
+  cert->add_option("--ca", context.identity_server.ca, "for --server: the roots that may vouch for it, in PEM")
+      ->envname("CORTEXFLOW_IDENTITY_CA");
   const auto given = std::make_shared<CertGiven>();
   const auto runs = [&context, given](CLI::App* command, Result<void> (*function)(const Context&, const CertGiven&)) {
     command->callback([&context, given, function, command] {

@@ -17,10 +17,10 @@ std::string target(const std::string& path, const Client::Parameters& parameters
   return path + "?" + httplib::detail::params_to_query_str({parameters.begin(), parameters.end()});
 }
 
-httplib::Client connect_to(const std::string& socket_path) {
-  httplib::Client http(socket_path, 80);
-  http.set_address_family(AF_UNIX);
-  http.set_read_timeout(std::chrono::seconds(10));  // a followed stream has a line each second
+std::unique_ptr<httplib::ClientImpl> connect_to(const std::string& socket_path) {
+  auto http = std::make_unique<httplib::ClientImpl>(socket_path, 80);
+  http->set_address_family(AF_UNIX);
+  http->set_read_timeout(std::chrono::seconds(10));  // a followed stream has a line each second
   return http;
 }
 
@@ -69,12 +69,18 @@ Result<void> Client::check_path() const {
                                    fmt::format("a Unix socket's path has 1 to {}: see {}", kMax, peer_.flag)});
 }
 
+Result<std::unique_ptr<httplib::ClientImpl>> Client::connection() const {
+  if (https_) return https_->connect();
+  if (auto path_ok = check_path(); !path_ok) return tl::make_unexpected(std::move(path_ok.error()));
+  return connect_to(socket_path_);
+}
+
 template <typename Ask>
 Result<ordered_json> Client::answer_to(const Ask& ask) const {
-  if (auto path_ok = check_path(); !path_ok) return tl::make_unexpected(std::move(path_ok.error()));
-  auto http = connect_to(socket_path_);
-  const httplib::Result response = ask(http);
-  if (!response) return tl::make_unexpected(unreachable());
+  const auto http = connection();
+  if (!http) return tl::make_unexpected(http.error());
+  const httplib::Result response = ask(**http);
+  if (!response) return tl::make_unexpected(https_ ? https_->unreachable(response.error()) : unreachable());
   if (response->status != 200) return tl::make_unexpected(refused(response->body));
   auto json = ordered_json::parse(response->body, nullptr, false);
   if (!json.is_object()) return tl::make_unexpected(not_understood());
@@ -82,32 +88,32 @@ Result<ordered_json> Client::answer_to(const Ask& ask) const {
 }
 
 Result<ordered_json> Client::get(const std::string& path, const Parameters& parameters) const {
-  return answer_to([&](httplib::Client& http) { return http.Get(target(path, parameters)); });
+  return answer_to([&](httplib::ClientImpl& http) { return http.Get(target(path, parameters)); });
 }
 
 Result<ordered_json> Client::put(const std::string& path, const ordered_json& body) const {
   const auto text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return answer_to([&](httplib::Client& http) { return http.Put(path, text, "application/json"); });
+  return answer_to([&](httplib::ClientImpl& http) { return http.Put(path, text, "application/json"); });
 }
 
 Result<ordered_json> Client::post(const std::string& path, const ordered_json& body) const {
   const auto text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return answer_to([&](httplib::Client& http) { return http.Post(path, text, "application/json"); });
+  return answer_to([&](httplib::ClientImpl& http) { return http.Post(path, text, "application/json"); });
 }
 
 Result<ordered_json> Client::remove(const std::string& path, const Parameters& parameters) const {
-  return answer_to([&](httplib::Client& http) { return http.Delete(target(path, parameters)); });
+  return answer_to([&](httplib::ClientImpl& http) { return http.Delete(target(path, parameters)); });
 }
 
 Result<void> Client::stream(const std::string& path, const Parameters& parameters, const std::function<void()>& on_open,
                             const std::function<bool(const ordered_json&)>& on_line) const {
-  if (auto path_ok = check_path(); !path_ok) return path_ok;
-  auto http = connect_to(socket_path_);
+  const auto http = connection();
+  if (!http) return tl::make_unexpected(http.error());
   std::string kept;
   bool ended = false;
   bool broken = false;
   int status = 0;
-  const auto response = http.Get(
+  const auto response = (*http)->Get(
       target(path, parameters), httplib::Headers{},
       [&](const httplib::Response& r) {
         status = r.status;

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control API of the agent, or that of cfidentity, called over its Unix socket.
+// The control API of the agent, or that of cfidentity, called over its Unix socket; the latter also over HTTPS.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "agent/base/result.h"
+#include "cli/https.h"
 
 namespace cortexflow::cli {
 
@@ -22,6 +25,7 @@ class Client {
     std::string flag = "--socket";
   };
 
+  explicit Client(HttpsServer server) : https_(std::move(server)) {}
   explicit Client(std::string socket_path) : socket_path_(std::move(socket_path)) {}
   Client(std::string socket_path, Peer peer) : socket_path_(std::move(socket_path)), peer_(std::move(peer)) {}
 
@@ -38,6 +42,7 @@ class Client {
 
  private:
   [[nodiscard]] Result<void> check_path() const;
+  [[nodiscard]] Result<std::unique_ptr<httplib::ClientImpl>> connection() const;
   template <typename Ask>
   [[nodiscard]] Result<nlohmann::ordered_json> answer_to(const Ask& ask) const;
   // Why there was no answer, asked again without HTTP in between.
@@ -45,6 +50,7 @@ class Client {
 
   std::string socket_path_;
   Peer peer_;
+  std::optional<HttpsServer> https_;  // in place of the socket
 };
 
 }  // namespace cortexflow::cli

@@ -15,6 +15,7 @@ namespace cortexflow::cli {
 struct Context {
   std::string socket = "/run/cortexflow/agent.sock";
   std::string identity_socket = "/run/cortexflow/identity.sock";
+  HttpsServer identity_server;  // no URL: the socket
   std::string output = "table";
   std::string color = "auto";
   bool has_names = false;  // -o name has a meaning for the command
@@ -22,7 +23,8 @@ struct Context {
 
   [[nodiscard]] Client client() const { return Client(socket); }
   [[nodiscard]] Client identity_client() const {
-    return {identity_socket, {"cfidentity", "cfidentity", "--identity-socket"}};
+    if (!identity_server.url.empty()) return Client(identity_server);
+    return Client(identity_socket, {"cfidentity", "cfidentity", "--identity-socket"});
   }
   [[nodiscard]] bool is_table() const { return output == "table" || output == "wide"; }
   [[nodiscard]] bool use_color() const;  // on standard output

@@ -48,6 +48,13 @@ Result<std::shared_ptr<AuthoritySet>> read_set(std::string_view text, const std:
   return set;
 }
 
+std::vector<std::shared_ptr<X509>> shared(std::vector<Certificate> certificates) {
+  std::vector<std::shared_ptr<X509>> out;
+  out.reserve(certificates.size());
+  for (auto& one : certificates) out.emplace_back(one.release(), X509_free);
+  return out;
+}
+
 }  // namespace
 
 const Authority* AuthoritySet::find(const std::string& id) const {
@@ -68,6 +75,7 @@ std::vector<X509*> AuthoritySet::roots() const {
     if (!there) out.push_back(root);
   };
   for (const auto& one : held) add(one.authority->root());
+  for (const auto& one : former_roots) add(one.get());
   for (const auto& one : extra_roots) add(one.get());
   return out;
 }
@@ -76,8 +84,17 @@ std::unique_ptr<Authorities> Authorities::given(Authority authority, std::vector
   std::unique_ptr<Authorities> made(new Authorities);
   auto set = std::make_shared<AuthoritySet>();
   set->held.push_back({"active", std::make_shared<const Authority>(std::move(authority))});
-  for (auto& root : extra_roots) set->extra_roots.emplace_back(root.release(), X509_free);
+  set->extra_roots = shared(std::move(extra_roots));
   made->set_ = std::move(set);
+  return made;
+}
+
+Result<std::unique_ptr<Authorities>> Authorities::open_given(Authority authority, std::vector<Certificate> extra_roots,
+                                                             const std::string& former_path) {
+  auto former = FormerRoots::open(former_path);
+  if (!former) return tl::make_unexpected(std::move(former.error()));
+  auto made = given(std::move(authority), std::move(extra_roots));
+  made->former_ = std::move(*former);
   return made;
 }
 
@@ -117,17 +134,21 @@ Result<void> Authorities::keep(std::shared_ptr<const AuthoritySet> next) {
   }
   const ordered_json document{{"authorities", std::move(list)}};
   if (auto written = replace_file(own_->path, document.dump(1) + "\n"); !written) return written;
+  publish(std::move(next));
+  return {};
+}
+
+void Authorities::publish(std::shared_ptr<const AuthoritySet> next) {
   const std::lock_guard lock(mutex_);
   set_ = std::move(next);
-  return {};
 }
 
 Result<void> Authorities::prepare(Time now) {
   const std::lock_guard lock(change_mutex_);
   if (!own_) {
     return tl::make_unexpected(Error{"the authority was given in files, and is not rotated here",
-                                     "replace authority.certificate and authority.key, keep the old root in "
-                                     "authority.roots, and restart cfidentity"});
+                                     "replace authority.certificate and authority.key: they are read again by "
+                                     "themselves, and the old root stays in the bundle as long as it is needed"});
   }
   auto next = std::make_shared<AuthoritySet>(*current());
   if (std::any_of(next->held.begin(), next->held.end(), [](const auto& h) { return h.role == "prepared"; })) {
@@ -152,7 +173,37 @@ Result<void> Authorities::activate() {
   return keep(std::move(next));
 }
 
-Result<bool> Authorities::retire(const std::function<std::optional<Time>(const std::string& id)>& last_end, Time now) {
+Result<void> Authorities::replace(Authority authority, std::vector<Certificate> extra_roots,
+                                  const FormerRoots::LastEnd& last_end, Time now) {
+  const std::lock_guard lock(change_mutex_);
+  if (current()->held.size() > FormerRoots::kMax) {
+    return fail("{} authorities of before have certificates that stand; no more are kept", FormerRoots::kMax);
+  }
+  if (former_) {
+    if (auto followed = former_->follow(authority, last_end, now); !followed) return followed;
+  }
+  auto next = std::make_shared<AuthoritySet>(*current());
+  // One with the same key signs the same lists.
+  std::erase_if(next->held, [&](const HeldAuthority& one) { return one.authority->id() == authority.id(); });
+  for (auto& one : next->held) one.role = "previous";
+  next->held.insert(next->held.begin(), {"active", std::make_shared<const Authority>(std::move(authority))});
+  next->extra_roots = shared(std::move(extra_roots));
+  if (former_) next->former_roots = former_->roots();
+  publish(std::move(next));
+  return {};
+}
+
+Result<void> Authorities::recall(const FormerRoots::LastEnd& last_end, Time now) {
+  const std::lock_guard lock(change_mutex_);
+  if (!former_) return {};
+  if (auto followed = former_->follow(current()->active(), last_end, now); !followed) return followed;
+  auto next = std::make_shared<AuthoritySet>(*current());
+  next->former_roots = former_->roots();
+  publish(std::move(next));
+  return {};
+}
+
+Result<bool> Authorities::retire(const FormerRoots::LastEnd& last_end, Time now) {
   const std::lock_guard lock(change_mutex_);
   auto next = std::make_shared<AuthoritySet>(*current());
   const auto gone = std::erase_if(next->held, [&](const HeldAuthority& one) {
@@ -160,7 +211,14 @@ Result<bool> Authorities::retire(const std::function<std::optional<Time>(const s
     const auto end = last_end(one.authority->id());
     return now >= one.authority->ends() || !end || now > *end;
   });
-  if (gone == 0) return false;
+  const auto forgot = former_ ? former_->retire(now) : Result<bool>(false);
+  if (!forgot) return tl::make_unexpected(forgot.error());
+  if (gone == 0 && !*forgot) return false;
+  if (former_) next->former_roots = former_->roots();
+  if (!own_) {
+    publish(std::move(next));
+    return true;
+  }
   if (auto kept = keep(std::move(next)); !kept) return tl::make_unexpected(std::move(kept.error()));
   return true;
 }

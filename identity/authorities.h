@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The authorities of a trust domain over its rotations.  An own root lives in a file of the state directory, its key
-// sealed; given ones come from files of the operator's and are not rotated here.
+// sealed; a given one comes from files of the operator's, and is replaced when these are.
 //
 // A rotation has two steps, so that nobody meets a certificate whose root it doesn't know yet: prepare() makes a new
 // root and puts it into the bundle; activate() signs with it from then on.  The old root stays in the bundle until the
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "identity/authority.h"
+#include "identity/former_roots.h"
 #include "identity/secret.h"
 
 namespace cortexflow::identity {
@@ -27,7 +28,8 @@ struct HeldAuthority {
 // Immutable; a new one after each change.
 struct AuthoritySet {
   std::vector<HeldAuthority> held;
-  std::vector<std::shared_ptr<X509>> extra_roots;  // given beside the authority's own
+  std::vector<std::shared_ptr<X509>> extra_roots;   // given beside the authority's own
+  std::vector<std::shared_ptr<X509>> former_roots;  // of given authorities that were replaced
 
   [[nodiscard]] const Authority* find(const std::string& id) const;  // null: none
   [[nodiscard]] const Authority& active() const;
@@ -44,6 +46,10 @@ class Authorities {
   };
   // What is in the file, or a new root.
   [[nodiscard]] static Result<std::unique_ptr<Authorities>> open_own(OwnRoot own, Secret passphrase, Time now);
+  // `former_path`: the file that knows the roots of before; empty: they are forgotten.
+  [[nodiscard]] static Result<std::unique_ptr<Authorities>> open_given(Authority authority,
+                                                                       std::vector<Certificate> extra_roots,
+                                                                       const std::string& former_path);
   [[nodiscard]] static std::unique_ptr<Authorities> given(Authority authority, std::vector<Certificate> extra_roots);
 
   [[nodiscard]] std::shared_ptr<const AuthoritySet> current() const;
@@ -51,16 +57,24 @@ class Authorities {
   // On disk when they return; as before where that fails.
   [[nodiscard]] Result<void> prepare(Time now);
   [[nodiscard]] Result<void> activate();
+  // Of a given one: signs with this from now on.  The one before signs its revocation lists as long as this process
+  // lives, and its root stays in the bundle, both while a certificate of it stands.
+  [[nodiscard]] Result<void> replace(Authority authority, std::vector<Certificate> extra_roots,
+                                     const FormerRoots::LastEnd& last_end, Time now);
+  // At the start of a given one: what was replaced while nobody looked.
+  [[nodiscard]] Result<void> recall(const FormerRoots::LastEnd& last_end, Time now);
   // Lets go of previous roots of which nothing stands any more: `last_end` is of an authority's certificates.
   // True where one went.
-  [[nodiscard]] Result<bool> retire(const std::function<std::optional<Time>(const std::string& id)>& last_end,
-                                    Time now);
+  [[nodiscard]] Result<bool> retire(const FormerRoots::LastEnd& last_end, Time now);
 
  private:
   Authorities() = default;
   [[nodiscard]] Result<void> keep(std::shared_ptr<const AuthoritySet> next);
 
+  void publish(std::shared_ptr<const AuthoritySet> next);
+
   std::optional<OwnRoot> own_;
+  std::optional<FormerRoots> former_;  // of a given one
   Secret passphrase_;
   std::mutex change_mutex_;
   mutable std::mutex mutex_;

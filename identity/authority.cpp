@@ -45,12 +45,23 @@ bool add_list_urls(X509* to, const std::string& url, const std::string& issuer) 
          add_extension(to, to, NID_freshest_crl, fmt::format("URI:{}/{}-delta.crl", url, issuer).c_str());
 }
 
-Result<void> check_authority(X509* certificate) {
+Result<void> check_signer(X509* certificate) {
   const auto subject = subject_text(certificate);
   if (X509_check_ca(certificate) != 1) return fail("{} is no authority (CA:TRUE)", subject);
-  const auto usage = X509_get_key_usage(certificate);
-  if ((usage & KU_KEY_CERT_SIGN) == 0) return fail("{} may not sign certificates (keyCertSign)", subject);
-  if ((usage & KU_CRL_SIGN) == 0) return fail("{} may not sign revocation lists (cRLSign)", subject);
+  if ((X509_get_key_usage(certificate) & KU_KEY_CERT_SIGN) == 0) {
+    return fail("{} may not sign certificates (keyCertSign)", subject);
+  }
+  return {};
+}
+
+// Of the one that signs workloads' certificates; what its issuers' revocation lists are signed by is not ours.
+Result<void> check_authority(X509* certificate) {
+  const auto subject = subject_text(certificate);
+  if ((X509_get_key_usage(certificate) & KU_CRL_SIGN) == 0) {
+    return tl::make_unexpected(
+        Error{fmt::format("{} may not sign revocation lists (cRLSign)", subject),
+              "cert-manager asks for it with `usages: [cert sign, crl sign]` of a Certificate with isCA"});
+  }
   if (key_id(certificate).empty()) return fail("{} has no subjectKeyIdentifier", subject);
   return {};
 }
@@ -91,12 +102,15 @@ Result<Authority> Authority::load(std::vector<Certificate> chain, Key key, const
                                      "its own certificate comes first, its issuers after it, the root last"});
   }
   for (const auto& one : chain) {
-    if (auto checked = check_authority(one.get()); !checked) return tl::make_unexpected(std::move(checked.error()));
+    if (auto checked = check_signer(one.get()); !checked) return tl::make_unexpected(std::move(checked.error()));
+  }
+  if (auto checked = check_authority(chain.front().get()); !checked) {
+    return tl::make_unexpected(std::move(checked.error()));
   }
   if (!is_self_signed(chain.back().get())) {
     return tl::make_unexpected(
         Error{fmt::format("the chain ends in {}, which is no root", subject_text(chain.back().get())),
-              "append the certificates up to the root"});
+              "append the certificates up to the root, or name them in authority.roots"});
   }
   Authority made(std::move(chain), std::move(key));
   if (now >= made.ends_) return fail("the authority's chain has expired");

@@ -11,8 +11,6 @@
 namespace cortexflow::identity {
 namespace {
 
-bool is_operator(const Caller& caller) { return caller.uid == 0; }
-
 const WorkloadRule* rule_for(const std::vector<WorkloadRule>& rules, const std::string& id) {
   const auto found = std::find_if(rules.begin(), rules.end(), [&](const WorkloadRule& r) { return r.id.text() == id; });
   return found == rules.end() ? nullptr : &*found;
@@ -49,13 +47,19 @@ std::vector<WorkloadRule> Issuer::identities_of(const Caller& caller) const {
   return mapping->of(caller);
 }
 
+Principal Issuer::principal_of(const Caller& caller) const {
+  return {fmt::format("uid {}, gid {}, cgroup {}", caller.uid, caller.gid,
+                      caller.cgroup.empty() ? "unknown" : caller.cgroup),
+          caller.uid == 0, identities_of(caller)};
+}
+
 tl::unexpected<Refusal> Issuer::refuse(int status, const std::string& why, Error error) const {
   const std::lock_guard lock(mutex_);
   ++refused_[why];
   return tl::make_unexpected(Refusal{status, std::move(error)});
 }
 
-Answer<Grant> Issuer::issue(const Caller& caller, std::string_view csr, std::optional<std::chrono::seconds> lifetime) {
+Answer<Grant> Issuer::issue(const Principal& who, std::string_view csr, std::optional<std::chrono::seconds> lifetime) {
   auto asked = parse_csr(csr);
   if (!asked) return refuse(400, "request", std::move(asked.error()));
   const auto& id = asked->id;
@@ -63,20 +67,19 @@ Answer<Grant> Issuer::issue(const Caller& caller, std::string_view csr, std::opt
     return refuse(403, "trust_domain",
                   {fmt::format("{} is of another trust domain than {}", id.text(), policy_.trust_domain), {}});
   }
-  if (!is_operator(caller)) {
-    const auto rules = identities_of(caller);
-    const auto* rule = rule_for(rules, id.text());
+  if (!who.is_operator) {
+    const auto* rule = rule_for(who.identities, id.text());
     if (rule == nullptr) {
       return refuse(403, "identity",
-                    {fmt::format("uid {}, gid {}, cgroup {} is not {}", caller.uid, caller.gid,
-                                 caller.cgroup.empty() ? "unknown" : caller.cgroup, id.text()),
-                     "an entry of `workloads` in identity.yaml says who is"});
+                    {fmt::format("{} is not {}", who.text, id.text()),
+                     "an entry of `workloads` in identity.yaml, or the service account of the token, says who is"});
     }
     for (const auto& name : asked->dns_names) {
       if (dns_allowed(*rule, name)) continue;
-      return refuse(403, "dns_name",
-                    {fmt::format("{} may not have the DNS name {}", id.text(), name),
-                     "`dns_names` of its entry of `workloads` in identity.yaml says which it may have"});
+      return refuse(
+          403, "dns_name",
+          {fmt::format("{} may not have the DNS name {}", id.text(), name),
+           "`dns_names` of its entry of `workloads`, or of `token_review`, in identity.yaml says which it may have"});
     }
   }
   const auto wanted = lifetime.value_or(policy_.lifetime);
@@ -114,13 +117,13 @@ Answer<Grant> Issuer::sign(const Subject& subject) {
   return Grant{std::move(*issued), entry};
 }
 
-Answer<Entry> Issuer::revoke(const Caller& caller, const std::string& serial, int reason) {
-  if (!is_operator(caller)) {
+Answer<Entry> Issuer::revoke(const Principal& who, const std::string& serial, int reason) {
+  if (!who.is_operator) {
     const auto entry = ledger_.find(serial);
-    const auto rules = identities_of(caller);
-    if (!entry || rule_for(rules, entry->id) == nullptr) {  // no more is said, or it would tell which serials there are
+    // No more is said, or it would tell which serials there are.
+    if (!entry || rule_for(who.identities, entry->id) == nullptr) {
       return refuse(403, "identity",
-                    {fmt::format("uid {} has no certificate {}", caller.uid, serial), "root may revoke any"});
+                    {fmt::format("{} has no certificate {}", who.text, serial), "root may revoke any"});
     }
   }
   auto revoked = ledger_.revoke(serial, reason, clock_());
@@ -131,11 +134,10 @@ Answer<Entry> Issuer::revoke(const Caller& caller, const std::string& serial, in
   return std::move(*revoked);
 }
 
-std::vector<Entry> Issuer::entries(const Caller& caller) const {
+std::vector<Entry> Issuer::entries(const Principal& who) const {
   auto all = ledger_.entries();
-  if (is_operator(caller)) return all;
-  const auto rules = identities_of(caller);
-  std::erase_if(all, [&](const Entry& entry) { return rule_for(rules, entry.id) == nullptr; });
+  if (who.is_operator) return all;
+  std::erase_if(all, [&](const Entry& entry) { return rule_for(who.identities, entry.id) == nullptr; });
   return all;
 }
 
@@ -163,8 +165,8 @@ Answer<Lists> Issuer::lists(const std::optional<std::string>& issuer) {
   return std::move(*lists);
 }
 
-Answer<void> Issuer::rotate(const Caller& caller, const std::function<Result<void>()>& step) {
-  if (!is_operator(caller)) {
+Answer<void> Issuer::rotate(const Principal& who, const std::function<Result<void>()>& step) {
+  if (!who.is_operator) {
     return refuse(403, "identity", {"the authority's keys are rotated by root alone", "use sudo"});
   }
   {
@@ -175,12 +177,29 @@ Answer<void> Issuer::rotate(const Caller& caller, const std::function<Result<voi
   return {};
 }
 
-Answer<void> Issuer::prepare(const Caller& caller) {
-  return rotate(caller, [this] { return authorities_.prepare(clock_()); });
+Answer<void> Issuer::prepare(const Principal& who) {
+  return rotate(who, [this] { return authorities_.prepare(clock_()); });
 }
 
-Answer<void> Issuer::activate(const Caller& caller) {
-  return rotate(caller, [this] { return authorities_.activate(); });
+Answer<void> Issuer::activate(const Principal& who) {
+  return rotate(who, [this] { return authorities_.activate(); });
+}
+
+Result<void> Issuer::replace_authority(Authority authority, std::vector<Certificate> extra_roots) {
+  {
+    const std::unique_lock nobody_signs(rotation_);
+    auto replaced = authorities_.replace(
+        std::move(authority), std::move(extra_roots), [this](const std::string& id) { return ledger_.last_end(id); },
+        clock_());
+    if (!replaced) return replaced;
+    lists_.outdate(authorities_.current()->active().id());  // the same key may have another name now
+  }
+  listener_(Change::kAuthorities);
+  return {};
+}
+
+Result<void> Issuer::recall_roots() {
+  return authorities_.recall([this](const std::string& id) { return ledger_.last_end(id); }, clock_());
 }
 
 Result<void> Issuer::retire() {

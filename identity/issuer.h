@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What callers may have of the authority: each request is decided by who asks.  Root of this machine is the operator
-// and may have anything; others what the mapping gives them.  Safe to use from several threads.
+// What callers may have of the authority: each request is decided by who asks.  Of the callers on Unix sockets root is
+// the operator and may have anything; others what the mapping gives them.  Safe to use from several threads.
 #pragma once
 
 #include <atomic>
@@ -15,6 +15,7 @@
 #include "identity/authorities.h"
 #include "identity/ledger.h"
 #include "identity/mapping.h"
+#include "identity/principal.h"
 #include "identity/revocation_lists.h"
 #include "identity/verification.h"
 
@@ -63,16 +64,17 @@ class Issuer {
 
   void set_mapping(Mapping mapping);
   [[nodiscard]] std::vector<WorkloadRule> identities_of(const Caller& caller) const;
+  [[nodiscard]] Principal principal_of(const Caller& caller) const;
 
-  [[nodiscard]] Answer<Grant> issue(const Caller& caller, std::string_view csr,
+  [[nodiscard]] Answer<Grant> issue(const Principal& who, std::string_view csr,
                                     std::optional<std::chrono::seconds> lifetime);
   // To a caller whom identities_of() gave the rule: for the lifetime of the policy, with the DNS names that the rule
   // names without a wildcard.
   [[nodiscard]] Answer<Grant> issue(const WorkloadRule& rule, EVP_PKEY& public_key);
   // The operator any, a workload its own.
-  [[nodiscard]] Answer<Entry> revoke(const Caller& caller, const std::string& serial, int reason);
+  [[nodiscard]] Answer<Entry> revoke(const Principal& who, const std::string& serial, int reason);
   // The operator all, a workload its own.
-  [[nodiscard]] std::vector<Entry> entries(const Caller& caller) const;
+  [[nodiscard]] std::vector<Entry> entries(const Principal& who) const;
   [[nodiscard]] Verdict verify(std::string_view chain_pem) const;
   // Of one issuer by its key id, or of the active one.
   [[nodiscard]] Answer<Lists> lists(const std::optional<std::string>& issuer);
@@ -80,8 +82,12 @@ class Issuer {
   [[nodiscard]] std::optional<ListFigures> list_figures(const std::string& issuer) const {
     return lists_.figures(issuer);
   }
-  [[nodiscard]] Answer<void> prepare(const Caller& caller);
-  [[nodiscard]] Answer<void> activate(const Caller& caller);
+  [[nodiscard]] Answer<void> prepare(const Principal& who);
+  [[nodiscard]] Answer<void> activate(const Principal& who);
+  // The authority's files have changed: signs with this from now on.
+  [[nodiscard]] Result<void> replace_authority(Authority authority, std::vector<Certificate> extra_roots);
+  // At the start, of an authority from files: which roots of before are needed.
+  [[nodiscard]] Result<void> recall_roots();
   // Now and then: previous roots of which nothing stands go.
   [[nodiscard]] Result<void> retire();
 
@@ -94,7 +100,7 @@ class Issuer {
  private:
   [[nodiscard]] Answer<Grant> sign(const Subject& subject);
   [[nodiscard]] tl::unexpected<Refusal> refuse(int status, const std::string& why, Error error) const;
-  [[nodiscard]] Answer<void> rotate(const Caller& caller, const std::function<Result<void>()>& step);
+  [[nodiscard]] Answer<void> rotate(const Principal& who, const std::function<Result<void>()>& step);
 
   Authorities& authorities_;
   Ledger& ledger_;

@@ -226,6 +226,16 @@ const std::vector<Setting>& all_settings() {
          settings.policy.keep_on_exit = text == "true";
          return text == "true" || text == "false";
        }},
+      {"identity.mode", "one of embedded, off",
+       [](const std::string& text, Settings& settings) {
+         settings.identity.embedded = text == "embedded";
+         return text == "embedded" || text == "off";
+       }},
+      {"identity.config", "the certificate authority's settings file, such as /etc/cortexflow/identity.yaml",
+       [](const std::string& text, Settings& settings) {
+         settings.identity.config = text;
+         return !text.empty();
+       }},
       {"edge.interfaces", "network interfaces, for XDP", set_interfaces, true},
       edge_choice("edge.mode", {"auto", "native", "generic"}, &EdgeSettings::mode),
       edge_choice("edge.forwarding", {"snat", "ipip", "gue"}, &EdgeSettings::forwarding),

@@ -33,6 +33,12 @@ struct PolicySettings {
   bool keep_on_exit = true;                    // policy is enforced on when the agent ends
 };
 
+// The certificate authority inside the agent.
+struct IdentitySettings {
+  bool embedded = false;
+  std::string config = "/etc/cortexflow/identity.yaml";
+};
+
 struct Settings {
   std::string config_file;  // empty: none was read
   std::string node_name;    // empty: the host's name
@@ -48,6 +54,7 @@ struct Settings {
   std::vector<std::string> service_interfaces;    // served by their packets; names, with wildcards
   std::string cgroup_root;                        // observed with what is below it; empty: the whole machine
   std::size_t health_checks_in_flight = 256;
+  IdentitySettings identity;
   PolicySettings policy;
   EdgeSettings edge;
   std::string log_level = "info";

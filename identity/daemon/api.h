@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cfidentity's API: HTTP and JSON on a Unix socket that everybody may open; the kernel says who asks.
+// The API on a Unix socket that everybody may open; the kernel says who asks.
 #pragma once
 
 #include <future>
@@ -8,8 +8,8 @@
 
 #include "agent/base/connections.h"
 #include "agent/base/result.h"
+#include "identity/daemon/api_routes.h"
 #include "identity/daemon/peer_server.h"
-#include "identity/issuer.h"
 
 namespace cortexflow::identity {
 
@@ -27,20 +27,8 @@ class Api {
   void stop();
 
  private:
-  void add_routes();
-  void add_errors();
-  void issue(const httplib::Request& request, httplib::Response& response);
-  void list(const httplib::Request& request, httplib::Response& response);
-  void revoke(const httplib::Request& request, httplib::Response& response);
-  void verify(const httplib::Request& request, httplib::Response& response);
-  void bundle(const httplib::Request& request, httplib::Response& response);
-  void rotate(const httplib::Request& request, httplib::Response& response);
-  void revocation_list(const httplib::Request& request, httplib::Response& response);
-  void status(const httplib::Request& request, httplib::Response& response);
-
-  Issuer& issuer_;
   std::string socket_path_;
-  std::string version_;
+  ApiRoutes routes_;
   PeerServer http_;
   int listener_ = -1;  // http_'s
   std::optional<Connections> connections_;

@@ -51,6 +51,33 @@ void add_lists(sink::Families& families, const Issuer& issuer, const AuthoritySe
       .add(figures.refused, {{"result", "busy"}});
 }
 
+void add_https(sink::Families& families, const Metrics::Https& https) {
+  if (https.server == nullptr) return;
+  const auto server = https.server->figures();
+  families.gauge("cortexflow_identity_https_connections", "Connections to the API over HTTPS.").add(server.connections);
+  families.gauge("cortexflow_identity_https_connections_max", "How many there may be.")
+      .add(std::uint64_t{HttpsServer::kConnectionsMax});
+  families.counter("cortexflow_identity_https_requests_total", "Requests over HTTPS that were answered.")
+      .add(server.requests);
+  families
+      .counter("cortexflow_identity_https_refusals_total",
+               "Connections and requests over HTTPS that were refused before a token was reviewed, by why.")
+      .add_each(server.refused, "reason");
+  const auto reviews = https.reviewer->figures();
+  families.counter("cortexflow_token_reviews_total", "Tokens that callers showed, by what came of it.");
+  for (std::size_t i = 0; i < reviews.results.size(); ++i) {
+    families.add(reviews.results.at(i), {{"result", source::kTokenResultNames.at(i)}});
+  }
+  families.gauge("cortexflow_token_reviews_in_flight", "Tokens that the API server is being asked about.")
+      .add(reviews.in_flight);
+  families.gauge("cortexflow_token_reviews_in_flight_max", "How many may be; more are refused.")
+      .add(std::uint64_t{source::TokenReviewer::kInFlightMax});
+  const auto certificate = https.certificate->figures();
+  families.counter("cortexflow_identity_https_certificates_total", "Certificates made to serve HTTPS with, by result.")
+      .add(certificate.made, {{"result", "made"}})
+      .add(certificate.failed, {{"result", "failed"}});
+}
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> Metrics::Collect() const {
@@ -72,16 +99,22 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
     families.add(end, {{"role", one.role}, {"key_id", one.authority->id()}});
   }
   const auto workloads = workload_api_.figures();
-  families.gauge(
-      "service_mesh_certificate_expiry_days",
-      "Days until the end of an authority's chain, by role, and of the first to end of the certificates that "
-      "callers of the Workload API hold.");
+  families.gauge("service_mesh_certificate_expiry_days",
+                 "Days until the end of an authority's chain, by role, of the first to end of the certificates that "
+                 "callers of the "
+                 "Workload API hold, and of the server's own.");
   for (const auto& one : set->held) {
     families.add(days_until(one.authority->ends(), issuer_.now()), {{"certificate", one.role}});
   }
   if (workloads.first_end) families.add(days_until(*workloads.first_end, issuer_.now()), {{"certificate", "workload"}});
+  if (https_.certificate != nullptr) {
+    if (const auto end = https_.certificate->figures().end) {
+      families.add(days_until(*end, issuer_.now()), {{"certificate", "server"}});
+    }
+  }
   add_workload_api(families, workloads);
   add_lists(families, issuer_, *set, lists_);
+  add_https(families, https_);
   return families.take();
 }
 

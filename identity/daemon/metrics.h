@@ -3,6 +3,7 @@
 
 #include <prometheus/collectable.h>
 
+#include "identity/daemon/https_server.h"
 #include "identity/daemon/list_server.h"
 #include "identity/issuer.h"
 #include "identity/workload/workload_api.h"
@@ -11,15 +12,22 @@ namespace cortexflow::identity {
 
 class Metrics : public prometheus::Collectable {
  public:
+  // What of the API over HTTPS there is; all null or none.
+  struct Https {
+    const HttpsServer* server = nullptr;
+    const ServerCertificate* certificate = nullptr;
+    const source::TokenReviewer* reviewer = nullptr;
+  };
   // `lists` may be null.
-  Metrics(const Issuer& issuer, const WorkloadApi& workload_api, const ListServer* lists)
-      : issuer_(issuer), workload_api_(workload_api), lists_(lists) {}
+  Metrics(const Issuer& issuer, const WorkloadApi& workload_api, const ListServer* lists, Https https)
+      : issuer_(issuer), workload_api_(workload_api), lists_(lists), https_(https) {}
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
   const Issuer& issuer_;
   const WorkloadApi& workload_api_;
   const ListServer* lists_;
+  const Https https_;
 };
 
 }  // namespace cortexflow::identity

@@ -10,6 +10,7 @@
 
 #include "agent/source/manifest/yaml_reader.h"
 #include "identity/authority.h"
+#include "identity/daemon/name_template.h"
 #include "identity/dns_name.h"
 #include "identity/small_file.h"
 
@@ -25,6 +26,9 @@ struct Field {
   Set set;
 };
 using Fields = std::map<std::string, Field>;
+
+constexpr std::size_t kNameTemplatesMax = 32;
+constexpr std::size_t kAudienceMax = 256;
 
 bool is_scalar(const Value& value) {
   return value.type != Value::Type::kMap && value.type != Value::Type::kList && value.type != Value::Type::kNull;
@@ -98,6 +102,16 @@ bool is_list_url(std::string_view url) {
          std::all_of(url.begin(), url.end(), [=](char c) {
            return std::isalnum(static_cast<unsigned char>(c)) != 0 || kMarks.find(c) != std::string_view::npos;
          });
+}
+
+// "{service_account}.{namespace}.svc": a DNS name once the two are filled in.
+bool read_name_templates(const Value& node, std::vector<std::string>& to) {
+  if (node.type != Value::Type::kList || node.items.size() > kNameTemplatesMax) return false;
+  for (const auto& item : node.items) {
+    if (!is_scalar(item) || !is_dns_name(fill_name(item.text, "x", "x"))) return false;
+    to.push_back(item.text);
+  }
+  return true;
 }
 
 bool read_dns_names(const Value& node, std::vector<std::string>& to) {
@@ -174,6 +188,20 @@ Fields authority_fields(Settings& settings) {
           {"lifetime", duration(to.lifetime, std::chrono::hours(24), std::chrono::hours(30 * 365 * 24))}};
 }
 
+Fields token_review_fields(Settings& settings) {
+  auto& to = settings.token_review;
+  return {{"kubeconfig", text(to.kubeconfig, "a kubeconfig file, or in-cluster")},
+          {"audience",
+           {"an audience, such as cortexflow",
+            [&to](const Value& node) {
+              to.audience = is_scalar(node) ? node.text : "";
+              return !to.audience.empty() && to.audience.size() <= kAudienceMax;
+            }}},
+          {"dns_names",
+           {"a list of DNS names, in which {namespace} and {service_account} stand for the caller's",
+            [&to](const Value& node) { return read_name_templates(node, to.dns_names); }}}};
+}
+
 Result<Settings> read_document(const Value& document) {
   Settings settings;
   Result<void> inner;
@@ -197,6 +225,15 @@ Result<Settings> read_document(const Value& document) {
           settings.crl_url = is_scalar(node) ? node.text : "";
           return is_list_url(settings.crl_url);
         }}},
+      {"listen", listen_address(settings.listen)},
+      {"listen_dns_names",
+       {"a list of DNS names, none of them with a wildcard",
+        [&](const Value& node) {
+          return read_dns_names(node, settings.listen_dns_names) &&
+                 std::none_of(settings.listen_dns_names.begin(), settings.listen_dns_names.end(),
+                              [](const std::string& name) { return name.starts_with('*'); });
+        }}},
+      {"token_review", section("token_review", token_review_fields(settings))},
       {"log_level",
        {"one of debug, info, warn, error",
         [&](const Value& node) {
@@ -220,6 +257,9 @@ Result<Settings> read_document(const Value& document) {
   }
   if (settings.workload_api_socket == settings.control_socket) {
     return fail("identity.yaml: workload_api_socket: expected another path than control_socket");
+  }
+  if (!settings.listen.empty() && settings.listen_dns_names.empty()) {
+    return fail("identity.yaml: listen: give listen_dns_names too, the DNS names by which callers reach it");
   }
   if (!settings.crl_listen.empty() && settings.crl_url.empty()) {
     return fail("identity.yaml: crl_listen: give crl_url too, which certificates name, or nobody asks there");

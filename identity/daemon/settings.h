@@ -25,6 +25,13 @@ struct Settings {
   std::string crl_listen;  // empty: nowhere
   std::string crl_url;     // that certificates name; empty: none
   std::string log_level = "info";
+  std::string listen;                         // the API over HTTPS; empty: nowhere
+  std::vector<std::string> listen_dns_names;  // of its own certificate; at least one with `listen`
+  struct {
+    std::string kubeconfig = "in-cluster";  // or a file
+    std::string audience = "cortexflow";
+    std::vector<std::string> dns_names;  // that each service account may have: HttpsSettings::dns_names
+  } token_review;
   struct {
     std::string certificate, key;  // files; empty: an own root
     std::string roots;             // a file of further roots for the bundle

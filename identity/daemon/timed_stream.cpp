@@ -14,11 +14,12 @@ bool TimedStream::is_writable() const { return wait(POLLOUT); }
 
 ssize_t TimedStream::read(char* to, std::size_t size) {
   if (begin_ == filled_) {
-    if (!wait(POLLIN)) return -1;
+    if (taken_ >= kRequestMax || !wait(POLLIN)) return -1;
     const ssize_t got = recv(fd_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (got <= 0) return got;
     begin_ = 0;
     filled_ = static_cast<std::size_t>(got);
+    taken_ += filled_;
   }
   const auto count = std::min(size, filled_ - begin_);
   std::copy_n(buffer_.data() + begin_, count, to);

@@ -17,9 +17,12 @@ CART_UID = 61001  # of no account
 
 
 class Authority:
-    """`authority` are the lines of that section of identity.yaml beside the passphrase."""
+    """`authority` are the lines of that section of identity.yaml beside the passphrase, `beside` lines of its own.
+    `start` False makes the folder and the settings alone."""
 
-    def __init__(self, authority=()):
+    def __init__(self, authority=(), beside=(), passphrase=True, start=True):
+        self.beside = beside
+        self.has_passphrase = passphrase
         self.dir = tempfile.mkdtemp(prefix=PREFIX)
         os.chmod(self.dir, 0o755)
         self.socket = self.path("identity.sock")
@@ -30,14 +33,15 @@ class Authority:
             file.write("a passphrase of the tests\n")
         self.settings(authority)
         self.process = None
-        self.start()
+        if start:
+            self.start()
 
     def settings(self, authority=(), workloads=None):
         workloads = workloads or [f"{{spiffe_id: spiffe://{DOMAIN}/ns/shop/sa/cart, uid: {CART_UID}, dns_names: [cart.shop.svc, '*.cart.shop.svc']}}"]
         lines = [f"trust_domain: {DOMAIN}", f"state_dir: {self.path('state')}", f"control_socket: {self.socket}", f"workload_api_socket: {self.workload_socket}",
                  f"metrics_listen: 127.0.0.1:{self.metrics_port}", f"crl_listen: 127.0.0.1:{self.crl_port}",
-                 f"crl_url: {self.crl_url()}", "authority:",
-                 f"  passphrase_file: {self.path('passphrase')}", *(f"  {line}" for line in authority),
+                 f"crl_url: {self.crl_url()}", *self.beside, "authority:",
+                 *([f"  passphrase_file: {self.path('passphrase')}"] if self.has_passphrase else []), *(f"  {line}" for line in authority),
                  "certificates:", "  lifetime_max: 30d", "workloads:", *(f"  - {w}" for w in workloads)]
         with open(self.path("identity.yaml"), "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
@@ -89,11 +93,12 @@ class Authority:
         return json.loads(done.stdout)
 
     def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        with contextlib.suppress(ValueError):
-            self._log.close()
+        if self.process:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            with contextlib.suppress(ValueError):
+                self._log.close()
         subprocess.run(["rm", "-rf", "--one-file-system", self.dir], check=False)
 
     def __enter__(self):

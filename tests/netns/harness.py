@@ -22,7 +22,7 @@ import isolation
 SETUP_SECONDS = 40
 TOOLS = ("ip", "nsenter", "setpriv", "mount", "umount", "cc", "clang", "dig", "dnsperf", "unbound", "unbound-control", "tshark",
          "tc", "bpftool", "wrk", "iperf3", "curl", "jq", "prometheus", "promtool", "bash", "unshare", "cmake", "systemd-analyze",
-         "openssl", "certtool")
+         "openssl", "certtool", "gnutls-cli")
 
 _registry = []
 

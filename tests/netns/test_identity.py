@@ -264,7 +264,7 @@ def given_intermediate(ca):
         openssl("verify", "-x509_strict", "-CAfile", f"{here}/root.pem", "-untrusted", f"{folder}/svid.pem", f"{folder}/svid.pem")
         with open(f"{folder}/svid.pem", encoding="ascii") as file:
             assert file.read().count("BEGIN CERTIFICATE") == 2
-        refused(given.cli("rotate-root", "prepare"), "files", "restart")
+        refused(given.cli("rotate-root", "prepare"), "files", "read again")
 
 
 @test("bad requests are refused in words, and nothing stands in the ledger of them")
@@ -288,5 +288,36 @@ def bad_requests(ca):
 @test("a second cfidentity on the same state is refused; SIGTERM ends the first with its socket")
 def one_a_state(_):
     with Authority() as ca:
-        refused(subprocess.run(ca.argv(), capture_output=True, text=True, timeout=10, check=False), "another cfidentity", "state_dir")
+        refused(subprocess.run(ca.argv(), capture_output=True, text=True, timeout=10, check=False), "another certificate authority", "state_dir")
         assert ca.stop() == 0 and not os.path.exists(ca.socket)
+
+
+@test("a full disk: what can't be kept is refused in words and counted, what stood stands, and all is well when there is room again", seconds=40)
+def full_disk(_):
+    with contextlib.ExitStack() as stack:
+        ca = stack.enter_context(Authority(start=False))
+        os.mkdir(ca.path("state"))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "none", ca.path("state")], check=True)
+        stack.callback(lambda: subprocess.run(["umount", "-l", ca.path("state")], check=True))
+        ca.start()
+        stack.callback(lambda: ca.process.poll() is None and ca.stop())
+        _, kept = issued(ca, "kept")
+        with open(ca.path("state/filler"), "wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while True:
+                filler.write(b"x" * 512)
+        seen = {kept["serial"]}
+        for number in range(40):  # what is left of the last page
+            done = ca.cli("issue", WEB, "--out", ca.path(f"full-{number}"), "-o", "json")
+            if done.returncode != 0:
+                break
+            seen.add(json.loads(done.stdout)["serial"])
+        refused(done, "No space left")
+        refused(ca.cli("rotate-root", "prepare"), "No space left")
+        scraped = subprocess.run(["curl", "-sS", f"http://127.0.0.1:{ca.metrics_port}/metrics"], capture_output=True, text=True, timeout=10, check=True).stdout
+        assert re.search(r'cortexflow_certificate_refusals_total{reason="ledger"} [1-9]', scraped), scraped
+        assert {row["serial"]: row["state"] for row in ca.json("list")["certificates"]} == dict.fromkeys(seen, "valid")
+        os.unlink(ca.path("state/filler"))
+        seen.add(issued(ca, "again")[1]["serial"])
+        ca.stop(signal.SIGKILL)
+        ca.start()
+        assert {row["serial"] for row in ca.json("list")["certificates"]} == seen

@@ -52,18 +52,18 @@ TEST_CASE("who is which workload: all that a rule gives has to hold, a cgroup wi
 TEST_CASE("lists grow with revocations and are made anew when they are old; a full ledger refuses with 507") {
   IssuerPlace place;
   auto& issuer = place.issuer;
-  const auto grant = issuer.issue(kRoot, request_for(kCart), {});
+  const auto grant = issuer.issue(issuer.principal_of(kRoot), request_for(kCart), {});
   REQUIRE(grant);
   const auto before = issuer.lists({});
   REQUIRE(before);
   CHECK(issuer.lists({})->number == before->number);
   place.now += RevocationLists::kRefreshed;
   CHECK(issuer.lists({})->number == before->number + 1);
-  REQUIRE(issuer.revoke(kRoot, grant->entry.serial, 1));
+  REQUIRE(issuer.revoke(issuer.principal_of(kRoot), grant->entry.serial, 1));
   CHECK(issuer.lists({})->number == before->number + 2);
   CHECK(issuer.lists("none").error().status == 404);
-  for (int i = 0; i < 3; ++i) REQUIRE(issuer.issue(kRoot, request_for(kCart), {}));
-  CHECK(issuer.issue(kRoot, request_for(kCart), {}).error().status == 507);
+  for (int i = 0; i < 3; ++i) REQUIRE(issuer.issue(issuer.principal_of(kRoot), request_for(kCart), {}));
+  CHECK(issuer.issue(issuer.principal_of(kRoot), request_for(kCart), {}).error().status == 507);
   CHECK(issuer.figures().refused.at("full") == 1);
 }
 
@@ -71,18 +71,46 @@ TEST_CASE("each refusal has its status: what is wrong, what is not theirs, what 
   IssuerPlace place;
   auto& issuer = place.issuer;
   issuer.set_mapping(Mapping({WorkloadRule{spiffe_id(kCart), 1001, {}, {}, {"cart.shop.svc"}}}));
-  CHECK(issuer.issue(kRoot, "x", {}).error().status == 400);
-  CHECK(issuer.issue(kRoot, request_for("spiffe://other.org/w"), {}).error().status == 403);
-  CHECK(issuer.issue(kRoot, request_for(kCart), 49h).error().status == 400);
-  CHECK(issuer.issue(kUser, request_for("spiffe://example.org/w"), {}).error().status == 403);
-  CHECK(issuer.issue(kUser, request_for(kCart, {"web.shop.svc"}), {}).error().status == 403);
-  const auto own = issuer.issue(kUser, request_for(kCart, {"cart.shop.svc"}), {});
+  CHECK(issuer.issue(issuer.principal_of(kRoot), "x", {}).error().status == 400);
+  CHECK(issuer.issue(issuer.principal_of(kRoot), request_for("spiffe://other.org/w"), {}).error().status == 403);
+  CHECK(issuer.issue(issuer.principal_of(kRoot), request_for(kCart), 49h).error().status == 400);
+  CHECK(issuer.issue(issuer.principal_of(kUser), request_for("spiffe://example.org/w"), {}).error().status == 403);
+  CHECK(issuer.issue(issuer.principal_of(kUser), request_for(kCart, {"web.shop.svc"}), {}).error().status == 403);
+  const auto own = issuer.issue(issuer.principal_of(kUser), request_for(kCart, {"cart.shop.svc"}), {});
   REQUIRE(own);
-  CHECK(issuer.revoke({3, 1002, 1002, ""}, own->entry.serial, 0).error().status == 403);
-  CHECK(issuer.revoke(kRoot, "abcd", 0).error().status == 404);
-  CHECK(issuer.prepare(kUser).error().status == 403);
-  CHECK(issuer.prepare(kRoot).error().status == 409);  // given in files
-  CHECK(issuer.revoke(kUser, own->entry.serial, 0));
+  CHECK(issuer.revoke(issuer.principal_of({3, 1002, 1002, ""}), own->entry.serial, 0).error().status == 403);
+  CHECK(issuer.revoke(issuer.principal_of(kRoot), "abcd", 0).error().status == 404);
+  CHECK(issuer.prepare(issuer.principal_of(kUser)).error().status == 403);
+  CHECK(issuer.prepare(issuer.principal_of(kRoot)).error().status == 409);  // given in files
+  CHECK(issuer.revoke(issuer.principal_of(kUser), own->entry.serial, 0));
+}
+
+TEST_CASE(
+    "a clock that jumps: nothing is issued that would not hold, nothing that stands is forgotten, and it goes on "
+    "after") {
+  IssuerPlace place;
+  auto& issuer = place.issuer;
+  const auto root = issuer.principal_of(kRoot);
+  const auto first = issuer.issue(root, request_for(kCart), {});
+  REQUIRE(first);
+  const auto revoked = issuer.issue(root, request_for(kCart), {});
+  REQUIRE(revoked);
+  REQUIRE(issuer.revoke(root, revoked->entry.serial, 1));
+  place.now = kNoon - 24h * 30;  // the authority does not hold yet
+  const auto early = issuer.issue(root, request_for(kCart), {});
+  REQUIRE_FALSE(early);
+  CHECK(early.error().status == 500);
+  CHECK_FALSE(early.error().error.message.empty());
+  CHECK(issuer.entries(root).size() == 2);
+  place.now = kNoon + 24h * 3;  // what was revoked is kept a week over its end
+  const auto later = issuer.issue(root, request_for(kCart), {});
+  REQUIRE(later);
+  CHECK(later->entry.not_before <= place.now);
+  CHECK(later->entry.not_after > place.now);
+  place.now = kNoon;
+  CHECK(issuer.ledger().find(revoked->entry.serial)->revoked);
+  CHECK(issuer.issue(root, request_for(kCart), {}));
+  CHECK(issuer.lists({})->number > 0);
 }
 
 TEST_CASE("identity.yaml: the example is taken; a wrong line is named with its key and what was expected") {

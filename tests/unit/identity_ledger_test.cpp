@@ -105,6 +105,22 @@ TEST_CASE("a full table refuses, until certificates have ended; revoked ones are
   CHECK_FALSE(ledger->find("02"));
 }
 
+TEST_CASE("a torn file of authorities is refused and left as it is, wherever it is cut") {
+  const TemporaryDirectory place;
+  const Authorities::OwnRoot own{place.at("authorities.json"), "example.org", KeyType::kEcP256, 365 * 24h};
+  REQUIRE(Authorities::open_own(own, Secret("correct horse battery"), kNoon));
+  const auto whole = content_of(own.path);
+  constexpr std::size_t kCuts = 12;
+  for (std::size_t i = 0; i < kCuts; ++i) {
+    const auto torn = whole.substr(0, i * (whole.size() - 2) / kCuts);
+    std::ofstream(own.path, std::ios::trunc) << torn;
+    const auto opened = Authorities::open_own(own, Secret("correct horse battery"), kNoon);
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().message.find("authorities.json") != std::string::npos);
+    CHECK(content_of(own.path) == torn);
+  }
+}
+
 TEST_CASE("an own root is made once, rotated in two steps, and goes when nothing of it stands") {
   const TemporaryDirectory place;
   const Authorities::OwnRoot own{place.at("authorities.json"), "example.org", KeyType::kEcP256, 365 * 24h};

@@ -139,6 +139,8 @@ TEST_CASE("A value that won't do is refused with what was expected, and one at t
       {"policy.workload_ranges", "10.0.0.0/8,2001:db8::/32", "10.0.0.1/8", "CIDRs"},
       {"policy.unknown", "audit", "hold", "one of deny, allow, audit"},
       {"policy.keep_on_exit", "false", "no", "true or false"},
+      {"identity.mode", "embedded", "inside", "one of embedded, off"},
+      {"identity.config", "/etc/x.yaml", "", "settings file"},
   }));
   CAPTURE(row.key, row.good, row.bad);
   Settings settings;

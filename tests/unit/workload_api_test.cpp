@@ -104,7 +104,7 @@ TEST_CASE(
   auto client = place.client();
   const auto call = client.call("FetchX509SVID");
   const auto first = leaf_of(*client.answer(call));
-  REQUIRE(place.issuer.revoke({1, 0, 0, "/"}, serial_text(first.get()), 1));
+  REQUIRE(place.issuer.revoke(place.issuer.principal_of({1, 0, 0, "/"}), serial_text(first.get()), 1));
   CHECK(serial_text(leaf_of(*client.answer(call)).get()) != serial_text(first.get()));
   while (place.ledger->size() < place.ledger->capacity()) {  // others fill the ledger, for longer
     REQUIRE(place.issuer.issue(WorkloadPlace::rule(kOwnId), *test::key_of()));

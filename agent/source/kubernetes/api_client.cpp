@@ -91,7 +91,8 @@ ApiClient::~ApiClient() {
   for (const auto& [handle, transfer] : transfers_) curl_multi_remove_handle(multi_->handle.get(), handle);
 }
 
-void ApiClient::get(const std::string& path, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end) {
+void ApiClient::send(const std::string& path, const std::string* body, std::chrono::seconds answer_max, OnData on_data,
+                     OnEnd on_end) {
   const auto credential = credentials_.get(CredentialSource::Clock::now());
   if (!credential) {
     failed_.emplace_back(std::move(on_end), Answered{0, credential.error().to_string(), {}});
@@ -147,6 +148,12 @@ void ApiClient::get(const std::string& path, std::chrono::seconds answer_max, On
   set_blob(CURLOPT_SSLCERT_BLOB, credential->client_certificate);
   set_blob(CURLOPT_SSLKEY_BLOB, credential->client_key);
   transfer->add_header("Accept: application/json");
+  if (body != nullptr) {
+    transfer->add_header("Content-Type: application/json");
+    transfer->add_header("Expect:");  // it is short: no asking first
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->size()));
+    curl_easy_setopt(handle, CURLOPT_COPYPOSTFIELDS, body->c_str());
+  }
   if (!credential->token.empty()) transfer->add_header("Authorization: Bearer " + credential->token);
   curl_easy_setopt(handle, CURLOPT_HTTPHEADER, transfer->headers.get());
   curl_multi_add_handle(multi_->handle.get(), handle);

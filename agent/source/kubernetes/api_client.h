@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// GET requests to an API server, many at a time over one connection where the server speaks HTTP/2.  The one file that
+// Requests to an API server, many at a time over one connection where the server speaks HTTP/2.  The one file that
 // knows libcurl.  Not thread safe, but wake().
 #pragma once
 
@@ -27,7 +27,14 @@ class ApiClient {
   ~ApiClient();
 
   // `path` begins with '/'.  The callbacks run within run(), each request's on_end once, last.
-  void get(const std::string& path, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end);
+  void get(const std::string& path, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end) {
+    send(path, nullptr, answer_max, std::move(on_data), std::move(on_end));
+  }
+  // `body` is JSON.
+  void post(const std::string& path, const std::string& body, std::chrono::seconds answer_max, OnData on_data,
+            OnEnd on_end) {
+    send(path, &body, answer_max, std::move(on_data), std::move(on_end));
+  }
   // Waits for something to do, does it.
   void run(std::chrono::milliseconds wait_max);
   // run() returns.  From any thread.
@@ -39,6 +46,9 @@ class ApiClient {
   struct Transfer;
   struct Multi;
 
+  // GET where there is no body.
+  void send(const std::string& path, const std::string* body, std::chrono::seconds answer_max, OnData on_data,
+            OnEnd on_end);
   void finish(Transfer& transfer, int code);
 
   ApiAccess access_;

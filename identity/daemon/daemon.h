@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole service of the certificate authority, in threads of its own: the API's sockets, the Workload API, the
+// lists' distribution point, HTTPS.  cfidentity is this and nothing else; cfagent may have it inside.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "agent/base/fd.h"
+#include "identity/daemon/api.h"
+#include "identity/daemon/authority_files.h"
+#include "identity/daemon/https_server.h"
+#include "identity/daemon/list_server.h"
+#include "identity/daemon/metrics.h"
+#include "identity/daemon/settings.h"
+#include "identity/workload/workload_api.h"
+
+namespace cortexflow::identity {
+
+class Daemon {
+ public:
+  // Refused where another has the state directory, or a part of it can't begin.
+  // `log` is told, from one thread, what fails later.
+  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const Settings& settings, const std::string& version,
+                                                             std::function<void(const Error&)> log);
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+  ~Daemon();
+
+  // What may change while it runs: the mapping.  How many workloads it has then.
+  [[nodiscard]] Result<std::size_t> reload(const std::string& path);
+
+  [[nodiscard]] const prometheus::Collectable& metrics() const { return *metrics_; }
+  [[nodiscard]] const Issuer& issuer() const { return *issuer_; }
+  // Empty: all is well.
+  [[nodiscard]] std::string problem() const;
+  // "issues for example.org; authority ..., 3 certificates standing; on ... and ..."
+  [[nodiscard]] std::string words() const;
+
+ private:
+  explicit Daemon(Settings settings) : settings_(std::move(settings)) {}
+  [[nodiscard]] Result<void> start_parts(const std::string& version);
+  [[nodiscard]] Result<void> start_https(const std::string& version);
+  void tend();
+  void tick();
+  void look_at_files();
+
+  const Settings settings_;
+  Fd lock_;  // of the state directory
+  std::unique_ptr<Authorities> authorities_;
+  std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<Issuer> issuer_;
+  std::unique_ptr<WorkloadApi> workload_api_;
+  std::unique_ptr<ListServer> lists_;               // null: not asked for
+  std::unique_ptr<ServerCertificate> certificate_;  // as https_
+  std::unique_ptr<source::TokenReviewer> reviewer_;
+  std::unique_ptr<HttpsServer> https_;
+  std::optional<AuthorityFiles> files_;  // of an authority that is given
+  std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<Api> api_;
+  std::function<void(const Error&)> log_;
+  mutable std::mutex mutex_;  // stopping_, files_problem_
+  std::condition_variable stop_;
+  bool stopping_ = false;
+  std::string files_problem_;  // why the files, as they are now, are not used
+  std::thread tends_;
+};
+
+}  // namespace cortexflow::identity
