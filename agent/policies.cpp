@@ -14,6 +14,9 @@ namespace cortexflow {
 namespace {
 
 constexpr std::chrono::seconds kLookEvery{1};
+// All is compiled anew: where pods come and go all the time, that takes a fifth of a core at most.
+constexpr int kPodsRest = 4;
+constexpr std::chrono::milliseconds kPodsRestMax{500};
 
 std::string range_key(const std::string& cidr) {
   const auto slash = cidr.find('/');
@@ -143,10 +146,9 @@ Result<void> Policies::update(const state::Update& update, const model::Unread& 
   const auto& touched = update.touched;
   const bool closing_changed = close_unread();
   const bool namespaces_changed = !touched.namespaces.empty() && snapshot_->network_policies.size() != 0;
-  if (was_complete && !closing_changed && !namespaces_changed && !touched.authorization_policies &&
-      !touched.network_policies && touched.pods.empty()) {
-    return {};
-  }
+  const bool only_pods = was_complete && !closing_changed && !namespaces_changed && !touched.authorization_policies &&
+                         !touched.network_policies;
+  if (only_pods && !pods_changed(touched.pods)) return {};
   if (!tables_) {
     bool any = !input_.closed_namespaces.at(CF_POLICY_IN).empty() || !input_.network_closed_namespaces.empty();
     snapshot_->authorization_policies.for_each([&](const auto&) { any = true; });
@@ -156,7 +158,27 @@ Result<void> Policies::update(const state::Update& update, const model::Unread& 
   }
   // What an agent before left stays until all can be read: who is allowed is not known before.
   if (held()) return tables_->attach();
+  if (only_pods && std::chrono::steady_clock::now() < next_pods_) {
+    pods_wait_ = true;
+    return {};
+  }
   return apply();
+}
+
+// In what policies look at: a pod's readiness, node or container says nothing here.
+bool Policies::pods_changed(const std::set<model::ObjectName>& touched) const {
+  const auto same = [](const model::Pod& one, const model::Pod& other) {
+    return one.labels == other.labels && one.addresses == other.addresses &&
+           one.service_account == other.service_account && one.cgroup == other.cgroup && one.netns == other.netns &&
+           one.host_network == other.host_network && one.ports == other.ports;
+  };
+  return std::any_of(touched.begin(), touched.end(), [&](const model::ObjectName& name) {
+    const auto now = snapshot_->pods.find(name);
+    const auto at = std::lower_bound(input_.pods.begin(), input_.pods.end(), name,
+                                     [](const auto& pod, const auto& wanted) { return pod->name < wanted; });
+    const bool had = at != input_.pods.end() && (*at)->name == name;
+    return had != (now != nullptr) || (had && !same(**at, *now));
+  });
 }
 
 // Not all is known yet, and what an agent before left, or boot, says more.  From boot on everything is closed, and less
@@ -195,7 +217,9 @@ Result<void> Policies::set_node_addresses(std::vector<model::IpAddress> addresse
 
 Result<void> Policies::tick(std::chrono::steady_clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  if (!tables_ || now - looked_ < kLookEvery || held()) return {};
+  if (!tables_ || held()) return {};
+  if (pods_wait_ && now >= next_pods_) return apply();
+  if (now - looked_ < kLookEvery) return {};
   looked_ = now;
   find_locals();
   return locals_wanted_ == locals_ && failure_.empty() ? Result<void>{} : apply();
@@ -347,6 +371,15 @@ void Policies::gather_into(compile::PolicyInput& input) const {
 }
 
 Result<void> Policies::apply() {
+  const auto began = std::chrono::steady_clock::now();
+  pods_wait_ = false;
+  auto done = write_plan();
+  const auto ended = std::chrono::steady_clock::now();
+  next_pods_ = ended + std::min<std::chrono::steady_clock::duration>((ended - began) * kPodsRest, kPodsRestMax);
+  return done;
+}
+
+Result<void> Policies::write_plan() {
   took_over_ = true;
   gather_into(input_);
   plan_ = compile::plan_policies(input_, numbers_);

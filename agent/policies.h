@@ -57,6 +57,7 @@ class Policies {
   [[nodiscard]] control::PolicyList policies() const;  // without where they come from
   // Why the kernel doesn't enforce the latest; empty: it does.
   [[nodiscard]] std::string not_in_force() const;
+  [[nodiscard]] control::IdentityList identities() const;
   [[nodiscard]] control::PolicySimulation simulate(const std::map<model::ObjectKey, source::PolicyDocument>& tried,
                                                    const control::Flows& flows) const;
   [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const;
@@ -81,6 +82,8 @@ class Policies {
   [[nodiscard]] control::FunctionStatus function_status() const;
   [[nodiscard]] std::string held_words() const;
   [[nodiscard]] Result<void> apply();
+  [[nodiscard]] Result<void> write_plan();
+  [[nodiscard]] bool pods_changed(const std::set<model::ObjectName>& touched) const;
   [[nodiscard]] bool close_unread();
   [[nodiscard]] bool held() const;
   void gather_into(compile::PolicyInput& input) const;
@@ -113,6 +116,8 @@ class Policies {
   std::vector<std::string> local_refusals_;
   Octets locals_wanted_;
   std::chrono::steady_clock::time_point looked_;
+  std::chrono::steady_clock::time_point next_pods_;  // when changes of pods alone are next compiled
+  bool pods_wait_ = false;
   // What the kernel has.
   std::map<std::uint32_t, Table> written_;
   Octets addresses_, locals_, targets_, ranges_;

@@ -28,17 +28,26 @@ bool is_loopback(const model::IpAddress& address) {
 
 using Tuple = std::tuple<model::IpAddress, std::uint16_t, model::IpAddress, std::uint16_t>;
 
+// What policy said of a TCP connection that got as far as its SYN is in that one's record too, when it has ended.  Of
+// datagrams there are the refused ones alone.
+bool is_left_out(const model::Flow& flow) {
+  if (!model::is_refusal(flow)) return false;
+  const bool connects = flow.direction == model::FlowDirection::kOut && flow.local_port == 0;
+  const bool called = flow.direction == model::FlowDirection::kIn && flow.outcome == model::FlowOutcome::kDenied;
+  return flow.protocol != model::FlowProtocol::kTcp || !(connects || called);
+}
+
 // Each connection once: between two sockets of this node it is in two records.
 std::vector<const model::Flow*> distinct(const control::Flows& flows) {
   std::vector<const model::Flow*> out;
   std::map<Tuple, std::size_t> opened;
   for (const auto& flow : flows) {
-    if (flow->direction != model::FlowDirection::kOut) continue;
+    if (flow->direction != model::FlowDirection::kOut || is_left_out(*flow)) continue;
     ++opened[{flow->local, flow->local_port, flow->remote, flow->remote_port}];
     out.push_back(flow.get());
   }
   for (const auto& flow : flows) {
-    if (flow->direction != model::FlowDirection::kIn) continue;
+    if (flow->direction != model::FlowDirection::kIn || is_left_out(*flow)) continue;
     const auto other = opened.find({flow->remote, flow->remote_port, flow->local, flow->local_port});
     if (other == opened.end() || other->second == 0) {
       out.push_back(flow.get());
@@ -138,8 +147,10 @@ control::PolicySimulation Policies::simulate(const std::map<model::ObjectKey, so
     total.connections += pair.connections;
     if (pair.change != "unchanged") out.pairs.push_back(std::move(pair));
   }
-  std::stable_sort(out.pairs.begin(), out.pairs.end(),
-                   [](const auto& one, const auto& other) { return one.connections > other.connections; });
+  std::sort(out.pairs.begin(), out.pairs.end(), [](const auto& one, const auto& other) {
+    return std::tie(other.connections, one.from, one.to, one.port) <
+           std::tie(one.connections, other.from, other.to, other.port);
+  });
   if (out.pairs.size() > kPairsShown) out.pairs.resize(kPairsShown);
   return out;
 }

@@ -87,6 +87,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const override {
     return policies_.check(query);
   }
+  [[nodiscard]] control::IdentityList identities() const override { return policies_.identities(); }
   [[nodiscard]] control::Answer<control::PolicySimulation> simulate_policies(
       const std::string& documents, const control::Flows& flows) const override;
   [[nodiscard]] control::Answer<control::PolicyChanges> apply_policies(const std::string& documents,

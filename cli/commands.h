@@ -57,6 +57,7 @@ void add_explain(CLI::App& app, Context& context);
 void add_policy(CLI::App& app, Context& context);
 void add_policy_apply(CLI::App& policy, Context& context);
 void add_policy_simulate(CLI::App& policy, Context& context);
+void add_identity(CLI::App& app, Context& context);
 void add_cert(CLI::App& app, Context& context);
 void add_cert_issue(CLI::App& cert, Context& context);
 void add_bpf(CLI::App& app, Context& context);

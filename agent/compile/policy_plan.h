@@ -73,7 +73,7 @@ struct PolicyPlan {
   std::map<model::IpAddress, std::uint64_t> addresses;
   std::vector<PolicyTable> tables;
   std::map<std::uint64_t, PolicyTarget> targets;  // by identity; those that a policy selects
-  bool addresses_full = false;  // some had no room: CF_POLICY_FULL
+  bool addresses_full = false;                    // some had no room: CF_POLICY_FULL
   std::vector<std::string> refusals;
 };
 

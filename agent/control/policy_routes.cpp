@@ -60,7 +60,28 @@ tl::unexpected<Refused> no_policies() {
                                       "start it with --manifests DIR or --kubeconfig FILE"}});
 }
 
+ordered_json identity_json(const IdentityRow& row) {
+  return {{"number", std::to_string(row.number)},  // more than JSON's readers count to
+          {"kind", row.kind},
+          {"name", row.name},
+          {"spiffe_id", row.spiffe},
+          {"labels", row.labels},
+          {"pods", row.pods},
+          {"addresses", row.addresses},
+          {"policies", row.policies}};
+}
+
 }  // namespace
+
+void Server::serve_identities(const Parameters&, httplib::Response& response) {
+  const auto list = policies_ ? policies_->identities() : IdentityList{};
+  auto rows = ordered_json::array(), tables = ordered_json::array();
+  for (const auto& row : list.identities) rows.push_back(identity_json(row));
+  for (const auto& table : list.tables) {
+    tables.push_back({{"name", table.name}, {"entries", table.entries}, {"max_entries", table.max_entries}});
+  }
+  answer(response, {{"identities", std::move(rows)}, {"tables", std::move(tables)}});
+}
 
 void Server::serve_policies(const Parameters&, httplib::Response& response) {
   const auto list = policies_ ? policies_->policies() : PolicyList{};

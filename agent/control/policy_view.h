@@ -77,6 +77,27 @@ struct PolicySimulation {
   std::vector<std::string> remarks;     // what of the policies means less than it says
 };
 
+// Who workloads are to policy; several pods may be one.
+struct IdentityRow {
+  std::uint64_t number = 0;
+  std::string kind;                           // "workload", "host", "world", "unknown", "ambiguous", "closed"
+  std::string name;                           // as PolicyCheck's
+  std::string spiffe;                         // of a workload
+  std::map<std::string, std::string> labels;  // only those with keys that policies name
+  std::vector<std::string> pods;              // "shop/web-0"
+  std::vector<std::string> addresses;
+  std::vector<std::string> policies;  // that select it, in one direction or the other
+};
+
+struct IdentityList {
+  struct Table {
+    std::string name;
+    std::uint64_t entries = 0, max_entries = 0;
+  };
+  std::vector<IdentityRow> identities;
+  std::vector<Table> tables;  // empty: no policy has come, and nobody is told apart
+};
+
 using Flows = std::vector<std::shared_ptr<const model::Flow>>;
 
 // Thread-safe.
@@ -85,6 +106,7 @@ class PolicyView {
   virtual ~PolicyView() = default;
   [[nodiscard]] virtual PolicyList policies() const = 0;
   [[nodiscard]] virtual Answer<PolicyCheck> check(const PolicyQuery& query) const = 0;
+  [[nodiscard]] virtual IdentityList identities() const = 0;
   // These documents in place of those of the same names, and beside the others, against connections that there were.
   // Nothing is changed.
   [[nodiscard]] virtual Answer<PolicySimulation> simulate_policies(const std::string& documents,

@@ -55,6 +55,7 @@ const std::vector<Server::Route>& Server::routes() {
       {"/v1/veths", {}, &Server::serve_veths},
       {"/v1/services", {}, &Server::serve_services},
       {"/v1/denylist", {{"address"}}, &Server::serve_deny_list},
+      {"/v1/identities", {}, &Server::serve_identities},
       {"/v1/policies", {}, &Server::serve_policies},
       {"/v1/policies/check", {{"from", "to", "port", "protocol"}}, &Server::serve_policy_check},
       {"/v1/lb/simulation", {{"service", "callers", "version", "from"}}, &Server::serve_simulation},

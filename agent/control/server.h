@@ -82,6 +82,7 @@ class Server {
   [[nodiscard]] Done then_deny_list(Done done, nlohmann::ordered_json& now) const;
   void serve_deny_list(const Parameters& parameters, httplib::Response& response);
   void serve_policies(const Parameters& parameters, httplib::Response& response);
+  void serve_identities(const Parameters& parameters, httplib::Response& response);
   void serve_policy_check(const Parameters& parameters, httplib::Response& response);
   void serve_status(const Parameters& parameters, httplib::Response& response);
   void serve_version(const Parameters& parameters, httplib::Response& response);

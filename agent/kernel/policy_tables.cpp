@@ -45,6 +45,7 @@ Result<bool> PolicyTables::close(const PolicyTablesOptions& options) {
                             0};
   cf_policy_settings settings{};
   settings.flags = CF_POLICY_BOOT;
+  settings.generation = 1;  // 0 is that of what was never judged
   const auto zero = octets_of(std::uint32_t{0});
   for (const auto& [map, value] :
        {std::pair{"policy_boot", octets_of(boot)}, {"policy_settings", octets_of(settings)}}) {

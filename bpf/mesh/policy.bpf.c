@@ -208,8 +208,6 @@ static __always_inline int policy_refuse(enum cf_policy_verdict verdict, struct 
 	struct cf_policy_judgment made = {.generation = settings->generation, .verdict = verdict};
 	struct policy_teller who = policy_teller_of(skb, sk, egress);
 
-	if (!made.generation)
-		made.generation = 1; /* no agent has written any: it is judged all the same */
 	policy_refuses(p, &made, &who);
 	return policy_drop();
 }

@@ -104,7 +104,7 @@ def killed(env):
     assert listed(env) == {("AuthorizationPolicy", "shop/web-only"): "operator"}
     env.agent.stop()
     assert env.place.run("--remove").returncode == 0
-    assert env.reaches(env.thief), "as after a boot"
+    wait_until(lambda: env.reaches(env.thief), 10, "as after a boot")
     env.start()
     assert env.reaches(env.web) and not env.reaches(env.thief)
     assert cfcli(env, "delete", "shop/web-only").returncode == 0
@@ -132,3 +132,24 @@ def broken_file(env):
     env.start()
     wait_until(lambda: env.reaches(env.web) and not env.reaches(env.thief), 5, "as it was")
     assert cfcli(env, "delete", "shop/web-only").returncode == 0
+
+
+@test("identities are listed and described by number, pod, address and SPIFFE ID, with pods, policies and table sizes", seconds=60)
+def identities(env):
+    env.apply([allow("web-only", {"serviceAccounts": ["web"]})])
+    env.becomes(True, False)
+    known = env.agent.get("/v1/identities")
+    web = next(row for row in known["identities"] if "shop/web" in row["pods"])
+    assert web["spiffe_id"] == "spiffe://cluster.local/ns/shop/sa/web" and web["addresses"] == ["10.71.0.1"], web
+    assert web["policies"] == ["shop/web-only"] and web["kind"] == "workload", web
+    assert {row["kind"] for row in known["identities"]} >= {"workload", "host", "world", "unknown"}
+    assert next(table for table in known["tables"] if table["name"] == "policy_targets")["entries"] == 3
+    for name in (web["number"], "shop/web", "10.71.0.1", "spiffe://cluster.local/ns/shop/sa/web"):
+        told = env.agent.cfcli("identity", "describe", name)
+        assert told.returncode == 0 and web["number"] in told.stdout and "shop/web-only" in told.stdout, (name, told)
+        assert json.loads(env.agent.cfcli("identity", "describe", name, "-o", "json").stdout)["identities"] == [web]
+    listed_names = env.agent.cfcli("identity", "list", "-o", "name").stdout.split("\n")
+    assert web["name"] in listed_names and "this node" in listed_names, listed_names
+    assert "policy_targets: 3 of" in env.agent.cfcli("identity", "list").stdout
+    unknown = env.agent.cfcli("identity", "describe", "shop/nobody")
+    assert unknown.returncode == 1 and "policy knows no identity" in unknown.stderr, unknown

@@ -169,13 +169,15 @@ def opens(env):
     reboot(env)
     assert not env.reaches(env.thief)
     env.start()
-    assert env.reaches(env.thief) and not authorization(env)["degraded"]
+    wait_until(lambda: env.reaches(env.thief), 10, "open")
+    assert not authorization(env)["degraded"]
     reboot(env)
     assert not env.reaches(env.thief)
     env.agent = Agent(place=env.place)
-    assert env.reaches(env.thief)
+    wait_until(lambda: env.reaches(env.thief), 10, "open")
     assert not any(os.path.basename(name).startswith("policy") for name in env.place.pinned())
     reboot(env)
     assert not env.reaches(env.thief)
-    assert env.place.run("--remove").returncode == 0 and env.reaches(env.thief)
+    assert env.place.run("--remove").returncode == 0
+    wait_until(lambda: env.reaches(env.thief), 10, "open")
     env.start()

@@ -244,6 +244,11 @@ struct FakePolicies : control::PolicyOperator {
                        "shop/web",
                        "shop/cart"};
   }
+  control::IdentityList identities() const override {
+    return {
+        {{16, "workload", "shop/web app=web", "spiffe://x/ns/shop/sa/web", {{"app", "web"}}, {"shop/web-0"}, {}, {}}},
+        {{"policy_rules", 1, 2}}};
+  }
   Answer<control::PolicySimulation> simulate_policies(const std::string&, const control::Flows& flows) const override {
     control::PolicySimulation out;
     for (const char* change : {"newly_refused", "newly_allowed", "unchanged", "unknown"}) out.totals[change];
