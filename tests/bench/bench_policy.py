@@ -31,10 +31,10 @@ def pod(name, address):
 def policy(rules):
     """One rule lets the caller in, over TCP and UDP; of the others half are CIDRs, half ports, each likewise, none of them the
     caller's."""
-    blocks = ports = rules // 4
+    count = rules // 4
     documents = [{"from": [{"source": {"serviceAccounts": ["caller"]}}]}]
-    for first in range(0, blocks, LIST_MAX):
-        several = range(first, min(first + LIST_MAX, blocks))
+    for first in range(0, count, LIST_MAX):
+        several = range(first, min(first + LIST_MAX, count))
         documents.append({"from": [{"source": {"ipBlocks": [f"172.{16 + i // 65536}.{i // 256 % 256}.{i % 256}/32" for i in several]}}]})
         documents.append({"to": [{"operation": {"ports": [10_000 + i for i in several], "protocols": ["TCP", "UDP"]}}]})
     return {"apiVersion": "cortexflow.io/v1alpha1", "kind": "AuthorizationPolicy", "metadata": {"name": "bench", "namespace": "bench"},
