@@ -110,7 +110,7 @@ Answer<Grant> Issuer::sign(const Subject& subject) {
       serial_text(leaf), subject.id.text(), set->active().id(), not_before(leaf), not_after(leaf), std::nullopt, 0, 0};
   // Before anybody gets it: one that is not in the ledger could never be revoked.
   if (auto kept = ledger_.issued(entry, now); !kept) {
-    const bool full = ledger_.size() >= ledger_.capacity();
+    const bool full = !ledger_.has_room(entry.id);
     return refuse(full ? 507 : 500, full ? "full" : "ledger", std::move(kept.error()));
   }
   ++issued_;

@@ -10,10 +10,15 @@ namespace {
 
 constexpr std::uint64_t kRewriteSlack = 1U << 20U;  // octets beyond twice what the last rewrite left
 
+// When nobody needs to know of it any more.
+Time gone_after(const Entry& entry) {
+  return entry.not_after + (entry.revoked ? Ledger::kKept : std::chrono::hours(0));
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Ledger>> Ledger::open(const std::string& path, std::size_t entries_max) {
-  std::unique_ptr<Ledger> ledger(new Ledger(entries_max));
+Result<std::unique_ptr<Ledger>> Ledger::open(const std::string& path, LedgerLimits limits) {
+  std::unique_ptr<Ledger> ledger(new Ledger(limits));
   auto journal = Journal::open(path, [&](std::string_view record) { return ledger->take(record); });
   if (!journal) return tl::make_unexpected(std::move(journal.error()));
   ledger->journal_ = std::move(*journal);
@@ -24,6 +29,7 @@ Result<void> Ledger::take(std::string_view record) {
   auto read = parse_ledger_record(record);
   if (!read) return tl::make_unexpected(std::move(read.error()));
   if (auto* entry = std::get_if<Entry>(&*read)) {
+    count(*entry);
     entries_[entry->serial] = std::move(*entry);
   } else if (const auto* revoked = std::get_if<RevokedRecord>(&*read)) {
     const auto found = entries_.find(revoked->serial);
@@ -39,18 +45,51 @@ Result<void> Ledger::take(std::string_view record) {
 
 Result<void> Ledger::issued(const Entry& entry, Time now) {
   std::unique_lock lock(mutex_);
-  if (entries_.size() >= entries_max_ || journal_->octets() > 2 * octets_after_rewrite_ + kRewriteSlack) {
-    if (auto dropped = drop_ended(now); !dropped) return dropped;
-  }
-  if (entries_.size() >= entries_max_) {
-    return tl::make_unexpected(Error{fmt::format("{} certificates are standing; more are refused", entries_max_),
-                                     "use longer lifetimes, or wait until some have ended"});
-  }
+  if (auto made = make_room(entry.id, now); !made) return made;
   const auto position = journal_->write(text_of(entry));
   if (!position) return tl::make_unexpected(position.error());
   entries_[entry.serial] = entry;
+  count(entry);
   lock.unlock();
   return journal_->sync(*position);
+}
+
+// Where nothing can have ended nothing is looked through: whoever is refused may ask again at once.
+Result<void> Ledger::make_room(const std::string& id, Time now) {
+  const auto full = [&] { return all_.count >= limits_.entries; };
+  const auto full_of_one = [&] { return standing(id).count >= limits_.of_one_id; };
+  const bool grown = journal_->octets() > 2 * octets_after_rewrite_ + kRewriteSlack;
+  if (grown || (full() && now > all_.first_gone) || (full_of_one() && now > standing(id).first_gone)) {
+    if (auto dropped = drop_ended(now); !dropped) return dropped;
+  }
+  if (full()) {
+    return tl::make_unexpected(Error{fmt::format("{} certificates are standing; more are refused", limits_.entries),
+                                     "use longer lifetimes, or wait until some have ended"});
+  }
+  if (full_of_one()) {
+    return tl::make_unexpected(
+        Error{fmt::format("{} certificates of {} are standing; more are refused", limits_.of_one_id, id),
+              "does something ask again and again (cfcli cert list)? Wait until some have ended"});
+  }
+  return {};
+}
+
+const Ledger::Standing& Ledger::standing(const std::string& id) const {
+  static const Standing kNone;
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? kNone : found->second;
+}
+
+void Ledger::count(const Entry& entry) {
+  for (auto* standing : {&all_, &by_id_[entry.id]}) {
+    ++standing->count;
+    standing->first_gone = std::min(standing->first_gone, gone_after(entry));
+  }
+}
+
+bool Ledger::has_room(const std::string& id) const {
+  const std::lock_guard lock(mutex_);
+  return all_.count < limits_.entries && standing(id).count < limits_.of_one_id;
 }
 
 Result<Entry> Ledger::revoke(const std::string& serial, int reason, Time now) {
@@ -96,10 +135,7 @@ Result<ListState> Ledger::next_list(const std::string& issuer, std::chrono::seco
 Result<void> Ledger::drop_ended(Time now) {
   std::vector<std::string> records;
   auto kept = entries_;
-  std::erase_if(kept, [now](const auto& item) {
-    const auto& entry = item.second;
-    return now > entry.not_after + (entry.revoked ? kKept : std::chrono::hours(0));
-  });
+  std::erase_if(kept, [now](const auto& item) { return now > gone_after(item.second); });
   for (const auto& [serial, entry] : kept) {
     records.push_back(text_of(entry));
     if (entry.revoked) records.push_back(text_of(RevokedRecord{serial, *entry.revoked, entry.reason, entry.list}));
@@ -107,6 +143,9 @@ Result<void> Ledger::drop_ended(Time now) {
   for (const auto& [issuer, state] : lists_) records.push_back(text_of(ListRecord{issuer, state}));
   if (auto rewritten = journal_->rewrite(records); !rewritten) return rewritten;
   entries_ = std::move(kept);
+  by_id_.clear();
+  all_ = {};
+  for (const auto& [serial, entry] : entries_) count(entry);
   octets_after_rewrite_ = journal_->octets();
   return {};
 }

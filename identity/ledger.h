@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "identity/authority.h"
@@ -32,17 +33,21 @@ struct ListState {
   Time base_time;
 };
 
+// How many certificates may stand; of one SPIFFE ID as many that none of those who have one keeps others out.
+struct LedgerLimits {
+  std::size_t entries = 262'144;
+  std::size_t of_one_id = 16'384;
+};
+
 class Ledger {
  public:
-  static constexpr std::size_t kEntriesMax = 262'144;
   // A revoked certificate stays on the lists for so long after its end: it has to be on one of them (RFC 5280, 3.3),
   // and a clock that was ahead for a while must not forgive it.
   static constexpr std::chrono::hours kKept{7 * 24};
 
-  [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(const std::string& path,
-                                                            std::size_t entries_max = kEntriesMax);
+  [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(const std::string& path, LedgerLimits limits = {});
 
-  // Refused where the table is full of certificates that have not ended.
+  // Refused where the table, or what the ID may have of it, is full of certificates that have not ended.
   [[nodiscard]] Result<void> issued(const Entry& entry, Time now);
   // The entry as it is then; one that is revoked already stays as it is.
   [[nodiscard]] Result<Entry> revoke(const std::string& serial, int reason, Time now);
@@ -56,17 +61,28 @@ class Ledger {
   // When the last certificate of that issuer ends; nothing where there is none.
   [[nodiscard]] std::optional<Time> last_end(const std::string& issuer) const;
   [[nodiscard]] std::size_t size() const;
-  [[nodiscard]] std::size_t capacity() const { return entries_max_; }
+  [[nodiscard]] std::size_t capacity() const { return limits_.entries; }
+  [[nodiscard]] bool has_room(const std::string& id) const;
 
  private:
-  explicit Ledger(std::size_t entries_max) : entries_max_(entries_max) {}
+  struct Standing {
+    std::size_t count = 0;
+    Time first_gone = Time::max();  // when the first of them may be dropped, or earlier
+  };
+
+  explicit Ledger(const LedgerLimits& limits) : limits_(limits) {}
+  [[nodiscard]] Result<void> make_room(const std::string& id, Time now);
+  [[nodiscard]] const Standing& standing(const std::string& id) const;
+  void count(const Entry& entry);
   [[nodiscard]] Result<void> take(std::string_view record);
   [[nodiscard]] Result<void> drop_ended(Time now);
 
-  const std::size_t entries_max_;
+  const LedgerLimits limits_;
   mutable std::mutex mutex_;
   std::unique_ptr<Journal> journal_;
-  std::map<std::string, Entry> entries_;    // by serial
+  std::map<std::string, Entry> entries_;  // by serial
+  std::unordered_map<std::string, Standing> by_id_;
+  Standing all_;
   std::map<std::string, ListState> lists_;  // by issuer
   std::uint64_t octets_after_rewrite_ = 0;
 };

@@ -60,7 +60,7 @@ void must(bool holds) {
 }
 
 void issue_and_revoke(const std::string& path, const Shared& shared) {
-  auto ledger = Ledger::open(path, kEntriesMax);
+  auto ledger = Ledger::open(path, {kEntriesMax, kEntriesMax});
   must(ledger.has_value());
   for (std::size_t i = 0; i < kCertificates; ++i) {
     const Time now = i < kCertificates / 2 ? kNoon : kNoon + 2h;
@@ -92,7 +92,7 @@ void rotate(const Authorities::OwnRoot& own, const Shared& shared) {
 }
 
 void check_ledger(const std::string& path, const Shared& shared) {
-  const auto opened = Ledger::open(path, kEntriesMax);
+  const auto opened = Ledger::open(path, {kEntriesMax, kEntriesMax});
   INFO((opened ? "" : opened.error().to_string()));
   REQUIRE(opened.has_value());
   for (std::size_t i = 0; i < kCertificates; ++i) {

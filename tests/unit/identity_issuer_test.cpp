@@ -20,7 +20,7 @@ struct IssuerPlace {
   TemporaryDirectory directory;
   Time now = kNoon;
   std::unique_ptr<Authorities> authorities = Authorities::given(test::root_authority(), {});
-  std::unique_ptr<Ledger> ledger = std::move(*Ledger::open(directory.at("ledger"), 4));
+  std::unique_ptr<Ledger> ledger = std::move(*Ledger::open(directory.at("ledger"), {4, 4}));
   Issuer issuer{*authorities, *ledger, {"example.org", 24h, 48h}, [this] { return now; }};
 };
 

@@ -16,8 +16,8 @@ Entry entry_of(const std::string& serial, Time until = kNoon + 24h) {
   return {serial, "spiffe://example.org/w", "aa", kNoon, until, std::nullopt, 0, 0};
 }
 
-std::unique_ptr<Ledger> open_ledger(const std::string& path, std::size_t max = 100) {
-  auto ledger = Ledger::open(path, max);
+std::unique_ptr<Ledger> open_ledger(const std::string& path, LedgerLimits limits = {100, 100}) {
+  auto ledger = Ledger::open(path, limits);
   INFO((ledger ? "" : ledger.error().to_string()));
   REQUIRE(ledger.has_value());
   return std::move(*ledger);
@@ -90,7 +90,7 @@ TEST_CASE("a torn record at the end is cut off; a damaged one with good ones beh
 
 TEST_CASE("a full table refuses, until certificates have ended; revoked ones are kept for a week more") {
   const TemporaryDirectory place;
-  const auto ledger = open_ledger(place.at("ledger"), 2);
+  const auto ledger = open_ledger(place.at("ledger"), {2, 2});
   REQUIRE(ledger->issued(entry_of("01", kNoon + 1h), kNoon));
   REQUIRE(ledger->issued(entry_of("02", kNoon + 1h), kNoon));
   REQUIRE(ledger->revoke("02", 1, kNoon));
@@ -103,6 +103,31 @@ TEST_CASE("a full table refuses, until certificates have ended; revoked ones are
   CHECK_FALSE(ledger->issued(entry_of("04", kNoon + 24h * 30), kNoon + 3h));
   REQUIRE(ledger->issued(entry_of("04", kNoon + 24h * 30), kNoon + 1h + Ledger::kKept + 1s));
   CHECK_FALSE(ledger->find("02"));
+}
+
+TEST_CASE("no identity takes more of the table than its part, also over restarts; a place is free when one has ended") {
+  const TemporaryDirectory place;
+  const auto other = [](const std::string& serial) {
+    auto entry = entry_of(serial);
+    entry.id = "spiffe://example.org/other";
+    return entry;
+  };
+  {
+    const auto ledger = open_ledger(place.at("ledger"), {8, 2});
+    REQUIRE(ledger->issued(entry_of("01", kNoon + 1h), kNoon));
+    REQUIRE(ledger->issued(entry_of("02"), kNoon));
+  }
+  const auto ledger = open_ledger(place.at("ledger"), {8, 2});
+  CHECK_FALSE(ledger->has_room(entry_of("03").id));
+  const auto refused = ledger->issued(entry_of("03"), kNoon + 30min);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("2 certificates of spiffe://example.org/w") != std::string::npos);
+  REQUIRE(ledger->issued(other("04"), kNoon + 30min));
+  REQUIRE(ledger->issued(entry_of("05"), kNoon + 2h));
+  CHECK_FALSE(ledger->issued(entry_of("06"), kNoon + 3h));
+  REQUIRE(ledger->revoke("05", 1, kNoon + 3h));
+  CHECK_FALSE(ledger->issued(entry_of("06"), kNoon + 25h));
+  REQUIRE(ledger->issued(entry_of("06"), kNoon + 25h + 1s));  // 02 has ended, 05 is kept
 }
 
 TEST_CASE("a torn file of authorities is refused and left as it is, wherever it is cut") {

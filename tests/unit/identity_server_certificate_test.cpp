@@ -10,7 +10,8 @@ using test::kNoon;
 
 // Of a clock that the test moves.
 struct ServingPlace {
-  explicit ServingPlace(std::size_t entries_max = 100) : ledger(*Ledger::open(directory.at("ledger"), entries_max)) {}
+  explicit ServingPlace(std::size_t entries_max = 100)
+      : ledger(*Ledger::open(directory.at("ledger"), {entries_max, entries_max})) {}
 
   test::TemporaryDirectory directory;
   Time now = kNoon;

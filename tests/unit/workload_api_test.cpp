@@ -37,7 +37,7 @@ struct WorkloadPlace {
   TemporaryDirectory directory;
   std::atomic<Time> now = kNoon;
   std::unique_ptr<Authorities> authorities = Authorities::given(test::root_authority(), {});
-  std::unique_ptr<Ledger> ledger = std::move(*Ledger::open(directory.at("ledger"), 64));
+  std::unique_ptr<Ledger> ledger = std::move(*Ledger::open(directory.at("ledger"), {64, 64}));
   Issuer issuer;
   WorkloadApi api;
 };
