@@ -148,7 +148,7 @@ void Server::serve_explanation(const Parameters& parameters, httplib::Response& 
 }
 
 void Server::serve_openapi(const Parameters&, httplib::Response& response) {
-  response.set_content(std::string(kOpenApi), kJson);
+  response.set_content(fmt::format("{}", fmt::join(kOpenApi, "\n")), kJson);
 }
 
 void Server::serve_logs(const Parameters& parameters, httplib::Response& response) {
