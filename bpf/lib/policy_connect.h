@@ -35,12 +35,13 @@ static __always_inline __u64 policy_caller_of(struct bpf_sock_addr *ctx, struct 
 	return identity || !home ? identity : policy_local_by_address(p->local, flags);
 }
 
-/* `p` has the remote side.  Rules that deny are counted; those that allow are by the SYN. */
-static __always_inline void policy_judge_connect(struct cf_policy_judgment *made, struct bpf_sock_addr *ctx,
+/* `p` has the remote side.  Rules that deny are counted; those that allow are by the SYN.  True: it might be an address
+ * of the caller's own, which is not known to be anybody else's. */
+static __always_inline bool policy_judge_connect(struct cf_policy_judgment *made, struct bpf_sock_addr *ctx,
 						 struct policy_packet *p, const struct cf_policy_settings *settings)
 {
 	bool v4 = !((const __u64 *)p->remote)[0] && ((const __u32 *)p->remote)[2] == bpf_htonl(0xffff);
-	__u64 local = policy_settled(settings, policy_caller_of(ctx, p, settings->flags, v4));
+	__u64 local = policy_settled(settings, policy_caller_of(ctx, p, settings->flags, v4)), remote;
 	const struct cf_policy_target *target = local ? bpf_map_lookup_elem(&policy_targets, &local) : NULL;
 	const struct cf_policy_side *side = target ? &target->side[CF_POLICY_OUT] : NULL;
 	struct cf_policy_rule said;
@@ -48,12 +49,13 @@ static __always_inline void policy_judge_connect(struct cf_policy_judgment *made
 	__builtin_memset(made, 0, sizeof(*made));
 	made->generation = settings->generation;
 	made->verdict = CF_POLICY_V_UNSELECTED;
-	if (!side || !side->flags || policy_is_own(p))
-		return;
-	made->verdict = policy_decide(side, policy_settled(settings, policy_called(p, settings->flags)), p->remote_port,
-				      p, settings, &said);
+	if (!side || !side->flags || policy_is_own(p) || policy_is_unspecified(p->remote))
+		return true;
+	remote = policy_settled(settings, policy_called(p, settings->flags));
+	made->verdict = policy_decide(side, remote, p->remote_port, p, settings, &said);
 	if (made->verdict >= CF_POLICY_V_DENIED)
 		policy_hit_rules(made, &said, settings);
+	return remote < CF_POLICY_ID_FIRST || remote == local;
 }
 
 #endif

@@ -13,7 +13,6 @@ enum {
 /* Who it was, as far as it is known where the packet is. */
 struct policy_teller {
 	__u64 cgroup_id;
-	__u32 tgid;
 	bool task_connects; /* the current task is who calls */
 	bool established;
 	bool out;

@@ -34,6 +34,14 @@ static __always_inline bool policy_is_loopback(const __u8 *address)
 	return words[2] == bpf_htonl(0xffff) ? address[12] == 127 : !words[2] && words[3] == bpf_htonl(1);
 }
 
+/* To connect there is to connect to oneself. */
+static __always_inline bool policy_is_unspecified(const __u8 *address)
+{
+	const __u32 *words = (const __u32 *)address;
+
+	return !words[0] && !words[1] && (!words[2] || words[2] == bpf_htonl(0xffff)) && !words[3];
+}
+
 static __always_inline bool policy_same_address(const __u8 *one, const __u8 *other)
 {
 	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;

@@ -16,6 +16,7 @@
 #include "bpf/lib/policy_boot.h"
 #include "bpf/lib/policy_connect.h"
 #include "bpf/lib/policy_events.h"
+#include "bpf/lib/policy_role.h"
 
 #define CF_DROP 0
 
@@ -49,29 +50,6 @@ static __always_inline int policy_drop(void)
 	return CF_DROP;
 }
 
-/* A connection from before there was this program: was it opened to a port that somebody listens on? */
-static __always_inline bool policy_accepted(struct __sk_buff *skb, const struct policy_packet *p, bool v6)
-{
-	struct bpf_sock_tuple tuple = {};
-	struct bpf_sock *listener;
-	bool found;
-
-	if (v6) {
-		__builtin_memcpy(tuple.ipv6.daddr, p->local, sizeof(tuple.ipv6.daddr));
-		tuple.ipv6.dport = bpf_htons(p->local_port);
-		listener = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
-	} else {
-		__builtin_memcpy(&tuple.ipv4.daddr, p->local + 12, sizeof(tuple.ipv4.daddr));
-		tuple.ipv4.dport = bpf_htons(p->local_port);
-		listener = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	}
-	if (!listener)
-		return false;
-	found = listener->state == TCP_STATE_LISTEN;
-	bpf_sk_release(listener);
-	return found;
-}
-
 static __always_inline bool policy_is_refused(const struct policy_socket *socket)
 {
 	return socket->judgment.verdict >= CF_POLICY_V_DENIED;
@@ -99,9 +77,8 @@ static __always_inline struct policy_socket *policy_keep(struct bpf_sock *sk, __
 	return socket;
 }
 
-static __always_inline int policy_on_tcp(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *parsed,
-					 const struct policy_packet *p, const struct cf_policy_settings *settings,
-					 bool egress)
+static __always_inline int policy_on_tcp(struct __sk_buff *skb, struct bpf_sock *sk, const struct policy_packet *p,
+					 const struct cf_policy_settings *settings, bool egress)
 {
 	const __u8 judged = egress ? POLICY_ROLE_OPENED : POLICY_ROLE_ACCEPTED;
 	struct policy_socket *socket = bpf_sk_storage_get(&policy_sockets, sk, 0, 0);
@@ -124,7 +101,7 @@ static __always_inline int policy_on_tcp(struct __sk_buff *skb, struct bpf_sock 
 	} else if (!socket) {
 		if (egress)
 			return CF_PASS; /* who opened it is seen at the next packet in */
-		if (!policy_accepted(skb, p, parsed->is_v6)) {
+		if (!policy_accepted(skb, p)) {
 			policy_keep(sk, POLICY_ROLE_OPENED, p);
 			return CF_PASS;
 		}
@@ -157,33 +134,68 @@ static __always_inline void policy_peer_of(struct policy_peer *key, struct __sk_
 	key->port = p->remote_port;
 }
 
-static __always_inline bool policy_is_recent(const struct policy_asked *asked,
-					     const struct cf_policy_settings *settings, __u64 now)
+static __always_inline bool policy_is_recent(const struct policy_asked *asked, __u64 now)
 {
-	return asked && asked->rules_generation == settings->rules_generation &&
-	       now - asked->time_ns < CF_POLICY_ASKED_SECONDS * 1000000000ULL;
+	return asked && now - asked->time_ns < CF_POLICY_ASKED_SECONDS * 1000000000ULL;
+}
+
+/* Might whoever spoke first still do so?  Judged again where rules have changed since, anybody's. */
+static __always_inline bool policy_may_answer(struct policy_asked *asked, struct __sk_buff *skb, struct bpf_sock *sk,
+					      const struct policy_packet *p, const struct cf_policy_settings *settings,
+					      bool egress)
+{
+	struct cf_policy_judgment first;
+
+	if (asked->rules_generation == settings->rules_generation)
+		return true;
+	policy_judge(&first, skb, sk, p, settings, !egress);
+	if (first.verdict >= CF_POLICY_V_DENIED)
+		return false;
+	asked->rules_generation = settings->rules_generation;
+	return true;
+}
+
+static __always_inline struct policy_asked *policy_find_asked(struct __sk_buff *skb, const struct policy_packet *p)
+{
+	struct policy_peer key;
+
+	policy_peer_of(&key, skb, p);
+	return bpf_map_lookup_elem(&policy_asked, &key);
+}
+
+static __always_inline void policy_note_asked(struct __sk_buff *skb, const struct policy_packet *p,
+					      const struct cf_policy_settings *settings, __u64 now, bool egress)
+{
+	struct policy_asked fresh = {.rules_generation = settings->rules_generation, .time_ns = now, .asked = egress};
+	struct policy_peer key;
+
+	policy_peer_of(&key, skb, p);
+	if (bpf_map_update_elem(&policy_asked, &key, &fresh, BPF_ANY))
+		policy_count(CF_POLICY_C_HELPER_FAILED);
 }
 
 static __always_inline int policy_on_udp(struct __sk_buff *skb, struct bpf_sock *sk, const struct policy_packet *p,
 					 const struct cf_policy_settings *settings, bool egress)
 {
-	struct policy_asked fresh = {
-		.rules_generation = settings->rules_generation, .time_ns = bpf_ktime_get_ns(), .asked = egress};
-	struct policy_teller who = policy_teller_of(skb, sk, egress);
 	struct cf_policy_judgment made;
 	struct policy_asked *asked;
-	struct policy_peer key;
+	struct policy_teller who;
+	__u64 now;
 	bool recent;
 
 	if (egress && settings->flags & CF_POLICY_HAS_CGROUPS)
 		policy_note_caller(skb, sk, p);
-	if (!policy_judge(&made, skb, sk, p, settings, egress))
+	if (!policy_judge(&made, skb, sk, p, settings, egress)) {
+		who = policy_teller_of(skb, sk, egress);
 		return policy_refuses(p, &made, &who) ? policy_drop() : CF_PASS;
-	policy_peer_of(&key, skb, p);
-	asked = bpf_map_lookup_elem(&policy_asked, &key);
-	recent = policy_is_recent(asked, settings, fresh.time_ns);
-	if (made.verdict >= CF_POLICY_V_DENIED && recent && asked->asked != egress)
+	}
+	asked = policy_find_asked(skb, p);
+	now = bpf_ktime_get_ns();
+	recent = policy_is_recent(asked, now);
+	if (made.verdict >= CF_POLICY_V_DENIED && recent && asked->asked != egress &&
+	    policy_may_answer(asked, skb, sk, p, settings, egress))
 		made.verdict = CF_POLICY_V_ANSWER;
+	who = policy_teller_of(skb, sk, egress);
 	if (policy_refuses(p, &made, &who)) {
 		if (egress)
 			policy_note_home(sk, p);
@@ -191,10 +203,10 @@ static __always_inline int policy_on_udp(struct __sk_buff *skb, struct bpf_sock 
 	}
 	if (made.verdict == CF_POLICY_V_OWN || made.verdict == CF_POLICY_V_ANSWER)
 		return CF_PASS;
-	if (recent)
-		asked->time_ns = fresh.time_ns;
-	else if (bpf_map_update_elem(&policy_asked, &key, &fresh, BPF_ANY))
-		policy_count(CF_POLICY_C_HELPER_FAILED);
+	if (recent && asked->rules_generation == settings->rules_generation)
+		asked->time_ns = now;
+	else
+		policy_note_asked(skb, p, settings, now, egress);
 	if (egress && !recent)
 		policy_note_home(sk, p);
 	return CF_PASS;
@@ -266,7 +278,7 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	if (closed)
 		return policy_is_own(&p) ? CF_PASS : policy_refuse(CF_POLICY_V_BOOT, skb, sk, &p, settings, egress);
 	if (protocol == IPPROTO_TCP)
-		return policy_on_tcp(skb, sk, &parsed, &p, settings, egress);
+		return policy_on_tcp(skb, sk, &p, settings, egress);
 	return policy_on_udp(skb, sk, &p, settings, egress);
 }
 
@@ -288,6 +300,7 @@ static __always_inline int policy_on_connect(struct bpf_sock_addr *ctx, struct p
 	struct policy_teller who = {.task_connects = true, .out = true};
 	struct cf_policy_judgment made;
 	__u32 zero = 0;
+	bool own;
 
 	settings = bpf_map_lookup_elem(&policy_settings, &zero);
 	if (!settings || !(settings->flags & CF_POLICY_ON) || !(settings->flags & CF_POLICY_HAS_OUT) ||
@@ -295,9 +308,11 @@ static __always_inline int policy_on_connect(struct bpf_sock_addr *ctx, struct p
 		return CF_PASS;
 	p->protocol = IPPROTO_TCP;
 	p->remote_port = bpf_ntohs(ctx->user_port);
-	policy_judge_connect(&made, ctx, p, settings);
+	own = policy_judge_connect(&made, ctx, p, settings);
 	if (made.verdict < CF_POLICY_V_DENIED)
 		return CF_PASS; /* counted with the SYN */
+	if (own && policy_listens(ctx, p->remote, p->remote_port))
+		return CF_PASS; /* the SYN shows whether it is */
 	who.cgroup_id = bpf_get_current_cgroup_id();
 	return policy_refuses(p, &made, &who) ? CF_DROP : CF_PASS;
 }
