@@ -242,7 +242,7 @@ int close_until_policies(const source::Settings& settings) {
   if (!closed) return complain(closed.error(), kExitFailure);
   fmt::print("{}\n", *closed ? "closed: network namespaces but this machine's own reach nobody until an agent has read "
                                "its policies"
-                             : "policy is in force already: nothing is closed");
+                             : "an agent's policies, or an earlier --close, are in force already: nothing was changed");
   return 0;
 }
 

@@ -221,8 +221,19 @@ Result<void> Policies::tick(std::chrono::steady_clock::time_point now) {
   if (pods_wait_ && now >= next_pods_) return apply();
   if (now - looked_ < kLookEvery) return {};
   looked_ = now;
+  if (auto kept = keep_pinned(); !kept) return kept;
   find_locals();
   return locals_wanted_ == locals_ && failure_.empty() ? Result<void>{} : apply();
+}
+
+// An error once: function_status() goes on saying it.
+Result<void> Policies::keep_pinned() {
+  auto kept = tables_->keep_pinned();
+  const auto problem = kept ? std::string() : kept.error().to_string();
+  const bool known = problem == pin_problem_;
+  pin_problem_ = problem;
+  if (kept && *kept) spdlog::warn("policy: pins in {} were gone: made again", pin_path_);
+  return kept || known ? Result<void>{} : tl::make_unexpected(std::move(kept.error()));
 }
 
 // By cgroup and network namespace, as far as they are there.

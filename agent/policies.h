@@ -58,8 +58,8 @@ class Policies {
   // Why the kernel doesn't enforce the latest; empty: it does.
   [[nodiscard]] std::string not_in_force() const;
   [[nodiscard]] control::IdentityList identities() const;
-  [[nodiscard]] control::PolicySimulation simulate(const std::map<model::ObjectKey, source::PolicyDocument>& tried,
-                                                   const control::Flows& flows) const;
+  [[nodiscard]] control::Answer<control::PolicySimulation> simulate(
+      const std::map<model::ObjectKey, source::PolicyDocument>& tried, const control::Flows& flows) const;
   [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const;
   struct Figures {
     std::array<std::map<std::string, std::uint64_t>, CF_POLICY_DIRECTIONS> verdicts;
@@ -86,10 +86,12 @@ class Policies {
   [[nodiscard]] bool pods_changed(const std::set<model::ObjectName>& touched) const;
   [[nodiscard]] bool close_unread();
   [[nodiscard]] bool held() const;
+  [[nodiscard]] static tl::unexpected<control::Refused> refused_while_held();
   void gather_into(compile::PolicyInput& input) const;
   [[nodiscard]] cf_policy_unknown unknown_peers() const;
   [[nodiscard]] Result<void> load();
   void adopt();
+  [[nodiscard]] Result<void> keep_pinned();
   void find_locals();
   [[nodiscard]] std::uint32_t flags() const;
   [[nodiscard]] Result<bool> write_tables(std::map<std::uint64_t, cf_policy_target>& targets);
@@ -118,6 +120,7 @@ class Policies {
   std::chrono::steady_clock::time_point looked_;
   std::chrono::steady_clock::time_point next_pods_;  // when changes of pods alone are next compiled
   bool pods_wait_ = false;
+  std::string pin_problem_;
   // What the kernel has.
   std::map<std::uint32_t, Table> written_;
   Octets addresses_, locals_, targets_, ranges_;

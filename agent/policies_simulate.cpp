@@ -99,13 +99,14 @@ const char* change_of(const Judged& before, const Judged& after) {
 
 }  // namespace
 
-control::PolicySimulation Policies::simulate(const std::map<model::ObjectKey, source::PolicyDocument>& tried,
-                                             const control::Flows& flows) const {
+control::Answer<control::PolicySimulation> Policies::simulate(
+    const std::map<model::ObjectKey, source::PolicyDocument>& tried, const control::Flows& flows) const {
   compile::PolicyInput input;
   std::vector<std::string> ranges;
   cf_policy_unknown unknown = CF_POLICY_UNKNOWN_DENY;
   {
     const std::lock_guard lock(mutex_);
+    if (tables_ && held()) return refused_while_held();
     input = input_;
     gather_into(input);
     ranges = options_.workload_ranges;

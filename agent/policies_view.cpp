@@ -86,10 +86,16 @@ control::PolicyList Policies::policies() const {
   return out;
 }
 
+tl::unexpected<control::Refused> Policies::refused_while_held() {
+  return refused(409, {"what the agent before left is in force, and what that says is not known",
+                       "cfcli status says which documents can't be read; mend them"});
+}
+
 control::Answer<control::PolicyCheck> Policies::check(const control::PolicyQuery& query) const {
   const std::lock_guard lock(mutex_);
   if (!tables_)
     return refused(404, {"there is no AuthorizationPolicy and no NetworkPolicy", "everybody may call everybody"});
+  if (held()) return refused_while_held();
   std::array<std::optional<PolicyEnd>, 2> sides;
   for (std::size_t i = 0; i < sides.size(); ++i) {
     const auto& text = i == 0 ? query.from : query.to;
@@ -177,6 +183,8 @@ control::FunctionStatus Policies::function_status() const {
   control::FunctionStatus out{"authorization", tables_ ? "cgroup_skb" : "", false, ""};
   if (!failure_.empty()) {
     out.detail = failure_;
+  } else if (!pin_problem_.empty()) {
+    out.detail = pin_problem_ + ": nothing is enforced when the agent has gone";
   } else if (held()) {
     out.detail = held_words();
   } else if (const auto& [in, outward] = input_.closed_namespaces; !in.empty()) {

@@ -75,6 +75,10 @@ std::optional<PolicyEnd> find_end(const std::string& text, const compile::Policy
 
 std::vector<control::PolicySideCheck> check_sides(const PlannedPolicy& by, const PolicyEnd& from, const PolicyEnd& to,
                                                   const PolicyPort& port) {
+  if (from.address && from.address == to.address) {  // to itself: no policy is asked
+    const std::string own = compile::verdict_name(CF_POLICY_V_OWN);
+    return {{"out", own, false, {}, {}, {}}, {"in", own, false, {}, {}, {}}};
+  }
   return {side_check(by, CF_POLICY_OUT, from, to, port), side_check(by, CF_POLICY_IN, to, from, port)};
 }
 

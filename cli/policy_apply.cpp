@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // policy apply and delete: the operator's own policies.
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -40,7 +41,10 @@ Result<void> remove_policy(const Context& context, const std::string& name) {
 
 Result<std::string> read_policy_file(const std::string& path) {
   std::ifstream file;
+  std::error_code ignored;
   if (path != "-") {
+    if (std::filesystem::is_directory(path, ignored))
+      return fail("{} is a directory: give a file, or - for standard input", path);
     file.open(path, std::ios::binary);
     if (!file) return fail_errno("cannot read " + path, errno);
   }

@@ -21,13 +21,15 @@ void print_totals(const ordered_json& document) {
   }
   fmt::print("connections: {}\n", fmt::join(words, ", "));
   const auto& window = document.at("window");
-  fmt::print("of {} TCP connections that ended from {} to {}{}, and {} open ones; identities are those of now\n",
-             document.at("records").get<std::uint64_t>(),
-             window.at("begin").is_null() ? std::string("now on") : cell(window, "/begin"), cell(window, "/end"),
-             window.at("complete").get<bool>()
-                 ? ""
-                 : fmt::format(" ({} earlier ones are overwritten)", window.at("overwritten").get<std::uint64_t>()),
-             document.at("open").get<std::uint64_t>());
+  fmt::print(
+      "of {} records of TCP connections, one of each side here, that ended from {} to {}{}, and {} open ones; "
+      "identities are those of now\n",
+      document.at("records").get<std::uint64_t>(),
+      window.at("begin").is_null() ? std::string("now on") : cell(window, "/begin"), cell(window, "/end"),
+      window.at("complete").get<bool>()
+          ? ""
+          : fmt::format(" ({} earlier ones are overwritten)", window.at("overwritten").get<std::uint64_t>()),
+      document.at("open").get<std::uint64_t>());
 }
 
 Result<void> simulate(const Context& context, const std::string& file, const std::string& since) {

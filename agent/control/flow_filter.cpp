@@ -49,6 +49,27 @@ bool is(const Side& side, const std::string& name, const AddressTest& address) {
 
 }  // namespace
 
+const std::vector<std::string>& policy_verdict_names() {
+  static const std::vector<std::string> kNames{"unselected",
+                                               "own",
+                                               "allowed",
+                                               "not_denied",
+                                               "answer",
+                                               "would_deny",
+                                               "would_not_allow",
+                                               "node",
+                                               "unknown_passed",
+                                               "unknown_audited",
+                                               "denied",
+                                               "not_allowed",
+                                               "not_in_network",
+                                               "unknown_denied",
+                                               "closed",
+                                               "unreadable",
+                                               "boot"};
+  return kNames;
+}
+
 template <>
 const std::vector<std::string>& FlowFilter::fields() {
   static const std::vector<std::string> kFields{
@@ -121,6 +142,11 @@ Result<FlowFilter::Test> FlowFilter::make_test(const std::string& field, const s
   }
   if (field == "verdict") {
     if (value == "refused") return [](const Flow& f) { return f.policy && f.policy->refused; };
+    const auto& names = policy_verdict_names();
+    const bool pattern = value.find_first_of("*?[") != std::string::npos;
+    if (!pattern && std::find(names.begin(), names.end(), value) == names.end()) {
+      return refuse(fmt::format("refused (all that refuse), a pattern, or one of {}", fmt::join(names, ", ")));
+    }
     return [value](const Flow& f) { return f.policy && glob(value, f.policy->verdict); };
   }
   if (field == "rule") {

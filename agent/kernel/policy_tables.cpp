@@ -164,11 +164,11 @@ Result<void> PolicyTables::attach_connects() {
   return {};
 }
 
-Result<void> PolicyTables::attach(bpf_program* program, std::vector<Fd>& links) {
+Result<void> PolicyTables::attach(bpf_program* program, std::vector<Link>& links) {
   const auto path = pin_of(std::string(bpf_program__name(program)) + "_link");
   Fd pinned(bpf_obj_get(path.c_str()));
   if (pinned && bpf_link_update(pinned.get(), bpf_program__fd(program), nullptr) == 0) {
-    links.push_back(std::move(pinned));
+    links.push_back({path, std::move(pinned)});
     return {};
   }
   std::error_code ignored;
@@ -177,8 +177,29 @@ Result<void> PolicyTables::attach(bpf_program* program, std::vector<Fd>& links) 
       bpf_link_create(bpf_program__fd(program), cgroup_.get(), bpf_program__expected_attach_type(program), nullptr));
   if (!link) return fail_errno(fmt::format("cannot attach {}", bpf_program__name(program)), errno);
   if (bpf_obj_pin(link.get(), path.c_str()) != 0) return fail_errno(fmt::format("cannot pin {}", path), errno);
-  links.push_back(std::move(link));
+  links.push_back({path, std::move(link)});
   return {};
+}
+
+Result<bool> PolicyTables::keep_pinned() {
+  bool any = false;
+  const auto keep = [&](const std::string& path, int fd) -> Result<void> {
+    std::error_code error;
+    if (std::filesystem::exists(path, error)) return {};
+    if (bpf_obj_pin(fd, path.c_str()) != 0) return fail_errno(fmt::format("cannot pin {}", path), errno);
+    any = true;
+    return {};
+  };
+  if (links_.empty()) return false;
+  for (const auto* map : maps_of(skeleton_->obj)) {
+    if (auto kept = keep(pin_of(bpf_map__name(map)), bpf_map__fd(map)); !kept) return tl::make_unexpected(kept.error());
+  }
+  for (const auto* links : {&links_, &connect_links_}) {
+    for (const auto& link : *links) {
+      if (auto kept = keep(link.pin, link.fd.get()); !kept) return tl::make_unexpected(kept.error());
+    }
+  }
+  return any;
 }
 
 void PolicyTables::remove_pins() {

@@ -57,6 +57,10 @@ class PolicyTables {
   // the programs that put a backend's address in the place of a service's.
   [[nodiscard]] Result<void> attach_connects();
 
+  // Pins that somebody has taken away are made again, as without them nothing is enforced when the agent has gone.
+  // True: some were.
+  [[nodiscard]] Result<bool> keep_pinned();
+
   // `map` as bpftool names it.  Thread-safe.
   [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
   [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
@@ -85,10 +89,15 @@ class PolicyTables {
   [[nodiscard]] std::vector<ProgramInfo> programs() const;
 
  private:
+  struct Link {
+    std::string pin;
+    Fd fd;
+  };
+
   explicit PolicyTables(PolicyTablesOptions options) : options_(std::move(options)) {}
   [[nodiscard]] Result<void> load();
   [[nodiscard]] Result<void> open_ring();
-  [[nodiscard]] Result<void> attach(bpf_program* program, std::vector<Fd>& links);
+  [[nodiscard]] Result<void> attach(bpf_program* program, std::vector<Link>& links);
   [[nodiscard]] std::string pin_of(std::string_view name) const;
   void remove_pins();
 
@@ -99,7 +108,7 @@ class PolicyTables {
   std::vector<std::string> read_;
   EventCounts before_;
   std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
-  std::vector<Fd> links_, connect_links_;
+  std::vector<Link> links_, connect_links_;
   bool adopted_ = false;
 };
 

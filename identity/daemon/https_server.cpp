@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -170,12 +171,13 @@ void HttpsServer::let_go(int socket) {
 }
 
 std::optional<Refusal> HttpsServer::admit(const httplib::Request& request) {
-  constexpr std::string_view kScheme = "Bearer ";
+  constexpr std::string_view kScheme = "bearer ";  // in any case (RFC 9110, 11.1)
   const auto shown = request.get_header_value("Authorization");
-  if (!shown.starts_with(kScheme)) {
+  const bool once = request.get_header_value_count("Authorization") == 1;
+  if (!once || shown.size() < kScheme.size() || strncasecmp(shown.c_str(), kScheme.data(), kScheme.size()) != 0) {
     count("no_token");
     return Refusal{401,
-                   {"no bearer token was shown",
+                   {"not one bearer token was shown",
                     fmt::format("send a service account's token for the audience {}: Authorization: Bearer TOKEN",
                                 reviewer_.audience())}};
   }

@@ -4,6 +4,7 @@ in, what goes out, while policies, labels and the agent come and go."""
 
 import errno
 import json
+import os
 import socket
 
 from agent import total, wait_until
@@ -144,6 +145,80 @@ def disconnect(connection):
     """connect() to AF_UNSPEC, which Python has no words for."""
     from isolation import libc
     assert libc.connect(connection.fileno(), bytes(16), 16) == 0
+
+
+@test("a connection from before there was policy is cut though its listener is gone; one that went out stays", seconds=60)
+def no_listener(env):
+    env.apply()
+    env.becomes({("db", "cart"): True, ("cart", "web"): True})
+    listener = env.pods["cart"].socket(kind=socket.SOCK_STREAM)
+    listener.bind((ADDRESS["cart"], 7000))
+    listener.listen()
+    with env.pods["db"].socket(kind=socket.SOCK_STREAM) as caller, env.pods["cart"].socket(kind=socket.SOCK_STREAM) as opened:
+        caller.connect((ADDRESS["cart"], 7000))
+        called = listener.accept()[0]
+        listener.close()
+        opened.connect((ADDRESS["web"], HTTP))
+        assert talks(opened, 3)
+        env.apply(network_policy("nobody", podSelector=CART, policyTypes=["Ingress"]))
+        env.becomes({("db", "cart"): False, ("web", "cart"): False})
+        with called:
+            called.settimeout(0.7)
+            caller.sendall(b"x")
+            try:
+                raise AssertionError(f"{called.recv(1)} came through")
+            except TimeoutError:
+                pass
+        wait_until(lambda: talks(opened, 3), 10, "what went out stays")
+
+
+@test("answers by UDP come in though somebody else's policy changes meanwhile; not once the workload may not ask any more", seconds=60)
+def answers(env):
+    closed = network_policy("in", podSelector=CART, policyTypes=["Ingress"])
+    env.apply(closed)
+    env.becomes({("web", "cart"): False, ("cart", "web"): True})
+    with env.pods["cart"].socket() as asking, env.pods["web"].socket() as asked:
+        asked.bind((ADDRESS["web"], 7001))
+        asked.settimeout(3)
+        asking.settimeout(1)
+        asking.sendto(b"?", (ADDRESS["web"], 7001))
+        peer = asked.recvfrom(10)[1]
+        env.apply(closed, network_policy("other", ns="other", **DENY_IN))
+        env.becomes({("web", "db"): False})
+        asked.sendto(b"!", peer)
+        assert asking.recv(10) == b"!"
+        env.apply(closed, network_policy("out", podSelector=CART, **DENY_OUT))
+        env.becomes({("cart", "web"): False})
+        asked.sendto(b"!", peer)
+        try:
+            raise AssertionError(f"{asking.recv(10)} came in")
+        except TimeoutError:
+            pass
+
+
+@test("a pod that may call nobody reaches itself, by any address of its own", seconds=60)
+def itself(env):
+    env.pods["cart"].ip("address", "add", "172.17.0.1/32", "dev", "lo")
+    env.apply(network_policy("none", podSelector=CART, **DENY_OUT))
+    env.becomes({("cart", "web"): False})
+    for to in ("127.0.0.1", ADDRESS["cart"], "0.0.0.0", "172.17.0.1"):
+        assert env.reaches("cart", to), to
+    assert env.curl("cart", "web")[0] == 7, "others are refused at once"
+    done = env.agent.cfcli("policy", "check", "shop/cart", "shop/cart:8080")
+    assert "own" in done.stdout and "refused" not in done.stdout, done.stdout
+
+
+@test("pins that somebody takes away are made again, so that policy outlives the agent all the same", seconds=60)
+def pins(env):
+    env.apply(network_policy("none", podSelector=CART, **DENY_OUT))
+    env.becomes({("cart", "web"): False})
+    taken = [path for path in env.place.pinned() if os.path.basename(path).startswith("policy_")]
+    for path in taken:
+        os.unlink(path)
+    wait_until(lambda: set(taken) <= set(env.place.pinned()), 10, "they are there again")
+    env.kill()
+    assert not env.reaches("cart", "web")
+    env.start()
 
 
 @test("a service's address is judged as the backend that it becomes", seconds=60)

@@ -200,3 +200,9 @@ def monitored(env):
     assert "shop/allow[0]" in monitoring(env, "connections", "--since", "1m", "--direction", "in")
     watched = {row["name"]: row["hook"] for row in json.loads(monitoring(env, "list"))["functions"]}
     assert watched["authorization"] and watched["tcp flows"], watched
+
+
+@test("a verdict that there isn't is a wrong command line", seconds=20)
+def misspelt(env):
+    done = env.agent.cfcli("flow", "watch", "--verdict", "not_alowed")
+    assert done.returncode == 2 and "not_allowed" in done.stderr, done

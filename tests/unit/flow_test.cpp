@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "agent/compile/policy_plan.h"
 #include "agent/control/flow_filter.h"
 #include "agent/control/json.h"
 #include "agent/events/flow_event.h"
@@ -202,6 +203,16 @@ TEST_CASE("a flow filter that can't be is refused with what is expected") {
     CHECK(parsed.error().message.find("expected") != std::string::npos);
   }
   CHECK_FALSE(FlowFilter::parse({{"not.colour", "red"}}));
+}
+
+TEST_CASE("a flow filter knows every verdict of policy, and refuses others") {
+  std::vector<std::string> names;
+  for (int i = 0; i < CF_POLICY_V_MAX; ++i)
+    names.emplace_back(compile::verdict_name(static_cast<cf_policy_verdict>(i)));
+  CHECK(control::policy_verdict_names() == names);
+  for (const auto& name : names) CHECK(FlowFilter::parse({{"verdict", name}}));
+  CHECK(FlowFilter::parse({{"verdict", "not_*"}}));
+  CHECK_FALSE(FlowFilter::parse({{"verdict", "not_alowed"}}));
 }
 
 TEST_CASE("what policy refused is a flow that begins and ends with its packet, and no connection") {
