@@ -41,6 +41,8 @@ class DrainingNode : public control::NodeView, public control::ServiceOperator {
   control::Status status() const override { return {}; }
   std::vector<control::BpfProgram> bpf_programs() const override { return std::vector<control::BpfProgram>(2); }
   std::vector<control::WorkloadRow> workloads() const override { return std::vector<control::WorkloadRow>(2); }
+  std::vector<control::DropRow> drops() const override { return std::vector<control::DropRow>(2); }
+  Result<std::vector<control::VethRow>> veths() const override { return std::vector<control::VethRow>(2); }
   std::vector<control::ServiceRow> services() const override { return std::vector<control::ServiceRow>(2); }
   std::vector<std::string> service_refusals() const override { return {"refusal"}; }
   control::Done set_weights(const std::string&,
