@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "identity/authorities.h"
 #include "identity/cluster/cluster_storage.h"
-#include "identity/record_line.h"
 #include "tests/unit/identity_fixture.h"
 #include "tests/unit/secret_store_fake.h"
 
@@ -225,8 +225,7 @@ TEST_CASE("the ledger of a cluster refuses more before its segments are full, an
 TEST_CASE("an authority's own root in a Secret is the next leader's, and no earlier leader's to change") {
   const auto store = std::make_shared<FakeSecrets>();
   const auto open = [&](const std::string& claim) {
-    ClusterStorage storage(store, std::make_shared<Term>(claim), "ca");
-    auto kept = storage.open_authorities();
+    auto kept = ClusterStorage(store, std::make_shared<Term>(claim), "ca").open_authorities();
     REQUIRE(kept);
     return Authorities::open_own({std::move(*kept), "example.org", KeyType::kEcP256, 365 * 24h},
                                  Secret("correct horse battery"), kNoon);
