@@ -150,7 +150,7 @@ def one_leads(env):
 def killed(env):
     revoked = env.serials[0]
     full = next(serial for serial in env.a.serials() if serial.lower().lstrip("0") == revoked)
-    assert env.a.cli("revoke", full, "--reason", "key-compromise").returncode == 0
+    assert env.a.cli("revoke", full, "--reason", "keyCompromise").returncode == 0
     key_id = env.a.json("bundle")["issuer"]
     env.a.stop(signal.SIGKILL)
     wait_until(env.b.leads, TAKEOVER, f"the other leads: {env.b.log()}")
