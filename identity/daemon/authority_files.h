@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The authorities that the settings name: an own root that is kept with the ledger, or one that is given in files, such as
-// the tls.crt, tls.key and ca.crt of a secret of cert-manager's.
+// The authorities that the settings name: an own root that is kept with the ledger, or one that is given in files, such
+// as the tls.crt, tls.key and ca.crt of a secret of cert-manager's.
 #pragma once
 
 #include <chrono>

@@ -80,9 +80,9 @@ int run(const std::string& config, const Settings& settings) {
   const auto daemon = Daemon::start(settings, std::move(*storage), CORTEXFLOW_VERSION, log_error);
   if (!daemon) return complain(daemon.error(), kExitFailure);
   spdlog::info("cfidentity {} {}", CORTEXFLOW_VERSION, (*daemon)->words());
-  return serve(config, settings, signals,
-               {[&](const std::string& path) { return (*daemon)->reload(path); }, [] { return true; },
-                &(*daemon)->metrics()});
+  return serve(
+      config, settings, signals,
+      {[&](const std::string& path) { return (*daemon)->reload(path); }, [] { return true; }, &(*daemon)->metrics()});
 }
 
 }  // namespace

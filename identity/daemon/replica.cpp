@@ -211,7 +211,8 @@ std::vector<prometheus::MetricFamily> Replica::Collect() const {
       .add(figures_.lost, {{"result", "lost"}});
   if (figures_.renewed) {
     const std::chrono::duration<double> age = Election::Time::clock::now() - *figures_.renewed;
-    families.gauge("cortexflow_identity_lease_age_seconds", "How long ago the one that leads renewed it.").add(age.count());
+    families.gauge("cortexflow_identity_lease_age_seconds", "How long ago the one that leads renewed it.")
+        .add(age.count());
   }
   auto all = families.take();
   if (!daemon_) return all;

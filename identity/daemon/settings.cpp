@@ -301,7 +301,8 @@ Result<Settings> read_document(const Value& document) {
     return tl::make_unexpected(std::move(checked.error()).wrap("identity.yaml: trust_domain"));
   }
   if (document.find("state") != nullptr) {
-    if (auto checked = check_cluster(document, cluster); !checked) return tl::make_unexpected(std::move(checked.error()));
+    if (auto checked = check_cluster(document, cluster); !checked)
+      return tl::make_unexpected(std::move(checked.error()));
     settings.cluster = std::move(cluster);
   }
   if (settings.authority.certificate.empty() != settings.authority.key.empty()) {

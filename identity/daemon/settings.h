@@ -19,12 +19,12 @@ inline constexpr const char* kDefaultSettingsFile = "/etc/cortexflow/identity.ya
 
 // State in Secrets of a cluster, for several replicas of which one leads.
 struct ClusterSettings {
-  std::string name;        // of the Lease and of the Secret; others' names begin with it
+  std::string name;  // of the Lease and of the Secret; others' names begin with it
   std::string name_space;
   std::string kubeconfig = "in-cluster";  // or a file
-  std::string service;  // whose Endpoints are the one that leads; empty: none
-  std::string replica;  // this one; the host's name where none is given, as in a pod
-  std::string address;  // of this one, for the Endpoints
+  std::string service;                    // whose Endpoints are the one that leads; empty: none
+  std::string replica;                    // this one; the host's name where none is given, as in a pod
+  std::string address;                    // of this one, for the Endpoints
 };
 
 struct Settings {
