@@ -110,7 +110,7 @@ def role(env):
     rules = json.loads(env.lab.kubectl("get", "clusterrole", RELEASE, "-o", "json"))["rules"]
     assert all(sorted(rule["verbs"]) == ["list", "watch"] for rule in rules), rules
     granted = {resource for rule in rules for resource in rule["resources"]}
-    followed = {"namespaces", "pods", "services", "endpoints", "endpointslices", "trafficpolicies", "denylists", "authorizationpolicies",
+    followed = {"namespaces", "nodes", "pods", "services", "endpoints", "endpointslices", "trafficpolicies", "denylists", "authorizationpolicies",
                 "networkpolicies"}
     assert granted == followed, granted
 
