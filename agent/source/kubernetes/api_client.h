@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests to an API server, many at a time over one connection where the server speaks HTTP/2.  The one file that
-// knows libcurl.  Not thread safe, but wake().
+// Requests to an API server, many at a time over one connection where the server speaks HTTP/2.
+// Not thread safe, but wake().
 #pragma once
 
 #include <chrono>
@@ -28,12 +28,16 @@ class ApiClient {
 
   // `path` begins with '/'.  The callbacks run within run(), each request's on_end once, last.
   void get(const std::string& path, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end) {
-    send(path, nullptr, answer_max, std::move(on_data), std::move(on_end));
+    send(path, {}, answer_max, std::move(on_data), std::move(on_end));
   }
   // `body` is JSON.
   void post(const std::string& path, const std::string& body, std::chrono::seconds answer_max, OnData on_data,
             OnEnd on_end) {
-    send(path, &body, answer_max, std::move(on_data), std::move(on_end));
+    send(path, {.body = &body}, answer_max, std::move(on_data), std::move(on_end));
+  }
+  // DELETE.
+  void remove(const std::string& path, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end) {
+    send(path, {.remove = true}, answer_max, std::move(on_data), std::move(on_end));
   }
   // Waits for something to do, does it.
   void run(std::chrono::milliseconds wait_max);
@@ -46,8 +50,13 @@ class ApiClient {
   struct Transfer;
   struct Multi;
 
-  // GET where there is no body.
-  void send(const std::string& path, const std::string* body, std::chrono::seconds answer_max, OnData on_data,
+  struct Request {
+    const std::string* body = nullptr;  // POST
+    bool remove = false;
+  };
+
+  // GET where it says nothing.
+  void send(const std::string& path, const Request& request, std::chrono::seconds answer_max, OnData on_data,
             OnEnd on_end);
   void finish(Transfer& transfer, int code);
 
