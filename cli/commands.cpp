@@ -69,8 +69,8 @@ void add_all(CLI::App& app, Context& context) {
   app.add_option("-o,--output", context.output, "table, wide, json, yaml, or, for lists and dns top, name")
       ->check(CLI::IsMember({"table", "wide", "json", "yaml", "name"}));
   app.add_option("--color", context.color, "auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
-  for (const auto add : {add_env, add_relay, add_status, add_version, add_dns, add_flow, add_workload, add_service, add_lb, add_explain,
-                         add_policy, add_identity, add_cert, add_monitoring, add_bpf, add_logs, add_completion}) {
+  for (const auto add : {add_env, add_install, add_relay, add_status, add_version, add_dns, add_flow, add_workload, add_service, add_lb, add_explain,
+                         add_policy, add_identity, add_cert, add_monitoring, add_bpf, add_logs, add_sysdump, add_completion}) {
     add(app, context);
   }
 }

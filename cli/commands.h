@@ -60,6 +60,8 @@ void show(const Context& context, const nlohmann::ordered_json& document, const 
 // Shows it as JSON or YAML; false where another form is wanted.
 [[nodiscard]] bool show_document(const Context& context, const nlohmann::ordered_json& document);
 
+void add_install(CLI::App& app, Context& context);
+void add_sysdump(CLI::App& app, Context& context);
 void add_env(CLI::App& app, Context& context);
 void add_relay(CLI::App& app, Context& context);
 void add_status(CLI::App& app, Context& context);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // relay: how another cfcli, far away, reaches the control socket here through a program's input and output.
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <charconv>
 #include <csignal>
 
 #include "cli/commands.h"
@@ -12,6 +14,21 @@
 
 namespace cortexflow::cli {
 namespace {
+
+constexpr std::string_view kLoopback = "127.0.0.1:";
+
+Result<Fd> connect_port(const std::string& port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (error != std::errc() || end != port.data() + port.size()) return fail("{} is no port", port);
+  address.sin_port = htons(number);
+  Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
+  return fail_errno(fmt::format("cannot connect to {}{}", kLoopback, port), errno, "does the agent serve metrics there?");
+}
 
 bool write_all(int to, const char* octets, std::size_t size) {
   while (size > 0) {
@@ -56,12 +73,12 @@ Result<void> relay(int socket) {
 }  // namespace
 
 void add_relay(CLI::App& app, Context& context) {
-  auto* command = app.add_subcommand("relay", "standard input and output to a control socket here, for another cfcli");
+  auto* command = app.add_subcommand("relay", "standard input and output to a socket here, for another cfcli");
   const auto path = std::make_shared<std::string>(kAgentSocket);
-  command->add_option("path", *path, "the socket")->capture_default_str();
+  command->add_option("path", *path, "a Unix socket's path, or the port that metrics are on: 127.0.0.1:PORT")->capture_default_str();
   command->callback([&context, path] {
     context.run = [path]() -> Result<void> {
-      const auto socket = UnixTransport(*path).connect_raw();
+      const auto socket = path->starts_with(kLoopback) ? connect_port(path->substr(kLoopback.size())) : UnixTransport(*path).connect_raw();
       if (!socket) return tl::make_unexpected(socket.error());
       return relay(socket->get());
     };

@@ -38,8 +38,13 @@ std::string why_not(const Json& pod) {
 
 AgentPod agent_pod(const Json& pod) {
   AgentPod out{text_at(pod, "/spec/nodeName"), text_at(pod, "/metadata/namespace"), text_at(pod, "/metadata/name"),
-               text_at(pod, "/spec/containers/0/image"), is_ready(pod), {}};
+               text_at(pod, "/spec/containers/0/image"), is_ready(pod), {}, {}};
   if (!out.ready) out.why = why_not(pod);
+  const Json::json_pointer ports("/spec/containers/0/ports");
+  if (!pod.contains(ports)) return out;
+  for (const auto& port : pod.at(ports)) {
+    if (text_at(port, "/name") == "metrics") out.metrics = fmt::format("127.0.0.1:{}", port.value("containerPort", 9464));
+  }
   return out;
 }
 

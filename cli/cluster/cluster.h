@@ -19,7 +19,8 @@ inline constexpr const char* kMeshNamespace = "cortexflow";  // where nothing el
 struct AgentPod {
   std::string node, pod_namespace, pod, image;
   bool ready = false;
-  std::string why;  // not ready, as far as the pod says
+  std::string why;      // not ready, as far as the pod says
+  std::string metrics;  // HOST:PORT, from within the pod
 };
 
 class Cluster {

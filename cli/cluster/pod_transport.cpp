@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <csignal>
 #include <optional>
 #include <thread>
 
@@ -89,6 +90,7 @@ class PodConnection : public Connection {
 }  // namespace
 
 Result<std::unique_ptr<Connection>> PodTransport::connect() const {
+  std::signal(SIGPIPE, SIG_IGN);  // a server that hangs up is an error in words
   auto exec = server_->exec(target_);
   const auto pod = target_.pod_namespace + "/" + target_.pod;
   if (!exec) return tl::make_unexpected(std::move(exec.error()).wrap(fmt::format("node {}, pod {}", node_, pod)));
