@@ -63,27 +63,31 @@ Result<void> Client::stream(const std::string& path, const Parameters& parameter
   bool ended = false;
   bool broken = false;
   int status = 0;
-  const auto response = (*connection)->http().Get(
-      target(path, parameters), httplib::Headers{},
-      [&](const httplib::Response& r) {
-        status = r.status;
-        if (status == 200) on_open();
-        return true;
-      },
-      [&](const char* data, std::size_t size) {
-        kept.append(data, size);
-        if (status != 200) return true;
-        std::size_t begin = 0;
-        for (auto end = kept.find('\n'); end != std::string::npos && !ended; end = kept.find('\n', begin)) {
-          const auto json = ordered_json::parse(kept.begin() + static_cast<std::ptrdiff_t>(begin),
-                                                kept.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
-          begin = end + 1;
-          broken = !json.is_object();
-          ended = broken || !on_line(json);
-        }
-        kept.erase(0, begin);
-        return !ended;
-      });
+  const auto response =
+      (*connection)
+          ->http()
+          .Get(
+              target(path, parameters), httplib::Headers{},
+              [&](const httplib::Response& r) {
+                status = r.status;
+                if (status == 200) on_open();
+                return true;
+              },
+              [&](const char* data, std::size_t size) {
+                kept.append(data, size);
+                if (status != 200) return true;
+                std::size_t begin = 0;
+                for (auto end = kept.find('\n'); end != std::string::npos && !ended; end = kept.find('\n', begin)) {
+                  const auto json =
+                      ordered_json::parse(kept.begin() + static_cast<std::ptrdiff_t>(begin),
+                                          kept.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+                  begin = end + 1;
+                  broken = !json.is_object();
+                  ended = broken || !on_line(json);
+                }
+                kept.erase(0, begin);
+                return !ended;
+              });
   if (broken) return tl::make_unexpected(not_understood());
   if (ended) return {};
   if (!response) return tl::make_unexpected((*connection)->no_answer(response.error()));

@@ -16,7 +16,8 @@ using nlohmann::ordered_json;
 std::string ago(const std::string& time) {
   const auto when = model::parse_time(time);
   if (!when) return "-";
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - *when).count();
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - *when).count();
   if (seconds < 120) return fmt::format("{}s ago", std::max<std::int64_t>(seconds, 0));
   if (seconds < 7200) return fmt::format("{}m ago", seconds / 60);
   return seconds < 172'800 ? fmt::format("{}h ago", seconds / 3600) : fmt::format("{}d ago", seconds / 86'400);
@@ -34,7 +35,8 @@ ordered_json row_of(const ordered_json& node) {
   out["version"] = status.at("version");
   out["kernel"] = status.at("kernel");
   const auto& functions = status.at("functions");
-  const auto degraded = std::count_if(functions.begin(), functions.end(), [](const auto& f) { return f.at("degraded") == true; });
+  const auto degraded =
+      std::count_if(functions.begin(), functions.end(), [](const auto& f) { return f.at("degraded") == true; });
   out["functions"] = fmt::format("{}/{}", functions.size() - static_cast<std::size_t>(degraded), functions.size());
   out["details"] = degraded_words(status);
   for (const auto& function : functions) {
@@ -97,7 +99,8 @@ Result<void> show_cluster_status(const Context& context) {
     nodes.push_back(std::move(node));
   }
   for (const auto& name : without_agent(**cluster, *pods)) {
-    nodes.push_back({{"node", name}, {"pod", nullptr}, {"ready", false}, {"why", "no agent runs here"}, {"status", nullptr}});
+    nodes.push_back(
+        {{"node", name}, {"pod", nullptr}, {"ready", false}, {"why", "no agent runs here"}, {"status", nullptr}});
   }
   if (!show_document(context, {{"nodes", nodes}})) {
     ordered_json rows = ordered_json::array();

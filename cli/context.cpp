@@ -34,8 +34,9 @@ Client client_by(Result<std::shared_ptr<const Transport>> transport) {
 
 Result<Environment> Context::environment() const {
   if (!socket.empty() && !env.empty()) {
-    return tl::make_unexpected(Error{"both a socket and an environment are given",
-                                     "leave out --socket or --env (CORTEXFLOW_CONTROL_SOCKET and CORTEXFLOW_ENV are the same)"});
+    return tl::make_unexpected(
+        Error{"both a socket and an environment are given",
+              "leave out --socket or --env (CORTEXFLOW_CONTROL_SOCKET and CORTEXFLOW_ENV are the same)"});
   }
   Environment found{{}, socket, {}, {}, {}, {}};
   if (socket.empty()) {
@@ -46,7 +47,8 @@ Result<Environment> Context::environment() const {
     found = std::move(*named);
   }
   if (found.is_cluster() || node.empty()) return found;
-  return tl::make_unexpected(Error{"--node is about clusters, this is one machine", "leave it out, or name a cluster with --env"});
+  return tl::make_unexpected(
+      Error{"--node is about clusters, this is one machine", "leave it out, or name a cluster with --env"});
 }
 
 Result<std::shared_ptr<Cluster>> Context::cluster() const {

@@ -20,7 +20,8 @@ using nlohmann::ordered_json;
 Result<Dump> Dump::open(const std::string& name, std::size_t octets_max, Clock::time_point until) {
   umask(077);
   const char* temporary = std::getenv("TMPDIR");
-  std::string pattern = std::string(temporary != nullptr && *temporary != 0 ? temporary : "/tmp") + "/cfcli-sysdump-XXXXXX";
+  std::string pattern =
+      std::string(temporary != nullptr && *temporary != 0 ? temporary : "/tmp") + "/cfcli-sysdump-XXXXXX";
   if (mkdtemp(pattern.data()) == nullptr) return fail_errno(fmt::format("cannot make {}", pattern), errno);
   Dump out;
   out.directory_ = pattern;
@@ -108,7 +109,9 @@ Result<void> Dump::pack(const std::string& file) {
   write("missing.txt", words.empty() ? "nothing is missing\n" : words);
   constexpr std::chrono::seconds kPackMax{60};
   const auto packed = source::child_output({"tar", "-C", directory_, "-czf", file, name_}, {}, kPackMax, 1 << 16);
-  if (!packed) return tl::make_unexpected(Error{fmt::format("tar {}", packed.error().message), fmt::format("can {} be written?", file)});
+  if (!packed)
+    return tl::make_unexpected(
+        Error{fmt::format("tar {}", packed.error().message), fmt::format("can {} be written?", file)});
   return {};
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-Result<void> list(const Context& context) {
+Result<void> list_environments(const Context& context) {
   const auto environments = Environments::read(Environments::default_path());
   if (!environments) return tl::make_unexpected(environments.error());
   const auto current = context.env.empty() ? environments->current() : context.env;
@@ -27,10 +27,11 @@ Result<void> list(const Context& context) {
   }
   auto shown = rows;
   for (auto& row : shown) row["mark"] = row["current"] == true ? "*" : " ";
-  const Shown table{"environments",
-                    {{"", "/mark"}, {"NAME", "/name"}, {"KIND", "/kind"}, {"SOCKET OR CONTEXT", "/where"}, {"FROM", "/from"}},
-                    {{"NAMESPACE", "/namespace"}, {"KUBECONFIG", "/kubeconfig"}},
-                    "/name"};
+  const Shown table{
+      "environments",
+      {{"", "/mark"}, {"NAME", "/name"}, {"KIND", "/kind"}, {"SOCKET OR CONTEXT", "/where"}, {"FROM", "/from"}},
+      {{"NAMESPACE", "/namespace"}, {"KUBECONFIG", "/kubeconfig"}},
+      "/name"};
   if (!show_document(context, {{"environments", rows}})) show(context, {{"environments", shown}}, table);
   if (!trouble.empty()) return fail("the kubeconfig's contexts are left out: {}", trouble);
   return {};
@@ -41,8 +42,8 @@ std::string absolute(const std::string& path) { return path.empty() ? path : std
 
 Result<void> add(Environment added, const std::string& kubeconfig) {
   if (added.is_cluster() == added.context.empty()) {
-    return tl::make_unexpected(Error{"an environment is a machine or a cluster",
-                                     "give --socket PATH, or --context NAME of the kubeconfig"});
+    return tl::make_unexpected(
+        Error{"an environment is a machine or a cluster", "give --socket PATH, or --context NAME of the kubeconfig"});
   }
   added.socket = absolute(added.socket);
   if (!kubeconfig.empty()) added.kubeconfig = {absolute(kubeconfig)};
@@ -62,18 +63,18 @@ Result<void> add(Environment added, const std::string& kubeconfig) {
 }  // namespace
 
 void add_env(CLI::App& app, Context& context) {
-  auto* env = app.add_subcommand("env", "what cfcli talks to: machines, and clusters of the kubeconfig")->require_subcommand(1);
+  auto* env =
+      app.add_subcommand("env", "what cfcli talks to: machines, and clusters of the kubeconfig")->require_subcommand(1);
   env->add_subcommand("list", "those that there are; * marks the one that is used")->callback([&context] {
     context.has_names = true;
-    context.run = [&context] { return list(context); };
+    context.run = [&context] { return list_environments(context); };
   });
 
   const auto name = std::make_shared<std::string>();
   auto* use = env->add_subcommand("use", "the one that commands are about from now on; local: this machine");
   use->add_option("name", *name, "of env list")->required();
-  use->callback([&context, name] {
-    context.run = [name] { return Environments::use(Environments::default_path(), *name); };
-  });
+  use->callback(
+      [&context, name] { context.run = [name] { return Environments::use(Environments::default_path(), *name); }; });
 
   struct Given {
     Environment environment;
@@ -85,16 +86,14 @@ void add_env(CLI::App& app, Context& context) {
   one->add_option("--socket", given->environment.socket, "of a machine: its agent's control socket");
   one->add_option("--context", given->environment.context, "of a cluster: the kubeconfig's context");
   one->add_option("--kubeconfig", given->kubeconfig, "of a cluster: the file (else KUBECONFIG, ~/.kube/config)");
-  one->add_option("--namespace", given->environment.mesh_namespace, "of a cluster: where the agents are (else they are looked for)");
-  one->callback([&context, given] {
-    context.run = [given] { return add(given->environment, given->kubeconfig); };
-  });
+  one->add_option("--namespace", given->environment.mesh_namespace,
+                  "of a cluster: where the agents are (else they are looked for)");
+  one->callback([&context, given] { context.run = [given] { return add(given->environment, given->kubeconfig); }; });
 
   auto* remove = env->add_subcommand("remove", "forget one that was added");
   remove->add_option("name", *name, "of env list")->required();
-  remove->callback([&context, name] {
-    context.run = [name] { return Environments::remove(Environments::default_path(), *name); };
-  });
+  remove->callback(
+      [&context, name] { context.run = [name] { return Environments::remove(Environments::default_path(), *name); }; });
 }
 
 }  // namespace cortexflow::cli

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -74,7 +75,8 @@ Result<Fd> lock_beside(const std::string& path) {
   std::filesystem::create_directories(directory, error);
   if (error) return fail_errno(fmt::format("cannot make {}", directory.string()), error.value());
   Fd lock(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!lock || flock(lock.get(), LOCK_EX) != 0) return fail_errno(fmt::format("cannot lock {}", directory.string()), errno);
+  if (!lock || flock(lock.get(), LOCK_EX) != 0)
+    return fail_errno(fmt::format("cannot lock {}", directory.string()), errno);
   return lock;
 }
 
@@ -83,18 +85,22 @@ Result<Fd> lock_beside(const std::string& path) {
 std::string Environments::default_path() {
   const char* config = std::getenv("XDG_CONFIG_HOME");
   const char* home = std::getenv("HOME");
-  const std::string base = config != nullptr && *config != 0 ? config : std::string(home != nullptr ? home : "") + "/.config";
+  const std::string base =
+      config != nullptr && *config != 0 ? config : std::string(home != nullptr ? home : "") + "/.config";
   return base + "/cortexflow/environments.yaml";
 }
 
 Result<Environments> Environments::read(const std::string& path) {
+  Environments out;
+  // A HOME that this user may not look into is somebody else's (sudo -E): no environments of theirs.
+  if (faccessat(AT_FDCWD, path.c_str(), F_OK, AT_EACCESS) != 0 && errno == EACCES) return out;
   const auto text = source::read_text(path, kFileOctetsMax);
   if (!text) return tl::make_unexpected(text.error());
-  Environments out;
   if (!*text) return out;
   const std::string next = "mend it, or remove it and add the environments anew: cfcli env add";
   const auto tree = source::read_yaml({**text, 1});
-  if (!tree) return tl::make_unexpected(Error{fmt::format("{}:{}: {}", path, tree.error().line, tree.error().reason), next});
+  if (!tree)
+    return tl::make_unexpected(Error{fmt::format("{}:{}: {}", path, tree.error().line, tree.error().reason), next});
   source::Document document{&*tree};
   const Field root(document);
   root.only({"current", "environments"});
@@ -105,7 +111,8 @@ Result<Environments> Environments::read(const std::string& path) {
     out.kept_.push_back(std::move(environment));
   }
   if (const auto& problem = document.problem) {
-    return tl::make_unexpected(Error{fmt::format("{}:{}: {}: {}", path, problem->line, problem->field, problem->reason), next});
+    return tl::make_unexpected(
+        Error{fmt::format("{}:{}: {}: {}", path, problem->line, problem->field, problem->reason), next});
   }
   return out;
 }
@@ -162,14 +169,16 @@ Result<void> Environments::write(const std::string& path) const {
 
 Result<void> Environments::add(const std::string& path, const Environment& added) {
   if (!is_name(added.name) || added.name == kLocal) {
-    return fail("{} is no name for an environment: letters, digits and signs without spaces, but not \"local\"", added.name);
+    return fail("{} is no name for an environment: letters, digits and signs without spaces, but not \"local\"",
+                added.name);
   }
   const auto lock = lock_beside(path);
   if (!lock) return tl::make_unexpected(lock.error());
   auto environments = read(path);
   if (!environments) return tl::make_unexpected(environments.error());
   std::erase_if(environments->kept_, [&](const auto& one) { return one.name == added.name; });
-  if (environments->kept_.size() >= kEnvironmentsMax) return fail("{} environments are there already", kEnvironmentsMax);
+  if (environments->kept_.size() >= kEnvironmentsMax)
+    return fail("{} environments are there already", kEnvironmentsMax);
   environments->kept_.push_back(added);
   return environments->write(path);
 }
@@ -194,8 +203,9 @@ Result<void> Environments::remove(const std::string& path, const std::string& na
   if (removed == 0) {
     const auto found = environments->find(name);
     if (!found) return tl::make_unexpected(found.error());
-    return tl::make_unexpected(Error{fmt::format("{} was not added by cfcli env: it comes from {}", name, found->origin),
-                                     "kubectl config delete-context removes a context"});
+    return tl::make_unexpected(
+        Error{fmt::format("{} was not added by cfcli env: it comes from {}", name, found->origin),
+              "kubectl config delete-context removes a context"});
   }
   if (environments->current_ == name) environments->current_.clear();
   return environments->write(path);

@@ -68,7 +68,8 @@ Result<Gathered> gather(const Context& context, const std::string& key, const st
   if (silent.empty()) return out;
   std::string words;
   for (const auto& one : silent) {
-    words += fmt::format("{}{}: {}", words.empty() ? "" : "; ", one["node"].get<std::string>(), one["why"].get<std::string>());
+    words += fmt::format("{}{}: {}", words.empty() ? "" : "; ", one["node"].get<std::string>(),
+                         one["why"].get<std::string>());
   }
   out.complete = fail("{} of {} nodes did not answer: {}", silent.size(), agents->size(), words);
   return out;

@@ -61,18 +61,19 @@ class Printer {
 
   // Where an agent is cut off before its own summary, its last progress stands for it.
   void summary() {
-    std::uint64_t seen = 0;
+    std::uint64_t all = 0;
     std::uint64_t lost = 0;
     for (const auto& one : summaries_) {
-      seen += one.value("seen", std::uint64_t{0});
+      all += one.value("seen", std::uint64_t{0});
       lost += one.value("lost", std::uint64_t{0});
     }
-    const ordered_json whole{{"seen", std::max(seen, shown_)}, {"shown", shown_}, {"lost", lost}};
+    const ordered_json whole{{"seen", std::max(all, shown_)}, {"shown", shown_}, {"lost", lost}};
     if (context_.output == "json") {
       fmt::print("{}\n", json({{"summary", whole}}, -1));
       std::fflush(stdout);
     } else {
-      fmt::print(stderr, "seen {}, shown {}, lost {}\n", cell(whole, "/seen"), cell(whole, "/shown"), cell(whole, "/lost"));
+      fmt::print(stderr, "seen {}, shown {}, lost {}\n", cell(whole, "/seen"), cell(whole, "/shown"),
+                 cell(whole, "/lost"));
     }
   }
 
@@ -103,11 +104,13 @@ class Printer {
   std::vector<ordered_json> summaries_;  // by agent
 };
 
-Result<void> watch(const Context& context, const Watched& watched, const Client::Parameters& parameters, std::uint64_t limit) {
+Result<void> watch(const Context& context, const Watched& watched, const Client::Parameters& parameters,
+                   std::uint64_t limit) {
   const auto agents = context.agents();
   if (!agents) return tl::make_unexpected(agents.error());
   if (agents->size() > kWatchedMax) {
-    return tl::make_unexpected(Error{fmt::format("{} agents are more than can be watched at a time", agents->size()), "name a node with --node"});
+    return tl::make_unexpected(Error{fmt::format("{} agents are more than can be watched at a time", agents->size()),
+                                     "name a node with --node"});
   }
   catch_interrupts();
   Printer printer(context, watched, *agents, limit);
@@ -115,8 +118,9 @@ Result<void> watch(const Context& context, const Watched& watched, const Client:
   const auto follow = [&](std::size_t i) {
     const auto& agent = (*agents)[i];
     try {
-      ended[i] = agent.client.stream(watched.path, parameters, [&] { printer.open(); },
-                                     [&](const ordered_json& line) { return printer.line(i, agent.node, line); });
+      ended[i] = agent.client.stream(
+          watched.path, parameters, [&] { printer.open(); },
+          [&](const ordered_json& line) { return printer.line(i, agent.node, line); });
     } catch (const ordered_json::exception&) {
       ended[i] = tl::make_unexpected(Client::not_understood());
     }

@@ -69,9 +69,9 @@ std::size_t value_size(std::string_view text, bool to_line_end) {
 }
 
 bool is_no_secret(std::string_view value) {
-  constexpr std::array<std::string_view, 7> kPlain{"", "true", "false", "null", "{}", "[]", "\"\""};
-  return std::find(kPlain.begin(), kPlain.end(), value) != kPlain.end() || value.starts_with('{') || value.starts_with('[') ||
-         value.starts_with('|') || value.starts_with('>');
+  constexpr std::array<std::string_view, 7> kNoSecrets{"", "true", "false", "null", "{}", "[]", "\"\""};
+  return std::find(kNoSecrets.begin(), kNoSecrets.end(), value) != kNoSecrets.end() || value.starts_with('{') ||
+         value.starts_with('[') || value.starts_with('|') || value.starts_with('>');
 }
 
 // "//user:password@" -> "//[redacted]@"
@@ -110,7 +110,8 @@ void add_line(std::string& out, std::string_view line) {
     const auto sign = bearer ? behind.find_first_not_of(" \t") : sign_size(behind, word.starts_with("--"));
     if (sign == 0 || sign == std::string_view::npos) continue;
     const bool first_in_line = line.find_first_not_of(" \t-\"'") + size == i;
-    const bool yaml = !bearer && first_in_line && behind.substr(0, sign).find(':') != std::string_view::npos && !line.ends_with(',');
+    const bool yaml =
+        !bearer && first_in_line && behind.substr(0, sign).find(':') != std::string_view::npos && !line.ends_with(',');
     const auto value = behind.substr(sign, value_size(behind.substr(sign), yaml));
     if (is_no_secret(value) || (bearer && value.size() < 8)) continue;
     out += behind.substr(0, sign);
@@ -128,8 +129,8 @@ bool names_secret(std::string_view name) {
     if (c >= 'A' && c <= 'Z') letters += static_cast<char>(c + ('a' - 'A'));
     if (c >= 'a' && c <= 'z') letters += c;
   }
-  constexpr std::array<std::string_view, 9> kEnds{"password", "passphrase", "passwd", "secret", "token",
-                                                  "privatekey", "apikey", "credentials", "authorization"};
+  constexpr std::array<std::string_view, 9> kEnds{"password",   "passphrase", "passwd",      "secret",       "token",
+                                                  "privatekey", "apikey",     "credentials", "authorization"};
   return std::any_of(kEnds.begin(), kEnds.end(), [&](auto end) { return letters.ends_with(end); });
 }
 

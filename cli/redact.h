@@ -18,7 +18,8 @@ inline constexpr const char* kRedacted = "[redacted]";
 // tokens, private keys in PEM, the user's part of URLs.
 [[nodiscard]] std::string redacted(std::string_view text);
 
-// The same in every text of a document; also {"name": "DB_PASSWORD", "value": "..."}, as environments of containers are.
+// The same in every text of a document; also {"name": "DB_PASSWORD", "value": "..."}, as environments of containers
+// are.
 void redact(nlohmann::ordered_json& document);
 
 }  // namespace cortexflow::cli

@@ -27,7 +27,8 @@ Result<Fd> connect_port(const std::string& port) {
   address.sin_port = htons(number);
   Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
-  return fail_errno(fmt::format("cannot connect to {}{}", kLoopback, port), errno, "does the agent serve metrics there?");
+  return fail_errno(fmt::format("cannot connect to {}{}", kLoopback, port), errno,
+                    "does the agent serve metrics there?");
 }
 
 bool write_all(int to, const char* octets, std::size_t size) {
@@ -75,10 +76,12 @@ Result<void> relay(int socket) {
 void add_relay(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("relay", "standard input and output to a socket here, for another cfcli");
   const auto path = std::make_shared<std::string>(kAgentSocket);
-  command->add_option("path", *path, "a Unix socket's path, or the port that metrics are on: 127.0.0.1:PORT")->capture_default_str();
+  command->add_option("path", *path, "a Unix socket's path, or the port that metrics are on: 127.0.0.1:PORT")
+      ->capture_default_str();
   command->callback([&context, path] {
     context.run = [path]() -> Result<void> {
-      const auto socket = path->starts_with(kLoopback) ? connect_port(path->substr(kLoopback.size())) : UnixTransport(*path).connect_raw();
+      const auto socket = path->starts_with(kLoopback) ? connect_port(path->substr(kLoopback.size()))
+                                                       : UnixTransport(*path).connect_raw();
       if (!socket) return tl::make_unexpected(socket.error());
       return relay(socket->get());
     };

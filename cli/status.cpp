@@ -12,7 +12,8 @@ void show_status(const Context& context, const ordered_json& status) {
              cell(status, "/node"), cell(status, "/kernel"), cell(status, "/started"));
   fmt::print("DNS ports {}, configuration {}\n", cell(status, "/dns_ports"), cell(status, "/config_file"));
   if (status.contains("configuration") && !status["configuration"].is_null()) {
-    fmt::print("generation {} since {}\n", cell(status, "/configuration/generation"), cell(status, "/configuration/changed"));
+    fmt::print("generation {} since {}\n", cell(status, "/configuration/generation"),
+               cell(status, "/configuration/changed"));
   }
   fmt::print("\n");
   fmt::print("{}\n", table(status.at("functions"),
@@ -29,7 +30,9 @@ void show_status(const Context& context, const ordered_json& status) {
 }  // namespace
 
 void add_status(CLI::App& app, Context& context) {
-  auto* command = app.add_subcommand("status", "hooks, tables, what was seen and lost; of a cluster, a row for each node")->alias("info");
+  auto* command =
+      app.add_subcommand("status", "hooks, tables, what was seen and lost; of a cluster, a row for each node")
+          ->alias("info");
   command->callback([&context] {
     context.run = [&context]() -> Result<void> {
       const auto agents = context.agents();

@@ -17,20 +17,21 @@ using nlohmann::ordered_json;
 
 constexpr int kRecords = 500;  // of the latest lookups, and flows
 
-struct Given {
+struct SysdumpOptions {
   std::string file, metrics = "127.0.0.1:9464";
-  int timeout = 120;    // seconds
-  int size_max = 100;   // MB
+  int timeout = 120;   // seconds
+  int size_max = 100;  // MB
 };
 
 // Of a stream, what it has now.
 Result<ordered_json> latest(const Client& agent, const std::string& path, const char* key) {
   ordered_json rows = ordered_json::array();
-  const auto done = agent.stream(path, {{"since", "1h"}, {"limit", std::to_string(kRecords)}, {"follow", "false"}}, [] {},
-                                 [&](const ordered_json& line) {
-                                   if (line.contains(key)) rows.push_back(line[key]);
-                                   return !line.contains("summary");
-                                 });
+  const auto done = agent.stream(
+      path, {{"since", "1h"}, {"limit", std::to_string(kRecords)}, {"follow", "false"}}, [] {},
+      [&](const ordered_json& line) {
+        if (line.contains(key)) rows.push_back(line[key]);
+        return !line.contains("summary");
+      });
   if (!done) return tl::make_unexpected(done.error());
   return ordered_json{{"latest", std::move(rows)}};
 }
@@ -57,14 +58,15 @@ Result<std::string> proc_text(const std::string& path) {
   if (file == nullptr) return fail_errno(path, errno);
   std::string out;
   std::array<char, 65536> buffer{};
-  for (std::size_t got = 0; out.size() < Dump::kPartMax && (got = std::fread(buffer.data(), 1, buffer.size(), file)) > 0;) {
+  for (std::size_t got = 0;
+       out.size() < Dump::kPartMax && (got = std::fread(buffer.data(), 1, buffer.size(), file)) > 0;) {
     out.append(buffer.data(), got);
   }
   std::fclose(file);
   return out;
 }
 
-Result<void> sysdump(const Context& context, const Given& given) {
+Result<void> sysdump(const Context& context, const SysdumpOptions& given) {
   const auto environment = context.environment();
   if (!environment) return tl::make_unexpected(environment.error());
   const auto name = "cortexflow-sysdump-" + stamp();
@@ -72,8 +74,11 @@ Result<void> sysdump(const Context& context, const Given& given) {
   auto dump = Dump::open(name, static_cast<std::size_t>(given.size_max) << 20,
                          Dump::Clock::now() + std::chrono::seconds(given.timeout));
   if (!dump) return tl::make_unexpected(dump.error());
-  dump->add("cfcli.json", ordered_json{{"version", CORTEXFLOW_VERSION}, {"at", stamp()}, {"environment", environment->name},
-                                       {"cluster", environment->is_cluster()}, {"node", context.node}});
+  dump->add("cfcli.json", ordered_json{{"version", CORTEXFLOW_VERSION},
+                                       {"at", stamp()},
+                                       {"environment", environment->name},
+                                       {"cluster", environment->is_cluster()},
+                                       {"node", context.node}});
   if (environment->is_cluster()) {
     const auto cluster = context.cluster();
     if (!cluster) return tl::make_unexpected(cluster.error());
@@ -99,11 +104,16 @@ Result<void> sysdump(const Context& context, const Given& given) {
 }  // namespace
 
 void dump_agent(Dump& dump, const Client& agent, const std::string& directory) {
-  for (const char* what : {"status", "bpf", "workloads", "services", "drops", "veths", "denylist", "identities", "policies"}) {
+  // One that does not answer is asked once.
+  const auto status = agent.get("/v1/status");
+  dump.add(directory + "/status.json", status);
+  if (!status) return;
+  for (const char* what : {"bpf", "workloads", "services", "drops", "veths", "denylist", "identities", "policies"}) {
     dump.collect(fmt::format("{}/{}.json", directory, what), [&] { return agent.get(fmt::format("/v1/{}", what)); });
   }
   dump.collect(directory + "/log.json", [&] { return agent.get("/v1/logs", {{"lines", "1000"}}); });
-  dump.collect(directory + "/flows-open.json", [&] { return agent.get("/v1/flows/open", {{"limit", std::to_string(kRecords)}}); });
+  dump.collect(directory + "/flows-open.json",
+               [&] { return agent.get("/v1/flows/open", {{"limit", std::to_string(kRecords)}}); });
   dump.collect(directory + "/flows.json", [&] { return latest(agent, "/v1/flows", "flow"); });
   dump.collect(directory + "/lookups.json", [&] { return latest(agent, "/v1/dns/lookups", "lookup"); });
 }
@@ -123,7 +133,8 @@ void dump_machine(Dump& dump, const Client& agent, const std::string& metrics) {
     httplib::Client http("http://" + metrics);
     http.set_read_timeout(10);
     const auto response = http.Get("/metrics");
-    if (!response || response->status != 200) return fail("nothing answers on {}; --metrics names another address", metrics);
+    if (!response || response->status != 200)
+      return fail("nothing answers on {}; --metrics names another address", metrics);
     return response->body;
   });
   dump.collect_text("machine/agent.yaml", [&]() -> Result<std::string> {
@@ -139,15 +150,19 @@ void dump_machine(Dump& dump, const Client& agent, const std::string& metrics) {
 }
 
 void add_sysdump(CLI::App& app, Context& context) {
-  auto* command = app.add_subcommand("sysdump", "what a bug report needs, of a machine or of all nodes, in an archive without secrets");
-  const auto given = std::make_shared<Given>();
+  auto* command = app.add_subcommand(
+      "sysdump", "what a bug report needs, of a machine or of all nodes, in an archive without secrets");
+  const auto given = std::make_shared<SysdumpOptions>();
   command->add_option("--file", given->file, "the archive (else cortexflow-sysdump-TIME.tar.gz here)");
-  command->add_option("--timeout", given->timeout, "seconds; what was not begun then is left out")->check(CLI::Range(1, 86'400))->capture_default_str();
-  command->add_option("--max-size", given->size_max, "MB before compression; what has no room is left out")->check(CLI::Range(1, 10'000))->capture_default_str();
-  command->add_option("--metrics", given->metrics, "of a machine: where its agent's metrics are")->capture_default_str();
-  command->callback([&context, given] {
-    context.run = [&context, given] { return sysdump(context, *given); };
-  });
+  command->add_option("--timeout", given->timeout, "seconds; what was not begun then is left out")
+      ->check(CLI::Range(1, 86'400))
+      ->capture_default_str();
+  command->add_option("--max-size", given->size_max, "MB before compression; what has no room is left out")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  command->add_option("--metrics", given->metrics, "of a machine: where its agent's metrics are")
+      ->capture_default_str();
+  command->callback([&context, given] { context.run = [&context, given] { return sysdump(context, *given); }; });
 }
 
 }  // namespace cortexflow::cli

@@ -64,8 +64,9 @@ ApiResult<Json> ApiServer::ask_json(const Request& request) {
   if (!body) return tl::make_unexpected(body.error());
   auto document = source::parse_json(*body);
   if (document && document->is_object()) return std::move(*document);
-  return tl::make_unexpected(ApiError{0, {fmt::format("{} answered {} with no JSON object", address(), request.path),
-                                          "is it a Kubernetes API server?"}});
+  return tl::make_unexpected(ApiError{
+      0,
+      {fmt::format("{} answered {} with no JSON object", address(), request.path), "is it a Kubernetes API server?"}});
 }
 
 ApiResult<Json> ApiServer::get(const std::string& path) { return ask_json({Request::Method::kGet, path}); }

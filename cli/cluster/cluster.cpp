@@ -37,13 +37,19 @@ std::string why_not(const Json& pod) {
 }
 
 AgentPod agent_pod(const Json& pod) {
-  AgentPod out{text_at(pod, "/spec/nodeName"), text_at(pod, "/metadata/namespace"), text_at(pod, "/metadata/name"),
-               text_at(pod, "/spec/containers/0/image"), is_ready(pod), {}, {}};
+  AgentPod out{text_at(pod, "/spec/nodeName"),
+               text_at(pod, "/metadata/namespace"),
+               text_at(pod, "/metadata/name"),
+               text_at(pod, "/spec/containers/0/image"),
+               is_ready(pod),
+               {},
+               {}};
   if (!out.ready) out.why = why_not(pod);
   const Json::json_pointer ports("/spec/containers/0/ports");
   if (!pod.contains(ports)) return out;
   for (const auto& port : pod.at(ports)) {
-    if (text_at(port, "/name") == "metrics") out.metrics = fmt::format("127.0.0.1:{}", port.value("containerPort", 9464));
+    if (text_at(port, "/name") == "metrics")
+      out.metrics = fmt::format("127.0.0.1:{}", port.value("containerPort", 9464));
   }
   return out;
 }
@@ -73,7 +79,8 @@ Result<std::vector<AgentPod>> Cluster::agents() {
   if (agents_) return *agents_;
   const auto path_in = [](const std::string& space) { return fmt::format("/api/v1/namespaces/{}/pods", space); };
   auto pods = server_->list(mesh_namespace_.empty() ? "/api/v1/pods" : path_in(mesh_namespace_), kAgents);
-  if (!pods && pods.error().status == 403 && mesh_namespace_.empty()) pods = server_->list(path_in(kMeshNamespace), kAgents);
+  if (!pods && pods.error().status == 403 && mesh_namespace_.empty())
+    pods = server_->list(path_in(kMeshNamespace), kAgents);
   if (!pods) return tl::make_unexpected(std::move(pods.error().error).wrap("cannot look for agents"));
   // Of an agent that is replaced, both are there for a while.
   std::map<std::string, AgentPod> by_node;
@@ -107,9 +114,8 @@ Result<AgentPod> Cluster::agent_of(const std::string& node) {
 }
 
 std::shared_ptr<const Transport> Cluster::transport(const AgentPod& agent, const std::string& socket) const {
-  return std::make_shared<PodTransport>(server_, agent.node,
-                                        source::ExecTarget{agent.pod_namespace, agent.pod, "agent",
-                                                           {"cfcli", "relay", socket}});
+  return std::make_shared<PodTransport>(
+      server_, agent.node, source::ExecTarget{agent.pod_namespace, agent.pod, "agent", {"cfcli", "relay", socket}});
 }
 
 }  // namespace cortexflow::cli

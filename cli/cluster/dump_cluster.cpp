@@ -29,8 +29,9 @@ Result<ordered_json> objects(ApiServer& server, const std::string& path, const s
 }
 
 Result<std::string> log_of(ApiServer& server, const AgentPod& agent, const char* more) {
-  auto log = server.text(fmt::format("/api/v1/namespaces/{}/pods/{}/log?container=agent&timestamps=true&tailLines={}&limitBytes={}{}",
-                                     agent.pod_namespace, agent.pod, kLogLines, Dump::kPartMax, more));
+  auto log = server.text(
+      fmt::format("/api/v1/namespaces/{}/pods/{}/log?container=agent&timestamps=true&tailLines={}&limitBytes={}{}",
+                  agent.pod_namespace, agent.pod, kLogLines, Dump::kPartMax, more));
   if (!log) return tl::make_unexpected(log.error().error);
   return std::move(*log);
 }
@@ -58,7 +59,8 @@ void dump_cluster(Dump& dump, Cluster& cluster, const std::vector<AgentPod>& age
   });
   dump.collect("cluster/nodes.json", [&] { return objects(server, "/api/v1/nodes"); });
   for (const char* kind : {"trafficpolicies", "authorizationpolicies", "denylists"}) {
-    dump.collect(fmt::format("cluster/{}.json", kind), [&] { return objects(server, fmt::format("/apis/cortexflow.io/v1alpha1/{}", kind)); });
+    dump.collect(fmt::format("cluster/{}.json", kind),
+                 [&] { return objects(server, fmt::format("/apis/cortexflow.io/v1alpha1/{}", kind)); });
   }
   std::set<std::string> spaces;
   for (const auto& agent : agents) spaces.insert(agent.pod_namespace);
@@ -67,7 +69,8 @@ void dump_cluster(Dump& dump, Cluster& cluster, const std::vector<AgentPod>& age
     const auto directory = "node-" + agent.node;
     dump.collect_text(directory + "/pod.log", [&] { return log_of(server, agent, ""); });
     // Of the container before, where there was one: its last words.
-    if (!agent.ready) dump.collect_text(directory + "/pod-before.log", [&] { return log_of(server, agent, "&previous=true"); });
+    if (!agent.ready)
+      dump.collect_text(directory + "/pod-before.log", [&] { return log_of(server, agent, "&previous=true"); });
   }
   // The agents themselves, several at a time: these go by exec alone.
   std::atomic<std::size_t> next = 0;
@@ -75,7 +78,8 @@ void dump_cluster(Dump& dump, Cluster& cluster, const std::vector<AgentPod>& age
     for (auto i = next++; i < agents.size(); i = next++) {
       const auto directory = "node-" + agents[i].node;
       dump_agent(dump, Client(cluster.transport(agents[i], kAgentSocket)), directory);
-      dump.collect_text(directory + "/metrics.txt", [&] { return metrics_text(*cluster.transport(agents[i], agents[i].metrics)); });
+      dump.collect_text(directory + "/metrics.txt",
+                        [&] { return metrics_text(*cluster.transport(agents[i], agents[i].metrics)); });
     }
   };
   std::vector<std::thread> threads;

@@ -20,7 +20,8 @@ Result<Helm> Helm::open(const Environment& environment) {
   Helm out;
   for (const auto& file : environment.kubeconfig) out.kubeconfig_ += (out.kubeconfig_.empty() ? "" : ":") + file;
   out.context_ = environment.context;
-  const std::string next = "install helm 3 (https://helm.sh/docs/intro/install); cfcli brings the chart, helm installs it";
+  const std::string next =
+      "install helm 3 (https://helm.sh/docs/intro/install); cfcli brings the chart, helm installs it";
   auto version = source::child_output({"helm", "version", "--short"}, {}, kShort, kPrintedMax);
   if (!version) return tl::make_unexpected(Error{"helm " + version.error().message, next});
   out.version_ = version->substr(0, version->find_first_of("+ \n"));
@@ -28,7 +29,8 @@ Result<Helm> Helm::open(const Environment& environment) {
     return tl::make_unexpected(Error{fmt::format("helm calls itself {}", out.version_), next});
   }
   const char* temporary = std::getenv("TMPDIR");
-  std::string pattern = std::string(temporary != nullptr && *temporary != 0 ? temporary : "/tmp") + "/cfcli-chart-XXXXXX";
+  std::string pattern =
+      std::string(temporary != nullptr && *temporary != 0 ? temporary : "/tmp") + "/cfcli-chart-XXXXXX";
   if (mkdtemp(pattern.data()) == nullptr) return fail_errno(fmt::format("cannot make {}", pattern), errno);
   out.directory_ = pattern;
   if (auto written = replace_file(out.directory_ + "/cortexflow.tgz", embedded_chart()); !written) {
@@ -59,7 +61,8 @@ Result<std::string> Helm::run(std::vector<std::string> arguments, std::chrono::s
   return tl::make_unexpected(std::move(printed.error()).wrap("helm " + arguments.front()));
 }
 
-std::vector<std::string> Helm::with_chart(std::vector<std::string> verb, const std::string& space, const ChartValues& values) const {
+std::vector<std::string> Helm::with_chart(std::vector<std::string> verb, const std::string& space,
+                                          const ChartValues& values) const {
   verb.push_back(directory_ + "/cortexflow.tgz");
   verb.insert(verb.end(), {"--namespace", space});
   for (const auto& file : values.files) verb.insert(verb.end(), {"--values", file});
@@ -67,10 +70,11 @@ std::vector<std::string> Helm::with_chart(std::vector<std::string> verb, const s
   return verb;
 }
 
-Result<std::string> Helm::render(const std::string& release, const std::string& space, const ChartValues& values) const {
-  // --validate: with the kinds that the cluster has.
+Result<std::string> Helm::render(const std::string& release, const std::string& space, const ChartValues& values,
+                                 const Capabilities& capabilities) const {
   auto arguments = with_chart({"template", release}, space, values);
-  arguments.emplace_back("--validate");
+  arguments.insert(arguments.end(), {"--kube-version", capabilities.version});
+  for (const auto& version : capabilities.versions) arguments.insert(arguments.end(), {"--api-versions", version});
   return run(std::move(arguments), kShort);
 }
 
@@ -91,10 +95,11 @@ Result<ChartValues> Helm::over_kept(const std::string& release, const std::strin
   return values;
 }
 
-Result<std::string> Helm::render_upgrade(const std::string& release, const std::string& space, const ChartValues& values) const {
+Result<std::string> Helm::render_upgrade(const std::string& release, const std::string& space,
+                                         const ChartValues& values, const Capabilities& capabilities) const {
   const auto all = over_kept(release, space, values);
   if (!all) return tl::make_unexpected(all.error());
-  return render(release, space, *all);
+  return render(release, space, *all, capabilities);
 }
 
 Result<void> Helm::upgrade(const std::string& release, const std::string& space, const ChartValues& values) const {
@@ -106,9 +111,11 @@ Result<void> Helm::upgrade(const std::string& release, const std::string& space,
   return {};
 }
 
-Result<void> Helm::uninstall(const std::string& release, const std::string& space, std::chrono::seconds time_max) const {
-  const auto done = run({"uninstall", release, "--namespace", space, "--wait", "--timeout", fmt::format("{}s", time_max.count())},
-                        time_max + kShort);
+Result<void> Helm::uninstall(const std::string& release, const std::string& space,
+                             std::chrono::seconds time_max) const {
+  const auto done =
+      run({"uninstall", release, "--namespace", space, "--wait", "--timeout", fmt::format("{}s", time_max.count())},
+          time_max + kShort);
   if (!done) return tl::make_unexpected(done.error());
   return {};
 }

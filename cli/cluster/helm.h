@@ -20,6 +20,12 @@ struct ChartValues {
   std::vector<std::string> set, files;
 };
 
+// What a chart may ask of a cluster: helm's own look would also ask who owns each object, which not everybody may.
+struct Capabilities {
+  std::string version;                // "v1.20.2"
+  std::vector<std::string> versions;  // "policy/v1", "policy/v1/PodDisruptionBudget"
+};
+
 class Helm {
  public:
   // An error where there is no helm 3 or newer.  The chart lies in a directory of its own as long as this lives.
@@ -31,19 +37,26 @@ class Helm {
   [[nodiscard]] const std::string& version() const { return version_; }
 
   // What would be installed, in YAML.
-  [[nodiscard]] Result<std::string> render(const std::string& release, const std::string& space, const ChartValues& values) const;
+  [[nodiscard]] Result<std::string> render(const std::string& release, const std::string& space,
+                                           const ChartValues& values, const Capabilities& capabilities) const;
   // With the values that the release was given before, under `values`.
-  [[nodiscard]] Result<std::string> render_upgrade(const std::string& release, const std::string& space, const ChartValues& values) const;
-  [[nodiscard]] Result<void> install(const std::string& release, const std::string& space, const ChartValues& values) const;
+  [[nodiscard]] Result<std::string> render_upgrade(const std::string& release, const std::string& space,
+                                                   const ChartValues& values, const Capabilities& capabilities) const;
+  [[nodiscard]] Result<void> install(const std::string& release, const std::string& space,
+                                     const ChartValues& values) const;
   // As render_upgrade().
-  [[nodiscard]] Result<void> upgrade(const std::string& release, const std::string& space, const ChartValues& values) const;
-  [[nodiscard]] Result<void> uninstall(const std::string& release, const std::string& space, std::chrono::seconds time_max) const;
+  [[nodiscard]] Result<void> upgrade(const std::string& release, const std::string& space,
+                                     const ChartValues& values) const;
+  [[nodiscard]] Result<void> uninstall(const std::string& release, const std::string& space,
+                                       std::chrono::seconds time_max) const;
 
  private:
   Helm() = default;
   [[nodiscard]] Result<std::string> run(std::vector<std::string> arguments, std::chrono::seconds time_max) const;
-  [[nodiscard]] Result<ChartValues> over_kept(const std::string& release, const std::string& space, ChartValues values) const;
-  [[nodiscard]] std::vector<std::string> with_chart(std::vector<std::string> verb, const std::string& space, const ChartValues& values) const;
+  [[nodiscard]] Result<ChartValues> over_kept(const std::string& release, const std::string& space,
+                                              ChartValues values) const;
+  [[nodiscard]] std::vector<std::string> with_chart(std::vector<std::string> verb, const std::string& space,
+                                                    const ChartValues& values) const;
 
   std::string version_;
   std::string directory_;  // of the chart; empty: none is this one's

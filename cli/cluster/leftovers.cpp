@@ -20,15 +20,20 @@ ApiResult<std::vector<std::string>> own_crds(ApiServer& server) {
 
 }  // namespace
 
-Result<Leftovers> leftovers(ApiServer& server, const Release& release) {
+Leftovers leftovers(ApiServer& server, const Release& release) {
   Leftovers out;
   const auto selector = "app.kubernetes.io/instance=" + release.name;
   const auto in = [&](const char* group, const char* resource) {
     return fmt::format("{}/namespaces/{}/{}", group, release.space, resource);
   };
   // DaemonSets: that of the agents, and the one that cleans nodes of pins.
-  const std::array paths{in("/apis/apps/v1", "daemonsets"), in("/apis/apps/v1", "deployments"), in("/apis/batch/v1", "jobs"),
-                         in("/api/v1", "pods"), in("/api/v1", "services"), in("/api/v1", "serviceaccounts"), in("/api/v1", "configmaps"),
+  const std::array paths{in("/apis/apps/v1", "daemonsets"),
+                         in("/apis/apps/v1", "deployments"),
+                         in("/apis/batch/v1", "jobs"),
+                         in("/api/v1", "pods"),
+                         in("/api/v1", "services"),
+                         in("/api/v1", "serviceaccounts"),
+                         in("/api/v1", "configmaps"),
                          std::string("/apis/rbac.authorization.k8s.io/v1/clusterroles"),
                          std::string("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"),
                          std::string("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"),
@@ -41,9 +46,19 @@ Result<Leftovers> leftovers(ApiServer& server, const Release& release) {
       continue;
     }
     for (const auto& one : *found) {
-      if (text_at(one, "/metadata/deletionTimestamp").empty()) out.stray.push_back(resource + "/" + text_at(one, "/metadata/name"));
+      if (text_at(one, "/metadata/deletionTimestamp").empty())
+        out.stray.push_back(resource + "/" + text_at(one, "/metadata/name"));
     }
   }
+  // What the clean-up made of its own, without that label.
+  for (const auto& path :
+       {in("/apis/apps/v1", "daemonsets"), in("/apis/batch/v1", "jobs"), in("/api/v1", "serviceaccounts")}) {
+    const auto name = release.name + "-cleanup";
+    const auto found = server.get(path + "/" + name);
+    if (found && text_at(*found, "/metadata/deletionTimestamp").empty())
+      out.stray.push_back(path.substr(path.rfind('/') + 1) + "/" + name);
+  }
+  if (server.get("/api/v1/namespaces/" + release.space)) out.kept.push_back("namespace " + release.space);
   const auto crds = own_crds(server);
   if (!crds) {
     out.stray.push_back(fmt::format("perhaps CRDs ({})", crds.error().error.message));

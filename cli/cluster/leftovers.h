@@ -11,7 +11,7 @@ struct Leftovers {
   std::vector<std::string> stray;  // what the uninstall should have taken along, or what could not be looked at
 };
 
-[[nodiscard]] Result<Leftovers> leftovers(ApiServer& server, const Release& release);
+[[nodiscard]] Leftovers leftovers(ApiServer& server, const Release& release);
 // All of cortexflow.io, with every policy in them.
 [[nodiscard]] Result<void> remove_crds(ApiServer& server);
 

@@ -29,11 +29,18 @@ std::pair<int, int> two_numbers(std::string_view text) {
   return out;
 }
 
-Check unknown(std::string name, const ApiError& error) { return {std::move(name), Finding::kUnknown, error.error.message}; }
+Check unknown(std::string name, const ApiError& error) {
+  return {std::move(name), Finding::kUnknown, error.error.message};
+}
 
 bool is_of_cluster(const std::string& kind) {
-  static const std::set<std::string> kKinds{"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition",
-                                            "PriorityClass", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"};
+  static const std::set<std::string> kKinds{"Namespace",
+                                            "ClusterRole",
+                                            "ClusterRoleBinding",
+                                            "CustomResourceDefinition",
+                                            "PriorityClass",
+                                            "MutatingWebhookConfiguration",
+                                            "ValidatingWebhookConfiguration"};
   return kKinds.contains(kind);
 }
 
@@ -76,12 +83,34 @@ ApiResult<std::vector<Release>> releases(ApiServer& server) {
   return out;
 }
 
+ApiResult<Capabilities> capabilities_of(ApiServer& server) {
+  const auto version = server.get("/version");
+  const auto groups = version ? server.get("/apis") : version;
+  if (!groups) return tl::make_unexpected(groups.error());
+  Capabilities out{text_at(*version, "/gitVersion"), {}};
+  for (const auto& group : groups->value("groups", Json::array())) {
+    for (const auto& one : group.value("versions", Json::array())) {
+      const auto name = text_at(one, "/groupVersion");
+      out.versions.push_back(name);
+      // One whose server is away has no kinds.
+      const auto kinds = server.get("/apis/" + name);
+      if (!kinds) continue;
+      for (const auto& kind : kinds->value("resources", Json::array())) {
+        if (text_at(kind, "/name").find('/') == std::string::npos)
+          out.versions.push_back(name + "/" + text_at(kind, "/kind"));
+      }
+    }
+  }
+  return out;
+}
+
 Check check_server(ApiServer& server) {
   const std::string name = "API server";
   const auto version = server.get("/version");
   if (!version) return {name, Finding::kBad, version.error().error.to_string()};
   const auto words = text_at(*version, "/gitVersion");
-  const auto numbers = two_numbers(words.starts_with('v') ? std::string_view(words).substr(1) : std::string_view(words));
+  const auto numbers =
+      two_numbers(words.starts_with('v') ? std::string_view(words).substr(1) : std::string_view(words));
   const auto detail = fmt::format("{} at {}", words, server.address());
   if (numbers >= std::pair{1, kServerMinorMin}) return {name, Finding::kGood, detail};
   return {name, Finding::kBad, fmt::format("{}: the chart needs 1.{} or newer", detail, kServerMinorMin)};
@@ -103,7 +132,8 @@ Check check_rights(ApiServer& server, const std::string& manifests, const std::s
     if (review->contains(allowed) && review->at(allowed) == true) continue;
     missing.push_back(resource + (group.empty() ? "" : "." + group) + (in.empty() ? "" : " in " + in));
   }
-  if (missing.empty()) return {name, Finding::kGood, fmt::format("you may create all {} kinds of the chart", needed.size())};
+  if (missing.empty())
+    return {name, Finding::kGood, fmt::format("you may create all {} kinds of the chart", needed.size())};
   return {name, Finding::kBad, fmt::format("you may not create {}", fmt::join(missing, ", "))};
 }
 
@@ -114,17 +144,21 @@ Check check_releases(ApiServer& server) {
   if (found->empty()) return {name, Finding::kGood, "none of this chart"};
   const auto& first = found->front();
   return {name, Finding::kBad,
-          fmt::format("{} is installed in namespace {} ({}): two agents on a node would undo each other's work; cfcli update "
-                      "brings that release up to date, cfcli uninstall removes it",
-                      first.name, first.space, first.chart)};
+          fmt::format(
+              "{} is installed in namespace {} ({}): two agents on a node would undo each other's work; cfcli update "
+              "brings that release up to date, cfcli uninstall removes it",
+              first.name, first.space, first.chart)};
 }
 
 Check check_other_meshes(ApiServer& server) {
   const std::string name = "other meshes";
   const auto groups = server.get("/apis");
   if (!groups) return unknown(name, groups.error());
-  static const std::vector<std::pair<std::string, std::string>> kMeshes{
-      {"networking.istio.io", "Istio"}, {"linkerd.io", "Linkerd"}, {"kuma.io", "Kuma"}, {"consul.hashicorp.com", "Consul"}, {"cilium.io", "Cilium"}};
+  static const std::vector<std::pair<std::string, std::string>> kMeshes{{"networking.istio.io", "Istio"},
+                                                                        {"linkerd.io", "Linkerd"},
+                                                                        {"kuma.io", "Kuma"},
+                                                                        {"consul.hashicorp.com", "Consul"},
+                                                                        {"cilium.io", "Cilium"}};
   std::vector<std::string> found;
   for (const auto& group : groups->value("groups", Json::array())) {
     for (const auto& [api, mesh] : kMeshes) {
@@ -134,12 +168,16 @@ Check check_other_meshes(ApiServer& server) {
   const auto cilium = server.get("/api/v1/namespaces/kube-system/configmaps/cilium-config");
   const auto replaces = cilium ? text_at(*cilium, "/data/kube-proxy-replacement") : std::string();
   if (replaces == "true" || replaces == "strict") {
-    return {name, Finding::kBad, "Cilium translates services where sockets connect (kube-proxy-replacement), as this agent does: one of the two has to stop"};
+    return {name, Finding::kBad,
+            "Cilium translates services where sockets connect (kube-proxy-replacement), as this agent does: one of the "
+            "two has to stop"};
   }
   if (found.empty()) return {name, Finding::kGood, "none whose CRDs are known here"};
-  return {name, Finding::kWarning,
-          fmt::format("{}: its sidecars or proxies go on; a call that this agent translates reaches them with a backend's address",
-                      fmt::join(found, ", "))};
+  return {
+      name, Finding::kWarning,
+      fmt::format(
+          "{}: its sidecars or proxies go on; a call that this agent translates reaches them with a backend's address",
+          fmt::join(found, ", "))};
 }
 
 Check check_kube_proxy(ApiServer& server) {
@@ -150,13 +188,15 @@ Check check_kube_proxy(ApiServer& server) {
     const auto at = text.find("\nmode:");
     auto mode = at == std::string::npos ? std::string() : text.substr(at + 6, text.find('\n', at + 1) - at - 6);
     std::erase_if(mode, [](char c) { return c == ' ' || c == '"' || c == '\''; });
-    return {name, Finding::kGood, fmt::format("mode {}: it stays, for what no socket hook sees", mode.empty() ? "iptables" : mode)};
+    return {name, Finding::kGood,
+            fmt::format("mode {}: it stays, for what no socket hook sees", mode.empty() ? "iptables" : mode)};
   }
   if (config.error().status != 404) return unknown(name, config.error());
   const auto set = server.get("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy");
   if (set) return {name, Finding::kGood, "there, its mode is not told: it stays, for what no socket hook sees"};
   return {name, Finding::kWarning,
-          "not found in kube-system: services are translated for sockets that the agent sees; node ports and load balancers "
+          "not found in kube-system: services are translated for sockets that the agent sees; node ports and load "
+          "balancers "
           "are answered only on config.edge.interfaces"};
 }
 
@@ -176,7 +216,8 @@ Check check_nodes(ApiServer& server) {
   }
   if (bad.empty()) return {name, Finding::kGood, fmt::format("{}, Linux {}", nodes->size(), fmt::join(kernels, ", "))};
   // The DaemonSet goes where it can; nodeSelector leaves the others out.
-  return {name, bad.size() >= nodes->size() ? Finding::kBad : Finding::kWarning, fmt::format("{}", fmt::join(bad, "; "))};
+  return {name, bad.size() >= nodes->size() ? Finding::kBad : Finding::kWarning,
+          fmt::format("{}", fmt::join(bad, "; "))};
 }
 
 }  // namespace cortexflow::cli

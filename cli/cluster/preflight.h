@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/cluster/cluster.h"
+#include "cli/cluster/helm.h"
 
 namespace cortexflow::cli {
 
@@ -25,6 +26,7 @@ struct Release {
 };
 [[nodiscard]] ApiResult<std::vector<Release>> releases(ApiServer& server);
 
+[[nodiscard]] ApiResult<Capabilities> capabilities_of(ApiServer& server);
 [[nodiscard]] Check check_server(ApiServer& server);
 // `manifests` are the chart's, rendered: whether the caller may create each kind of object in them.
 [[nodiscard]] Check check_rights(ApiServer& server, const std::string& manifests, const std::string& space);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `cfcli sysdump` takes out.
-#include <catch2/catch.hpp>
-
 #include "cli/redact.h"
+
+#include <catch2/catch.hpp>
 
 using namespace cortexflow::cli;
 

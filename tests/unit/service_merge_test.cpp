@@ -9,13 +9,19 @@ using nlohmann::ordered_json;
 namespace {
 
 ordered_json backend(const char* address, int active, const char* state = "ready") {
-  return {{"address", address}, {"active", active}, {"chosen", 2 * active}, {"state", state},
-          {"connections", {{"results", {{"established", active}}}, {"failed", 1}, {"connect_mean_seconds", 0.25 * active}}}};
+  return {{"address", address},
+          {"active", active},
+          {"chosen", 2 * active},
+          {"state", state},
+          {"connections",
+           {{"results", {{"established", active}}}, {"failed", 1}, {"connect_mean_seconds", 0.25 * active}}}};
 }
 
 ordered_json service(const char* name, const ordered_json& backends) {
-  return {{"name", name}, {"port", "http"}, {"protocol", "TCP"}, {"number", 80}, {"active", 3}, {"pending", 0}, {"refused", 1},
-          {"backends", backends}, {"problems", ordered_json::array()}, {"held_since", nullptr}};
+  return {{"name", name},         {"port", "http"},       {"protocol", "TCP"},
+          {"number", 80},         {"active", 3},          {"pending", 0},
+          {"refused", 1},         {"backends", backends}, {"problems", ordered_json::array()},
+          {"held_since", nullptr}};
 }
 
 ordered_json unsigned_of(const ordered_json& json) { return ordered_json::parse(json.dump()); }
@@ -23,7 +29,8 @@ ordered_json unsigned_of(const ordered_json& json) { return ordered_json::parse(
 }  // namespace
 
 TEST_CASE("services of several nodes are one list: counts add up, and where nodes differ is said") {
-  const auto one = unsigned_of({service("shop/cart", {backend("10.0.0.1:80", 1), backend("10.0.0.2:80", 1)}), service("shop/web", {})});
+  const auto one = unsigned_of(
+      {service("shop/cart", {backend("10.0.0.1:80", 1), backend("10.0.0.2:80", 1)}), service("shop/web", {})});
   const auto two = unsigned_of({service("shop/cart", {backend("10.0.0.1:80", 3, "unhealthy")})});
   const auto merged = merge_services({{"n1", one}, {"n2", two}});
   REQUIRE(merged.size() == 2);

@@ -25,19 +25,24 @@ TEST_CASE("a client's WebSocket frame is masked, and its length is of the shorte
 }
 
 TEST_CASE("a server's WebSocket frames become messages, however they are cut") {
-  const auto octets = served(Opcode::kBinary, std::string(300, 'a')) + served(Opcode::kText, "x", false) + served(Opcode::kPing, "p") +
-                      served(Opcode::kContinuation, "y") + served(Opcode::kClose, "");
+  const auto octets = served(Opcode::kBinary, std::string(300, 'a')) + served(Opcode::kText, "x", false) +
+                      served(Opcode::kPing, "p") + served(Opcode::kContinuation, "y") + served(Opcode::kClose, "");
   WebsocketReader reader;
   std::vector<std::string> found;
   for (const char octet : octets) {
     reader.feed({&octet, 1});
-    for (auto message = reader.next(); message && *message; message = reader.next()) found.push_back((*message)->payload);
+    for (auto message = reader.next(); message && *message; message = reader.next())
+      found.push_back((*message)->payload);
   }
   CHECK(found == std::vector<std::string>{std::string(300, 'a'), "p", "xy", ""});
 }
 
 TEST_CASE("WebSocket frames that no server sends are refused") {
-  const std::string rows[] = {"\xc2\x01x", "\x82\x81xxxxx", served(Opcode::kContinuation, "x"), "\x83\x01x", "\x09\x01x",
+  const std::string rows[] = {"\xc2\x01x",
+                              "\x82\x81xxxxx",
+                              served(Opcode::kContinuation, "x"),
+                              "\x83\x01x",
+                              "\x09\x01x",
                               std::string("\x82\x7f\x00\x00\x00\x00\x7f\x00\x00\x00", 10),
                               served(Opcode::kText, "a", false) + served(Opcode::kText, "b")};
   for (const auto& row : rows) {

@@ -174,10 +174,12 @@ Result<void> PodExec::shake_hands(const ApiAccess& access, const Credential& cre
     }
     return tl::make_unexpected(Error{words, next});
   }
-  // The protocol's name, sent back, shows that the server knows what it took; that's what the key's hash is for elsewhere.
+  // The protocol's name, sent back, shows that the server knows what it took; that's what the key's hash is for
+  // elsewhere.
   const auto protocol = header_of(head, "sec-websocket-protocol");
   if (std::find(kProtocols.begin(), kProtocols.end(), protocol) == kProtocols.end()) {
-    return fail("{} speaks \"{}\" over WebSocket, not {}", connection_->server, protocol, fmt::join(kProtocols, " or "));
+    return fail("{} speaks \"{}\" over WebSocket, not {}", connection_->server, protocol,
+                fmt::join(kProtocols, " or "));
   }
   reader_.feed(std::string_view(answer).substr(end + 4));
   return {};
