@@ -13,15 +13,9 @@ constexpr int kPage = 500;
 
 }  // namespace
 
-struct ApiServer::Request {
-  enum class Method { kGet, kPost, kDelete } method = Method::kGet;
-  std::string path;
-  std::string body = {};
-};
-
 ApiServer::ApiServer(source::ApiAccess access) : access_(std::move(access)), client_(access_), credentials_(access_) {}
 
-ApiResult<std::string> ApiServer::ask(const Request& request) {
+ApiResult<std::string> ApiServer::ask(const source::ApiRequest& request) {
   std::string body;
   int status = 0;
   bool too_long = false;
@@ -33,17 +27,7 @@ ApiResult<std::string> ApiServer::ask(const Request& request) {
     return !too_long;
   };
   const auto on_end = [&](const source::Answered& answered) { end = answered; };
-  switch (request.method) {
-    case Request::Method::kGet:
-      client_.get(request.path, kAnswerMax, on_data, on_end);
-      break;
-    case Request::Method::kPost:
-      client_.post(request.path, request.body, kAnswerMax, on_data, on_end);
-      break;
-    case Request::Method::kDelete:
-      client_.remove(request.path, kAnswerMax, on_data, on_end);
-      break;
-  }
+  client_.send(request, kAnswerMax, on_data, on_end);
   while (!end) client_.run(kAnswerMax);
   const auto wrong = [](int code, std::string words, std::string next) {
     return tl::make_unexpected(ApiError{code, {std::move(words), std::move(next)}});
@@ -59,7 +43,7 @@ ApiResult<std::string> ApiServer::ask(const Request& request) {
   return wrong(status, std::move(words), std::move(next));
 }
 
-ApiResult<Json> ApiServer::ask_json(const Request& request) {
+ApiResult<Json> ApiServer::ask_json(const source::ApiRequest& request) {
   const auto body = ask(request);
   if (!body) return tl::make_unexpected(body.error());
   auto document = source::parse_json(*body);
@@ -69,15 +53,15 @@ ApiResult<Json> ApiServer::ask_json(const Request& request) {
       {fmt::format("{} answered {} with no JSON object", address(), request.path), "is it a Kubernetes API server?"}});
 }
 
-ApiResult<Json> ApiServer::get(const std::string& path) { return ask_json({Request::Method::kGet, path}); }
+ApiResult<Json> ApiServer::get(const std::string& path) { return ask_json({"GET", path}); }
 
 ApiResult<Json> ApiServer::post(const std::string& path, const Json& body) {
-  return ask_json({Request::Method::kPost, path, body.dump()});
+  return ask_json({"POST", path, body.dump()});
 }
 
-ApiResult<Json> ApiServer::remove(const std::string& path) { return ask_json({Request::Method::kDelete, path}); }
+ApiResult<Json> ApiServer::remove(const std::string& path) { return ask_json({"DELETE", path}); }
 
-ApiResult<std::string> ApiServer::text(const std::string& path) { return ask({Request::Method::kGet, path}); }
+ApiResult<std::string> ApiServer::text(const std::string& path) { return ask({"GET", path}); }
 
 ApiResult<std::vector<Json>> ApiServer::list(const std::string& path, const std::string& selector) {
   std::vector<Json> out;

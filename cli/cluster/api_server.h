@@ -39,9 +39,8 @@ class ApiServer {
   [[nodiscard]] const std::string& address() const { return access_.servers.front(); }
 
  private:
-  struct Request;
-  [[nodiscard]] ApiResult<std::string> ask(const Request& request);
-  [[nodiscard]] ApiResult<Json> ask_json(const Request& request);
+  [[nodiscard]] ApiResult<std::string> ask(const source::ApiRequest& request);
+  [[nodiscard]] ApiResult<Json> ask_json(const source::ApiRequest& request);
 
   source::ApiAccess access_;
   source::ApiClient client_;

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/daemon/daemon.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-
-#include <filesystem>
 
 #include "agent/base/thread.h"
 #include "agent/source/kubernetes/api_access.h"
@@ -16,22 +11,6 @@ namespace cortexflow::identity {
 namespace {
 
 Time system_now() { return std::chrono::system_clock::now(); }
-
-// One daemon a state directory: held as long as the process lives, whatever ends it.
-Result<Fd> lock_state(const std::string& directory) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return fail_errno(fmt::format("cannot make {}", directory), error.value());
-  Fd held(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!held || fchmod(held.get(), 0700) != 0) return fail_errno(fmt::format("cannot use {}", directory), errno);
-  if (flock(held.get(), LOCK_EX | LOCK_NB) != 0) {
-    return tl::make_unexpected(
-        Error{fmt::format("another certificate authority is running: it holds {}", directory),
-              "stop it first (systemctl stop cfidentity, or cfagent with identity.mode embedded), or set another "
-              "state_dir"});
-  }
-  return held;
-}
 
 // The authority's key is in memory; and each workload's connection takes a descriptor.
 void set_limits() {
@@ -45,24 +24,21 @@ void set_limits() {
 
 }  // namespace
 
-Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings, const std::string& version,
-                                              std::function<void(const Error&)> log) {
+Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings, std::unique_ptr<Storage> storage,
+                                              const std::string& version, std::function<void(const Error&)> log) {
   set_limits();
-  std::unique_ptr<Daemon> made(new Daemon(settings));
+  std::unique_ptr<Daemon> made(new Daemon(settings, std::move(storage)));
   made->log_ = std::move(log);
   if (auto started = made->start_parts(version); !started) return tl::make_unexpected(std::move(started.error()));
   return made;
 }
 
 Result<void> Daemon::start_parts(const std::string& version) {
-  auto lock = lock_state(settings_.state_dir);
-  if (!lock) return tl::make_unexpected(std::move(lock.error()));
-  lock_ = std::move(*lock);
   if (!settings_.authority.certificate.empty()) files_.emplace(settings_);  // first, so that no change is missed
-  auto authorities = open_authorities(settings_, system_now());
+  auto authorities = open_authorities(settings_, *storage_, system_now());
   if (!authorities) return tl::make_unexpected(std::move(authorities.error()));
   authorities_ = std::move(*authorities);
-  auto ledger = Ledger::open(settings_.state_dir + "/ledger");
+  auto ledger = storage_->open_ledger();
   if (!ledger) return tl::make_unexpected(std::move(ledger.error()));
   ledger_ = std::move(*ledger);
   const auto& lifetimes = settings_.certificates;

@@ -11,22 +11,22 @@
 #include <string>
 #include <thread>
 
-#include "agent/base/fd.h"
 #include "identity/daemon/api.h"
 #include "identity/daemon/authority_files.h"
 #include "identity/daemon/https_server.h"
 #include "identity/daemon/list_server.h"
 #include "identity/daemon/metrics.h"
 #include "identity/daemon/settings.h"
+#include "identity/storage.h"
 #include "identity/workload/workload_api.h"
 
 namespace cortexflow::identity {
 
 class Daemon {
  public:
-  // Refused where another has the state directory, or a part of it can't begin.
-  // `log` is told, from one thread, what fails later.
-  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const Settings& settings, const std::string& version,
+  // Refused where a part of it can't begin.  `log` is told, from one thread, what fails later.
+  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const Settings& settings, std::unique_ptr<Storage> storage,
+                                                             const std::string& version,
                                                              std::function<void(const Error&)> log);
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -43,7 +43,8 @@ class Daemon {
   [[nodiscard]] std::string words() const;
 
  private:
-  explicit Daemon(Settings settings) : settings_(std::move(settings)) {}
+  Daemon(Settings settings, std::unique_ptr<Storage> storage)
+      : settings_(std::move(settings)), storage_(std::move(storage)) {}
   [[nodiscard]] Result<void> start_parts(const std::string& version);
   [[nodiscard]] Result<void> start_https(const std::string& version);
   void tend();
@@ -51,7 +52,7 @@ class Daemon {
   void look_at_files();
 
   const Settings settings_;
-  Fd lock_;  // of the state directory
+  const std::unique_ptr<Storage> storage_;
   std::unique_ptr<Authorities> authorities_;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Issuer> issuer_;

@@ -48,8 +48,7 @@ ApiClient::~ApiClient() {
   for (const auto& [handle, transfer] : transfers_) curl_multi_remove_handle(multi_->handle.get(), handle);
 }
 
-void ApiClient::send(const std::string& path, const Request& request, std::chrono::seconds answer_max, OnData on_data,
-                     OnEnd on_end) {
+void ApiClient::send(const ApiRequest& request, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end) {
   const auto credential = credentials_.get(CredentialSource::Clock::now());
   if (!credential) {
     failed_.emplace_back(std::move(on_end), Answered{0, credential.error().to_string(), {}});
@@ -60,7 +59,7 @@ void ApiClient::send(const std::string& path, const Request& request, std::chron
   transfer->on_data = std::move(on_data);
   transfer->on_end = std::move(on_end);
   transfer->server = server_;
-  transfer->aim(access_, server(), *credential, path);
+  transfer->aim(access_, server(), *credential, request.path);
   curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
   // Over TLS the handshake tells whether one connection will do for all; else nothing would, and they would wait for
   // it.
@@ -72,13 +71,13 @@ void ApiClient::send(const std::string& path, const Request& request, std::chron
   curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, Transfer::head);
   curl_easy_setopt(handle, CURLOPT_HEADERDATA, transfer.get());
   transfer->add_header("Accept: application/json");
-  if (request.remove) curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, "DELETE");
-  if (const auto* body = request.body) {
-    transfer->add_header("Content-Type: application/json");
+  if (!request.body.empty()) {
+    transfer->add_header("Content-Type: " + request.content_type);
     transfer->add_header("Expect:");  // it is short: no asking first
-    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->size()));
-    curl_easy_setopt(handle, CURLOPT_COPYPOSTFIELDS, body->c_str());
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+    curl_easy_setopt(handle, CURLOPT_COPYPOSTFIELDS, request.body.c_str());
   }
+  curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   if (!credential->token.empty()) transfer->add_header("Authorization: Bearer " + credential->token);
   curl_easy_setopt(handle, CURLOPT_HTTPHEADER, transfer->headers.get());
   curl_multi_add_handle(multi_->handle.get(), handle);

@@ -15,6 +15,13 @@
 
 namespace cortexflow::source {
 
+struct ApiRequest {
+  std::string method;     // GET, POST, PUT, PATCH, DELETE
+  std::string path;       // begins with '/'
+  std::string body = {};  // JSON; empty: none
+  std::string content_type = "application/json";
+};
+
 class ApiClient {
  public:
   // Nothing: the answer has begun.  False: the rest is of no use.
@@ -26,18 +33,10 @@ class ApiClient {
   ApiClient& operator=(const ApiClient&) = delete;
   ~ApiClient();
 
-  // `path` begins with '/'.  The callbacks run within run(), each request's on_end once, last.
+  // The callbacks run within run(), each request's on_end once, last.
+  void send(const ApiRequest& request, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end);
   void get(const std::string& path, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end) {
-    send(path, {}, answer_max, std::move(on_data), std::move(on_end));
-  }
-  // `body` is JSON.
-  void post(const std::string& path, const std::string& body, std::chrono::seconds answer_max, OnData on_data,
-            OnEnd on_end) {
-    send(path, {.body = &body}, answer_max, std::move(on_data), std::move(on_end));
-  }
-  // DELETE.
-  void remove(const std::string& path, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end) {
-    send(path, {.remove = true}, answer_max, std::move(on_data), std::move(on_end));
+    send({"GET", path}, answer_max, std::move(on_data), std::move(on_end));
   }
   // Waits for something to do, does it.
   void run(std::chrono::milliseconds wait_max);
@@ -50,14 +49,6 @@ class ApiClient {
   struct Transfer;
   struct Multi;
 
-  struct Request {
-    const std::string* body = nullptr;  // POST
-    bool remove = false;
-  };
-
-  // GET where it says nothing.
-  void send(const std::string& path, const Request& request, std::chrono::seconds answer_max, OnData on_data,
-            OnEnd on_end);
   void finish(Transfer& transfer, int code);
 
   ApiAccess access_;
