@@ -50,6 +50,12 @@ control::FunctionStatus kubernetes_function(const source::KubernetesSource& kube
   return {"kubernetes", status.server, !status.synced || old || !troubles.empty(), detail};
 }
 
+std::optional<std::chrono::duration<double>> kubernetes_heard(const source::KubernetesSource& kubernetes) {
+  const auto status = kubernetes.status();
+  if (!status.synced) return std::nullopt;
+  return Clock::now() - status.heard;
+}
+
 sink::KubernetesFigures kubernetes_figures(const source::KubernetesSource& kubernetes) {
   const auto status = kubernetes.status();
   sink::KubernetesFigures out{status.synced, age_of(status), {}};

@@ -363,6 +363,9 @@ control::Status Node::status() const {
   out.functions.push_back(flows_.function());
   out.functions.insert(out.functions.end(), left_.begin(), left_.end());
   if (services_) {
+    const auto applied = services_->applied();
+    out.configuration = {applied.generation, applied.when, applied.took, std::nullopt};
+    if (const auto* kubernetes = services_->kubernetes()) out.configuration->heard = kubernetes_heard(*kubernetes);
     if (const auto* kubernetes = services_->kubernetes()) out.functions.push_back(kubernetes_function(*kubernetes));
     for (auto& function : services_->functions()) out.functions.push_back(std::move(function));
     if (services_->redirect()) out.functions.push_back(redirect_status(*services_->redirect()));

@@ -177,6 +177,7 @@ std::vector<Error> Services::poll() {
 }
 
 void Services::update(const Sources::Update& changes, std::vector<Error>& errors) {
+  const auto begun = Clock::now();
   const std::lock_guard lock(mutex_);
   const auto update = desired_.apply(changes.source, changes.update);
   if (changes.source != Sources::kOperator) sources_unread_ = changes.update.unread;
@@ -209,6 +210,9 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
   settle_deny(update.touched.deny_lists);
   configuration_changed_ = true;
   if (auto done = policies_.update(update, unread); !done) errors.push_back(std::move(done.error()));
+  if (snapshot.generation != applied_.generation) {
+    applied_ = {snapshot.generation, std::chrono::system_clock::now(), Clock::now() - begun};
+  }
 }
 
 std::vector<Error> Services::judge_backends() {

@@ -132,6 +132,15 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
     const std::lock_guard lock(mutex_);
     name_flow(flow, policy);
   }
+  struct Applied {
+    std::uint64_t generation = 0;
+    std::chrono::system_clock::time_point when;
+    Clock::duration took{0};
+  };
+  [[nodiscard]] Applied applied() const {
+    const std::lock_guard lock(mutex_);
+    return applied_;
+  }
   [[nodiscard]] const source::KubernetesSource* kubernetes() const { return sources_.kubernetes(); }  // null: none
 
  private:
@@ -222,6 +231,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   std::thread override_writer_;      // of what was dropped
   std::deque<std::string> dropped_;  // overrides whose target has gone, the latest, in words
   state::DesiredState desired_{Sources::names()};
+  Applied applied_;  // of desired_, to the kernel
   compile::ServiceBook book_;
   std::map<model::ObjectName, compile::AvoidedBackends> avoided_;
   Ejections ejections_;

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control API of the agent, or that of cfidentity, called over its Unix socket; the latter also over HTTPS.
+// The control API of an agent, or that of cfidentity.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 
 #include "agent/base/result.h"
-#include "cli/https.h"
+#include "cli/transport.h"
 
 namespace cortexflow::cli {
 
@@ -18,16 +17,7 @@ class Client {
  public:
   using Parameters = std::multimap<std::string, std::string>;
 
-  // What its errors call the other side, and say to start.
-  struct Peer {
-    std::string name = "agent";
-    std::string unit = "cfagent";
-    std::string flag = "--socket";
-  };
-
-  explicit Client(HttpsServer server) : https_(std::move(server)) {}
-  explicit Client(std::string socket_path) : socket_path_(std::move(socket_path)) {}
-  Client(std::string socket_path, Peer peer) : socket_path_(std::move(socket_path)), peer_(std::move(peer)) {}
+  explicit Client(std::shared_ptr<const Transport> transport) : transport_(std::move(transport)) {}
 
   [[nodiscard]] Result<nlohmann::ordered_json> get(const std::string& path, const Parameters& parameters = {}) const;
   [[nodiscard]] Result<nlohmann::ordered_json> put(const std::string& path, const nlohmann::ordered_json& body) const;
@@ -41,16 +31,10 @@ class Client {
   [[nodiscard]] static Error not_understood();
 
  private:
-  [[nodiscard]] Result<void> check_path() const;
-  [[nodiscard]] Result<std::unique_ptr<httplib::ClientImpl>> connection() const;
   template <typename Ask>
   [[nodiscard]] Result<nlohmann::ordered_json> answer_to(const Ask& ask) const;
-  // Why there was no answer, asked again without HTTP in between.
-  [[nodiscard]] Error unreachable() const;
 
-  std::string socket_path_;
-  Peer peer_;
-  std::optional<HttpsServer> https_;  // in place of the socket
+  std::shared_ptr<const Transport> transport_;
 };
 
 }  // namespace cortexflow::cli

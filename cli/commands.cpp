@@ -61,14 +61,18 @@ void show(const Context& context, const ordered_json& document, const Shown& sho
 void add_all(CLI::App& app, Context& context) {
   app.require_subcommand(1);
   app.fallthrough();
-  app.add_option("--socket", context.socket, "the agent's control socket")
-      ->envname("CORTEXFLOW_CONTROL_SOCKET")
-      ->capture_default_str();
+  app.add_option("--socket", context.socket,
+                 fmt::format("the agent's control socket, in place of --env: {}", kAgentSocket))
+      ->envname("CORTEXFLOW_CONTROL_SOCKET");
+  app.add_option("--env", context.env, "the machine or cluster, of env list (that of env use; without: this machine)")
+      ->envname("CORTEXFLOW_ENV");
+  app.add_option("--node", context.node, "of a cluster, the node whose agent is asked");
   app.add_option("-o,--output", context.output, "table, wide, json, yaml, or, for lists and dns top, name")
       ->check(CLI::IsMember({"table", "wide", "json", "yaml", "name"}));
   app.add_option("--color", context.color, "auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
-  for (const auto add : {add_status, add_version, add_dns, add_flow, add_workload, add_service, add_lb, add_explain,
-                         add_policy, add_identity, add_cert, add_monitoring, add_bpf, add_logs, add_completion}) {
+  for (const auto add : {add_env, add_install, add_relay, add_status, add_version, add_dns, add_flow, add_workload,
+                         add_service, add_lb, add_explain, add_policy, add_identity, add_cert, add_monitoring, add_bpf,
+                         add_logs, add_sysdump, add_completion}) {
     add(app, context);
   }
 }

@@ -8,26 +8,45 @@
 
 #include "agent/base/result.h"
 #include "cli/client.h"
+#include "cli/cluster/cluster.h"
+#include "cli/environments.h"
+#include "cli/https.h"
 #include "cli/output.h"
 
 namespace cortexflow::cli {
 
+// The agent that a request goes to.
+struct AgentAt {
+  std::string node;  // empty: the only one that the environment, or --node, is about
+  Client client;
+};
+
 struct Context {
-  std::string socket = "/run/cortexflow/agent.sock";
-  std::string identity_socket = "/run/cortexflow/identity.sock";
+  std::string socket;  // --socket; empty: the environment's
+  std::string env;     // --env; empty: the current one
+  std::string node;    // --node
+  std::string identity_socket = kIdentitySocket;
   HttpsServer identity_server;  // no URL: the socket
   std::string output = "table";
   std::string color = "auto";
   bool has_names = false;  // -o name has a meaning for the command
   std::function<Result<void>()> run;
 
-  [[nodiscard]] Client client() const { return Client(socket); }
-  [[nodiscard]] Client identity_client() const {
-    if (!identity_server.url.empty()) return Client(identity_server);
-    return Client(identity_socket, {"cfidentity", "cfidentity", "--identity-socket"});
-  }
+  static constexpr const char* kIdentitySocket = "/run/cortexflow/identity.sock";
+
+  [[nodiscard]] Result<Environment> environment() const;
+  // Of an environment that is one; an error that says so otherwise.
+  [[nodiscard]] Result<std::shared_ptr<Cluster>> cluster() const;
+  // Where it can't be told which agent is meant, requests fail and say why.
+  [[nodiscard]] Client client() const;
+  [[nodiscard]] Client identity_client() const;
+  // All of a cluster, without --node; else the one.
+  [[nodiscard]] Result<std::vector<AgentAt>> agents() const;
   [[nodiscard]] bool is_table() const { return output == "table" || output == "wide"; }
   [[nodiscard]] bool use_color() const;  // on standard output
+
+ private:
+  mutable std::shared_ptr<Cluster> cluster_;  // once it was asked for
 };
 
 // Shows `document` as -o says; as a table, the rows at `key` with `columns`, as names, what lies at `name` in each.
@@ -41,6 +60,10 @@ void show(const Context& context, const nlohmann::ordered_json& document, const 
 // Shows it as JSON or YAML; false where another form is wanted.
 [[nodiscard]] bool show_document(const Context& context, const nlohmann::ordered_json& document);
 
+void add_install(CLI::App& app, Context& context);
+void add_sysdump(CLI::App& app, Context& context);
+void add_env(CLI::App& app, Context& context);
+void add_relay(CLI::App& app, Context& context);
 void add_status(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);
 void add_dns(CLI::App& app, Context& context);

@@ -51,9 +51,27 @@ Result<std::string> token_in(const std::string& path) {
   return token;
 }
 
+class HttpsConnection : public Connection {
+ public:
+  HttpsConnection(std::unique_ptr<httplib::ClientImpl> http, const HttpsServer& server)
+      : http_(std::move(http)), server_(server) {}
+  httplib::ClientImpl& http() override { return *http_; }
+  Error no_answer(httplib::Error error) override { return server_.unreachable(error); }
+
+ private:
+  std::unique_ptr<httplib::ClientImpl> http_;
+  HttpsServer server_;
+};
+
 }  // namespace
 
-Result<std::unique_ptr<httplib::ClientImpl>> HttpsServer::connect() const {
+Result<std::unique_ptr<Connection>> HttpsTransport::connect() const {
+  auto http = server_.open();
+  if (!http) return tl::make_unexpected(http.error());
+  return std::make_unique<HttpsConnection>(std::move(*http), server_);
+}
+
+Result<std::unique_ptr<httplib::ClientImpl>> HttpsServer::open() const {
   const auto place = parse_url(url);
   if (!place) return fail("--server {}: expected https://HOST:PORT", url);
   if (token_file.empty() || ca.empty()) {

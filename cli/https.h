@@ -5,12 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "agent/base/result.h"
-
-namespace httplib {
-class ClientImpl;
-enum class Error;
-}  // namespace httplib
+#include "cli/transport.h"
 
 namespace cortexflow::cli {
 
@@ -19,9 +14,18 @@ struct HttpsServer {
   std::string token_file;  // a bearer token, such as a pod's for cfidentity's audience
   std::string ca;          // a file of the roots that may vouch for the server, in PEM
 
-  [[nodiscard]] Result<std::unique_ptr<httplib::ClientImpl>> connect() const;
+  [[nodiscard]] Result<std::unique_ptr<httplib::ClientImpl>> open() const;
   // Why there was no answer.
   [[nodiscard]] Error unreachable(httplib::Error error) const;
+};
+
+class HttpsTransport : public Transport {
+ public:
+  explicit HttpsTransport(HttpsServer server) : server_(std::move(server)) {}
+  [[nodiscard]] Result<std::unique_ptr<Connection>> connect() const override;
+
+ private:
+  HttpsServer server_;
 };
 
 }  // namespace cortexflow::cli

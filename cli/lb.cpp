@@ -79,9 +79,10 @@ Result<void> show_backends(const Context& context, const ordered_json& document)
 }
 
 Result<void> list(const Context& context, const std::string& name) {
-  auto document = services_named(context, name);
-  if (!document) return tl::make_unexpected(document.error());
-  return show_backends(context, *document);
+  const auto services = services_named(context, name);
+  if (!services) return tl::make_unexpected(services.error());
+  if (auto shown = show_backends(context, services->document); !shown) return shown;
+  return services->complete;
 }
 
 Result<void> show_answer(const Context& context, const Result<ordered_json>& answer) {
@@ -157,8 +158,9 @@ Result<void> drain(const Context& context, const std::string& service, const std
       return tl::make_unexpected(Error{fmt::format("interrupted with {} live connections", active),
                                        "the backend stays drained; cfcli lb undrain takes it back"});
     }
-    answer = services_named(context, service);
-    if (!answer) return tl::make_unexpected(answer.error());
+    auto services = services_named(context, service);
+    if (!services) return tl::make_unexpected(services.error());
+    answer = std::move(services->document);
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // workload list and bpf list.
-#include "cli/commands.h"
+#include "cli/gather.h"
 
 namespace cortexflow::cli {
 namespace {
@@ -10,10 +10,9 @@ void add_list(CLI::App& noun, Context& context, const std::string& help, const s
   list->callback([&context, path, shown] {
     context.has_names = true;
     context.run = [&context, path, shown]() -> Result<void> {
-      const auto document = context.client().get(path);
-      if (!document) return tl::make_unexpected(document.error());
-      show(context, *document, shown);
-      return {};
+      const auto gathered = gather(context, shown.key, path);
+      if (!gathered) return tl::make_unexpected(gathered.error());
+      return show_gathered(context, *gathered, shown);
     };
   });
 }

@@ -17,9 +17,10 @@ std::string joined(const ordered_json& texts) {
 }
 
 Result<void> list(const Context& context) {
-  auto document = services_named(context, "");
-  if (!document) return tl::make_unexpected(document.error());
-  for (auto& service : document->at("services")) {
+  auto services = services_named(context, "");
+  if (!services) return tl::make_unexpected(services.error());
+  auto& document = services->document;
+  for (auto& service : document.at("services")) {
     const auto& backends = service.at("backends");
     const auto ready = std::count_if(backends.begin(), backends.end(), [](const auto& b) {
       const auto& state = b.at("state");
@@ -31,7 +32,7 @@ Result<void> list(const Context& context) {
       service["problem"] = fmt::format("{} (since {})", service["problem"].get<std::string>(), held.get<std::string>());
     }
   }
-  show(context, *document,
+  show(context, document,
        {"services",
         {{"SERVICE", "/name"},
          {"PORT", "/port"},
@@ -44,9 +45,10 @@ Result<void> list(const Context& context) {
         {{"NUMBER", "/number"},
          {"AFFINITY", "/affinity_seconds"},
          {"LIMIT", "/max_connections"},
-         {"VERSIONS", "/versions"}},
+         {"VERSIONS", "/versions"},
+         {"NODES", "/nodes"}},
         "/name"});
-  return {};
+  return services->complete;
 }
 
 // "0.412 ms"; nothing where none was measured.
@@ -65,6 +67,7 @@ void describe_one(ordered_json service) {
              cell(service, "/max_connections"));
   fmt::print("  pending limit {}\n", cell(service, "/max_pending_connections"));
   fmt::print("  active        {}\n  refused       {}\n", cell(service, "/active"), cell(service, "/refused"));
+  if (service.contains("nodes")) fmt::print("  nodes         {}\n", cell(service, "/nodes"));
   if (!service.at("held_since").is_null()) fmt::print("  held since    {}\n", cell(service, "/held_since"));
   for (const auto& problem : service.at("problems")) {
     fmt::print("  problem       {}\n", printable(problem.get<std::string>()));
@@ -88,9 +91,9 @@ void describe_one(ordered_json service) {
 Result<void> describe(const Context& context, const std::string& name) {
   const auto shown = services_named(context, name);
   if (!shown) return tl::make_unexpected(shown.error());
-  if (show_document(context, *shown)) return {};
-  for (const auto& service : shown->at("services")) describe_one(service);
-  return {};
+  if (show_document(context, shown->document)) return shown->complete;
+  for (const auto& service : shown->document.at("services")) describe_one(service);
+  return shown->complete;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/commands.h"
+#include "cli/cluster_status.h"
 
 namespace cortexflow::cli {
 namespace {
@@ -10,7 +10,12 @@ void show_status(const Context& context, const ordered_json& status) {
   if (show_document(context, status)) return;
   fmt::print("Agent {} (pid {}) on {}, kernel {}, since {}\n", cell(status, "/version"), cell(status, "/pid"),
              cell(status, "/node"), cell(status, "/kernel"), cell(status, "/started"));
-  fmt::print("DNS ports {}, configuration {}\n\n", cell(status, "/dns_ports"), cell(status, "/config_file"));
+  fmt::print("DNS ports {}, configuration {}\n", cell(status, "/dns_ports"), cell(status, "/config_file"));
+  if (status.contains("configuration") && !status["configuration"].is_null()) {
+    fmt::print("generation {} since {}\n", cell(status, "/configuration/generation"),
+               cell(status, "/configuration/changed"));
+  }
+  fmt::print("\n");
   fmt::print("{}\n", table(status.at("functions"),
                            {{"FUNCTION", "/name"}, {"HOOK", "/hook"}, {"DEGRADED", "/degraded"}, {"WHY", "/detail"}}));
   fmt::print("{}\n", table(status.at("maps"), {{"TABLE", "/name"}, {"USED", "/entries"}, {"LIMIT", "/max_entries"}}));
@@ -25,9 +30,14 @@ void show_status(const Context& context, const ordered_json& status) {
 }  // namespace
 
 void add_status(CLI::App& app, Context& context) {
-  auto* command = app.add_subcommand("status", "hooks, tables, what was seen and lost")->alias("info");
+  auto* command =
+      app.add_subcommand("status", "hooks, tables, what was seen and lost; of a cluster, a row for each node")
+          ->alias("info");
   command->callback([&context] {
     context.run = [&context]() -> Result<void> {
+      const auto agents = context.agents();
+      if (!agents) return tl::make_unexpected(agents.error());
+      if (!agents->front().node.empty()) return show_cluster_status(context);
       const auto status = context.client().get("/v1/status");
       if (!status) return tl::make_unexpected(status.error());
       show_status(context, *status);

@@ -155,6 +155,14 @@ ordered_json to_json(const Status& status) {
   if (status.flows) {
     flows = {{"emitted", status.flows->emitted}, {"delivered", status.flows->delivered}, {"lost", status.flows->lost}};
   }
+  ordered_json configuration = nullptr;
+  if (const auto& followed = status.configuration) {
+    configuration = {{"generation", followed->generation},
+                     {"changed", time_text(followed->changed)},
+                     {"took_seconds", followed->took.count()},
+                     {"heard_seconds", nullptr}};
+    if (followed->heard) configuration["heard_seconds"] = followed->heard->count();
+  }
   return {{"version", status.version},
           {"node", status.node},
           {"pid", status.pid},
@@ -162,6 +170,7 @@ ordered_json to_json(const Status& status) {
           {"started", time_text(status.started)},
           {"config_file", status.config_file},
           {"dns_ports", status.dns_ports},
+          {"configuration", std::move(configuration)},
           {"functions", functions},
           {"maps", maps},
           {"queries", status.queries},

@@ -39,6 +39,16 @@ struct FlowRecords {
   std::map<std::string, std::uint64_t> lost;
 };
 
+// What the agent follows, and how far it has come with it.
+struct Configuration {
+  std::uint64_t generation = 0;                   // of what is in force; this agent process's own count of changes
+  std::chrono::system_clock::time_point changed;  // when that came into force
+  std::chrono::duration<double> took{0};          // from when the agent had heard of it; policies may wait 0.5 s
+  // How long ago the API server was heard, of the kind that was heard longest ago (a server sends something once a
+  // minute); none: no server is followed, or it was not heard yet.
+  std::optional<std::chrono::duration<double>> heard;
+};
+
 struct Status {
   std::string version;
   std::string node;
@@ -47,6 +57,7 @@ struct Status {
   std::chrono::system_clock::time_point started;
   std::string config_file;  // empty: defaults
   std::vector<std::uint16_t> dns_ports;
+  std::optional<Configuration> configuration;  // none: no manifests and no server are followed
   std::vector<FunctionStatus> functions;
   std::vector<MapFill> maps;
   // Closed accounting: emitted = delivered + sum(lost by cause) once the ring is drained.

@@ -6,6 +6,8 @@ import os
 import select
 import signal
 import subprocess
+import tarfile
+import tempfile
 from types import SimpleNamespace
 
 import dnsmsg
@@ -275,3 +277,26 @@ def output_refused(env):
             argv = bound_to_us([CFCLI, "--socket", env.agent.place.socket, *command])
             done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=10, check=False)
         assert done.returncode == 1 and "cannot write the output" in done.stderr, (command, done)
+
+
+@test("sysdump puts what a bug report needs of one machine into an archive that only its owner reads, and says what is missing")
+def sysdump(env):
+    with tempfile.TemporaryDirectory() as place:
+        file = f"{place}/dump.tar.gz"
+        said = json.loads(cli(env, "sysdump", "--file", file, "--metrics", f"127.0.0.1:{env.agent.place.metrics_port}", "-o", "json"))
+        assert os.stat(file).st_mode & 0o077 == 0
+        with tarfile.open(file) as archive:
+            texts = {one.name.split("/", 1)[1]: archive.extractfile(one).read().decode() for one in archive.getmembers() if one.isfile()}
+    assert NAMES["one"] in texts["machine/lookups.json"] and "cortexflow_dns_requests_total" in texts["machine/metrics.txt"], sorted(texts)
+    assert json.loads(texts["machine/status.json"])["pid"] == env.agent.pid
+    assert said["missing"] == [line for line in texts["missing.txt"].splitlines() if ": " in line], (said, texts["missing.txt"])
+
+
+@test("sysdump of a machine without an agent has the rest, and says so", seconds=30)
+def sysdump_alone(_):
+    with tempfile.TemporaryDirectory() as place:
+        done = subprocess.run([CFCLI, "--socket", "/nowhere/agent.sock", "sysdump", "--file", f"{place}/dump.tar.gz"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and "no agent is running" in done.stderr, done
+        with tarfile.open(f"{place}/dump.tar.gz") as archive:
+            names = [one.name.split("/", 1)[1] for one in archive.getmembers() if one.isfile()]
+        assert "machine/os-release.txt" in names and "machine/status.json" not in names, names

@@ -78,6 +78,7 @@ class FakeNode : public control::NodeView, public control::ServiceOperator, publ
     s.version = "1.2.3";
     s.node = "n1";
     s.dns_ports = {53};
+    s.configuration = Configuration{7, {}, std::chrono::milliseconds(3), std::chrono::seconds(12)};
     s.functions.push_back({"dns packets", "cgroup_skb", false, ""});
     s.maps.push_back({"dns_pending", 1, 2});
     s.lost["ring_full"] = 1;

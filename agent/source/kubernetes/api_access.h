@@ -32,6 +32,7 @@ struct ApiAccess {
   std::string token;                           // empty: none, or as the two below say
   std::string token_file;                      // is read again, as it is rotated
   ExecPlugin exec;                             // no command: none
+  std::string user_agent = "cortexflow-agent";
 };
 
 // `path` is a file's, or kInCluster.

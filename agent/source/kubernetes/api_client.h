@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests to an API server, many at a time over one connection where the server speaks HTTP/2.  The one file that
-// knows libcurl.  Not thread safe, but wake().
+// Requests to an API server, many at a time over one connection where the server speaks HTTP/2.
+// Not thread safe, but wake().
 #pragma once
 
 #include <chrono>

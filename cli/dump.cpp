@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/dump.h"
+
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "agent/source/kubernetes/child.h"
+#include "cli/client.h"
+#include "cli/output.h"
+#include "cli/redact.h"
+
+namespace cortexflow::cli {
+
+using nlohmann::ordered_json;
+
+Result<Dump> Dump::open(const std::string& name, std::size_t octets_max, Clock::time_point until) {
+  umask(077);
+  const char* temporary = std::getenv("TMPDIR");
+  std::string pattern =
+      std::string(temporary != nullptr && *temporary != 0 ? temporary : "/tmp") + "/cfcli-sysdump-XXXXXX";
+  if (mkdtemp(pattern.data()) == nullptr) return fail_errno(fmt::format("cannot make {}", pattern), errno);
+  Dump out;
+  out.directory_ = pattern;
+  out.name_ = name;
+  out.octets_left_ = octets_max;
+  out.until_ = until;
+  return out;
+}
+
+Dump::Dump(Dump&& other) noexcept
+    : directory_(std::exchange(other.directory_, {})),
+      name_(std::move(other.name_)),
+      octets_left_(other.octets_left_),
+      until_(other.until_),
+      parts_(other.parts_),
+      missing_(std::move(other.missing_)) {}
+
+Dump::~Dump() {
+  std::error_code error;
+  if (!directory_.empty()) std::filesystem::remove_all(directory_, error);
+}
+
+void Dump::miss(const std::string& path, const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  missing_.push_back(fmt::format("{}: {}", path, redacted(why)));
+}
+
+void Dump::write(const std::string& path, std::string text) {
+  if (text.size() > kPartMax) {
+    miss(path, fmt::format("{} of {} octets are left out", text.size() - kPartMax, text.size()));
+    text.resize(kPartMax);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (text.size() > octets_left_) {
+      missing_.push_back(path + ": the dump is as large as it may be");
+      return;
+    }
+    octets_left_ -= text.size();
+    ++parts_;
+  }
+  const auto file = std::filesystem::path(directory_) / name_ / path;
+  std::error_code error;
+  std::filesystem::create_directories(file.parent_path(), error);
+  std::ofstream out(file, std::ios::binary);
+  out << text;
+  if (!out.flush()) miss(path, "it could not be written: is the disk full?");
+}
+
+void Dump::add(const std::string& path, const Result<ordered_json>& document) {
+  if (!document) return miss(path, document.error().to_string());
+  auto shown = *document;
+  redact(shown);
+  write(path, json(shown, 1) + "\n");
+}
+
+void Dump::add_text(const std::string& path, const Result<std::string>& text) {
+  if (!text) return miss(path, text.error().to_string());
+  write(path, redacted(*text));
+}
+
+bool Dump::in_time(const std::string& path) {
+  if (Clock::now() < until_) return true;
+  miss(path, "there was no more time: --timeout");
+  return false;
+}
+
+void Dump::collect(const std::string& path, const std::function<Result<ordered_json>()>& get) {
+  if (!in_time(path)) return;
+  try {
+    add(path, get());
+  } catch (const ordered_json::exception&) {
+    add(path, tl::make_unexpected(Client::not_understood()));
+  }
+}
+
+void Dump::collect_text(const std::string& path, const std::function<Result<std::string>()>& get) {
+  if (in_time(path)) add_text(path, get());
+}
+
+Result<void> Dump::pack(const std::string& file) {
+  std::string words;
+  for (const auto& one : missing_) words += one + "\n";
+  octets_left_ += words.size();  // it is always there
+  write("missing.txt", words.empty() ? "nothing is missing\n" : words);
+  constexpr std::chrono::seconds kPackMax{60};
+  const auto packed = source::child_output({"tar", "-C", directory_, "-czf", file, name_}, {}, kPackMax, 1 << 16);
+  if (!packed)
+    return tl::make_unexpected(
+        Error{fmt::format("tar {}", packed.error().message), fmt::format("can {} be written?", file)});
+  return {};
+}
+
+}  // namespace cortexflow::cli
