@@ -91,8 +91,7 @@ ApiClient::~ApiClient() {
   for (const auto& [handle, transfer] : transfers_) curl_multi_remove_handle(multi_->handle.get(), handle);
 }
 
-void ApiClient::send(const std::string& path, const std::string* body, std::chrono::seconds answer_max, OnData on_data,
-                     OnEnd on_end) {
+void ApiClient::send(const ApiRequest& request, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end) {
   const auto credential = credentials_.get(CredentialSource::Clock::now());
   if (!credential) {
     failed_.emplace_back(std::move(on_end), Answered{0, credential.error().to_string(), {}});
@@ -114,7 +113,7 @@ void ApiClient::send(const std::string& path, const std::string* body, std::chro
     curl_easy_setopt(handle, CURLOPT_CONNECT_TO, transfer->connect_to.get());
   }
   curl_easy_setopt(handle, CURLOPT_URL,
-                   fmt::format("{}://{}:{}{}{}", url.scheme, host, url.port, url.path, path).c_str());
+                   fmt::format("{}://{}:{}{}{}", url.scheme, host, url.port, url.path, request.path).c_str());
   curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
   // Over TLS the handshake tells whether one connection will do for all; else nothing would, and they would wait for
@@ -148,12 +147,14 @@ void ApiClient::send(const std::string& path, const std::string* body, std::chro
   set_blob(CURLOPT_SSLCERT_BLOB, credential->client_certificate);
   set_blob(CURLOPT_SSLKEY_BLOB, credential->client_key);
   transfer->add_header("Accept: application/json");
-  if (body != nullptr) {
-    transfer->add_header("Content-Type: application/json");
+  if (!request.body.empty()) {
+    transfer->add_header("Content-Type: " + request.content_type);
     transfer->add_header("Expect:");  // it is short: no asking first
-    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->size()));
-    curl_easy_setopt(handle, CURLOPT_COPYPOSTFIELDS, body->c_str());
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+    curl_easy_setopt(handle, CURLOPT_COPYPOSTFIELDS, request.body.c_str());
   }
+  const bool follows = request.method == (request.body.empty() ? "GET" : "POST");  // from whether there is a body
+  if (!follows) curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   if (!credential->token.empty()) transfer->add_header("Authorization: Bearer " + credential->token);
   curl_easy_setopt(handle, CURLOPT_HTTPHEADER, transfer->headers.get());
   curl_multi_add_handle(multi_->handle.get(), handle);

@@ -15,6 +15,13 @@
 
 namespace cortexflow::source {
 
+struct ApiRequest {
+  std::string path;  // begins with '/'
+  std::string method = "GET";
+  std::string body = {};  // empty: none
+  std::string content_type = "application/json";
+};
+
 class ApiClient {
  public:
   // Nothing: the answer has begun.  False: the rest is of no use.
@@ -26,15 +33,8 @@ class ApiClient {
   ApiClient& operator=(const ApiClient&) = delete;
   ~ApiClient();
 
-  // `path` begins with '/'.  The callbacks run within run(), each request's on_end once, last.
-  void get(const std::string& path, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end) {
-    send(path, nullptr, answer_max, std::move(on_data), std::move(on_end));
-  }
-  // `body` is JSON.
-  void post(const std::string& path, const std::string& body, std::chrono::seconds answer_max, OnData on_data,
-            OnEnd on_end) {
-    send(path, &body, answer_max, std::move(on_data), std::move(on_end));
-  }
+  // The callbacks run within run(), each request's on_end once, last.
+  void send(const ApiRequest& request, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end);
   // Waits for something to do, does it.
   void run(std::chrono::milliseconds wait_max);
   // run() returns.  From any thread.
@@ -46,9 +46,6 @@ class ApiClient {
   struct Transfer;
   struct Multi;
 
-  // GET where there is no body.
-  void send(const std::string& path, const std::string* body, std::chrono::seconds answer_max, OnData on_data,
-            OnEnd on_end);
   void finish(Transfer& transfer, int code);
 
   ApiAccess access_;

@@ -4,18 +4,14 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "agent/base/result.h"
-#include "agent/source/kubernetes/api_client.h"
+#include "agent/source/kubernetes/api_requests.h"
 #include "agent/source/kubernetes/token_review.h"
 
 namespace cortexflow::source {
@@ -29,7 +25,6 @@ class TokenReviewer {
   [[nodiscard]] static Result<std::unique_ptr<TokenReviewer>> start(ApiAccess access, std::string audience);
   TokenReviewer(const TokenReviewer&) = delete;
   TokenReviewer& operator=(const TokenReviewer&) = delete;
-  ~TokenReviewer();
 
   // Within kAnswerMax and a second.
   [[nodiscard]] TokenReview review(const std::string& token);
@@ -42,23 +37,14 @@ class TokenReviewer {
   [[nodiscard]] const std::string& audience() const { return audience_; }
 
  private:
-  struct Job {
-    std::string token;
-    std::promise<TokenReview> done;
-  };
-
-  TokenReviewer(ApiAccess access, std::string audience) : audience_(std::move(audience)), client_(std::move(access)) {}
-  void run();
-  void begin(const std::shared_ptr<Job>& job);
+  TokenReviewer(std::unique_ptr<ApiRequests> requests, std::string audience)
+      : audience_(std::move(audience)), requests_(std::move(requests)) {}
   [[nodiscard]] TokenReview ask(const std::string& token);
 
   const std::string audience_;
-  ApiClient client_;  // the thread's own, but wake()
+  const std::unique_ptr<ApiRequests> requests_;
   mutable std::mutex mutex_;
-  std::vector<std::shared_ptr<Job>> waiting_;
   Figures figures_;
-  std::atomic<bool> stopping_ = false;
-  std::thread thread_;
 };
 
 }  // namespace cortexflow::source
