@@ -102,9 +102,9 @@ Result<void> Daemon::start_https(const std::string& version) {
   if (!id) return tl::make_unexpected(std::move(id.error()));
   certificate_ = std::make_unique<ServerCertificate>(*issuer_, std::move(*id), settings_.listen_dns_names);
   auto [address, port] = split_listen(settings_.listen);
-  https_ =
-      std::make_unique<HttpsServer>(*issuer_, *certificate_, *reviewer_,
-                                    HttpsSettings{std::move(address), port, settings_.token_review.dns_names}, version);
+  https_ = std::make_unique<HttpsServer>(
+      *issuer_, [this] { return certificate_->current(); }, *reviewer_,
+      HttpsSettings{std::move(address), port, settings_.token_review.dns_names}, version);
   return https_->start();
 }
 

@@ -18,6 +18,7 @@
 #include "identity/daemon/list_server.h"
 #include "identity/daemon/metrics.h"
 #include "identity/daemon/settings.h"
+#include "identity/server_certificate.h"
 #include "identity/workload/workload_api.h"
 
 namespace cortexflow::identity {

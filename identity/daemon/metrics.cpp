@@ -56,7 +56,7 @@ void add_https(sink::Families& families, const Metrics::Https& https) {
   const auto server = https.server->figures();
   families.gauge("cortexflow_identity_https_connections", "Connections to the API over HTTPS.").add(server.connections);
   families.gauge("cortexflow_identity_https_connections_max", "How many there may be.")
-      .add(std::uint64_t{HttpsServer::kConnectionsMax});
+      .add(std::uint64_t{TlsServer::kConnectionsMax});
   families.counter("cortexflow_identity_https_requests_total", "Requests over HTTPS that were answered.")
       .add(server.requests);
   families

@@ -6,6 +6,7 @@
 #include "identity/daemon/https_server.h"
 #include "identity/daemon/list_server.h"
 #include "identity/issuer.h"
+#include "identity/server_certificate.h"
 #include "identity/workload/workload_api.h"
 
 namespace cortexflow::identity {
