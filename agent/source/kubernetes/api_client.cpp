@@ -153,8 +153,7 @@ void ApiClient::send(const ApiRequest& request, std::chrono::seconds answer_max,
     curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
     curl_easy_setopt(handle, CURLOPT_COPYPOSTFIELDS, request.body.c_str());
   }
-  const bool follows = request.method == (request.body.empty() ? "GET" : "POST");  // from whether there is a body
-  if (!follows) curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   if (!credential->token.empty()) transfer->add_header("Authorization: Bearer " + credential->token);
   curl_easy_setopt(handle, CURLOPT_HTTPHEADER, transfer->headers.get());
   curl_multi_add_handle(multi_->handle.get(), handle);

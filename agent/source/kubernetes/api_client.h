@@ -16,9 +16,9 @@
 namespace cortexflow::source {
 
 struct ApiRequest {
-  std::string path;  // begins with '/'
-  std::string method = "GET";
-  std::string body = {};  // empty: none
+  std::string method;     // GET, POST, PUT, PATCH, DELETE
+  std::string path;       // begins with '/'
+  std::string body = {};  // JSON; empty: none
   std::string content_type = "application/json";
 };
 
@@ -35,6 +35,9 @@ class ApiClient {
 
   // The callbacks run within run(), each request's on_end once, last.
   void send(const ApiRequest& request, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end);
+  void get(const std::string& path, std::chrono::seconds answer_max, OnData on_data, OnEnd on_end) {
+    send({"GET", path}, answer_max, std::move(on_data), std::move(on_end));
+  }
   // Waits for something to do, does it.
   void run(std::chrono::milliseconds wait_max);
   // run() returns.  From any thread.

@@ -80,8 +80,8 @@ void KubernetesSource::ask(std::size_t resource) {
   auto& reflector = reflectors_[resource];
   const auto path = reflector.next(Clock::now());
   if (!path) return;
-  client_.send(
-      {*path}, reflector.answer_max(),
+  client_.get(
+      *path, reflector.answer_max(),
       [&reflector, this](std::string_view octets, int status) {
         const std::lock_guard lock(mutex_);
         return reflector.received(octets, status, Clock::now());

@@ -21,31 +21,32 @@ bool is_token(const std::string& text) {
          });
 }
 
-TokenReview review_of(const ApiAnswer& answer, const std::string& audience) {
+TokenReview review_of(const ApiReply& reply, const std::string& audience) {
   const auto unreachable = [](std::string why) {
     return TokenReview{TokenResult::kUnreachable, {}, {}, std::move(why)};
   };
-  if (!answer.error.empty()) return unreachable(answer.error);
-  switch (answer.status) {
+  if (!reply.error.empty()) return unreachable(reply.error);
+  if (reply.too_long) return {TokenResult::kNotUnderstood, {}, {}, "the API server's answer is too long for a TokenReview"};
+  switch (reply.status) {
     case 200:
     case 201:
-      return read_token_review(answer.body, audience);
+      return read_token_review(reply.body, audience);
     case 401:
       return unreachable("the API server does not take this process's own credential");
     case 403:
       return unreachable(
           "this process may not create TokenReviews: bind ClusterRole system:auth-delegator to its service account");
     default:
-      return unreachable(fmt::format("the API server answered with status {}", answer.status));
+      return unreachable(fmt::format("the API server answered with status {}", reply.status));
   }
 }
 
 }  // namespace
 
 Result<std::unique_ptr<TokenReviewer>> TokenReviewer::start(ApiAccess access, std::string audience) {
-  auto requests = ApiRequests::start(std::move(access));
-  if (!requests) return tl::make_unexpected(std::move(requests.error()));
-  return std::unique_ptr<TokenReviewer>(new TokenReviewer(std::move(*requests), std::move(audience)));
+  auto calls = ApiCalls::start(std::move(access));
+  if (!calls) return tl::make_unexpected(std::move(calls.error()));
+  return std::unique_ptr<TokenReviewer>(new TokenReviewer(std::move(*calls), std::move(audience)));
 }
 
 TokenReview TokenReviewer::review(const std::string& token) {
@@ -64,13 +65,10 @@ TokenReview TokenReviewer::ask(const std::string& token) {
     }
     ++figures_.in_flight;
   }
-  const auto answer =
-      requests_->ask({kPath, "POST", token_review_request(token, audience_)}, kAnswerMax, kAnswerOctetsMax);
-  {
-    const std::lock_guard lock(mutex_);
-    --figures_.in_flight;
-  }
-  return review_of(answer, audience_);
+  const auto reply = calls_->ask({"POST", kPath, token_review_request(token, audience_)}, kAnswerMax, kAnswerOctetsMax);
+  const std::lock_guard lock(mutex_);
+  --figures_.in_flight;
+  return review_of(reply, audience_);
 }
 
 TokenReviewer::Figures TokenReviewer::figures() const {

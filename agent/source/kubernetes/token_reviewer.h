@@ -11,7 +11,7 @@
 #include <string>
 
 #include "agent/base/result.h"
-#include "agent/source/kubernetes/api_requests.h"
+#include "agent/source/kubernetes/api_calls.h"
 #include "agent/source/kubernetes/token_review.h"
 
 namespace cortexflow::source {
@@ -23,8 +23,6 @@ class TokenReviewer {
   static constexpr std::size_t kTokenMax = 8192;  // octets
 
   [[nodiscard]] static Result<std::unique_ptr<TokenReviewer>> start(ApiAccess access, std::string audience);
-  TokenReviewer(const TokenReviewer&) = delete;
-  TokenReviewer& operator=(const TokenReviewer&) = delete;
 
   // Within kAnswerMax and a second.
   [[nodiscard]] TokenReview review(const std::string& token);
@@ -37,12 +35,12 @@ class TokenReviewer {
   [[nodiscard]] const std::string& audience() const { return audience_; }
 
  private:
-  TokenReviewer(std::unique_ptr<ApiRequests> requests, std::string audience)
-      : audience_(std::move(audience)), requests_(std::move(requests)) {}
+  TokenReviewer(std::unique_ptr<ApiCalls> calls, std::string audience)
+      : audience_(std::move(audience)), calls_(std::move(calls)) {}
   [[nodiscard]] TokenReview ask(const std::string& token);
 
   const std::string audience_;
-  const std::unique_ptr<ApiRequests> requests_;
+  const std::unique_ptr<ApiCalls> calls_;
   mutable std::mutex mutex_;
   Figures figures_;
 };
