@@ -72,7 +72,10 @@ Result<void> Daemon::start_parts(const std::string& version) {
   if (auto recalled = issuer_->recall_roots(); !recalled) return recalled;
   issuer_->set_mapping(Mapping(settings_.workloads));
   workload_api_ = std::make_unique<WorkloadApi>(*issuer_, settings_.workload_api_socket);
-  issuer_->set_listener([this](Issuer::Change what) { workload_api_->changed(what); });
+  issuer_->set_listener([this](Issuer::Change what) {
+    workload_api_->changed(what);
+    if (webhook_ && what == Issuer::Change::kAuthorities) webhook_->roots_changed();
+  });
   if (!settings_.crl_listen.empty()) {
     const auto [address, port] = split_listen(settings_.crl_listen);
     lists_ = std::make_unique<ListServer>(*issuer_, address, port);
@@ -81,8 +84,14 @@ Result<void> Daemon::start_parts(const std::string& version) {
   if (!settings_.listen.empty()) {
     if (auto ok = start_https(version); !ok) return ok;
   }
-  metrics_ = std::make_unique<Metrics>(*issuer_, *workload_api_, lists_.get(),
-                                       Metrics::Https{https_.get(), certificate_.get(), reviewer_.get()});
+  if (!settings_.webhook.listen.empty()) {
+    auto webhook = Webhook::start(settings_, *issuer_);
+    if (!webhook) return tl::make_unexpected(std::move(webhook.error()));
+    webhook_ = std::move(*webhook);
+  }
+  metrics_ =
+      std::make_unique<Metrics>(*issuer_, *workload_api_, lists_.get(),
+                                Metrics::Https{https_.get(), certificate_.get(), reviewer_.get()}, webhook_.get());
   api_ = std::make_unique<Api>(*issuer_, settings_.control_socket, version);
   if (auto ok = api_->start(); !ok) return ok;
   if (auto ok = workload_api_->start(); !ok) return ok;
@@ -118,6 +127,7 @@ Daemon::~Daemon() {
     tends_.join();
   }
   if (api_) api_->stop();
+  webhook_.reset();
   if (https_) https_->stop();
   if (workload_api_) workload_api_->stop();
   if (lists_) lists_->stop();
@@ -129,6 +139,7 @@ void Daemon::tend() {
   for (int looks = 1; !stop_.wait_for(lock, AuthorityFiles::kEvery, [this] { return stopping_; }); ++looks) {
     lock.unlock();
     if (files_) look_at_files();
+    if (webhook_) look_at_webhook();
     if (looks % kLooksATick == 0) tick();
     lock.lock();
   }
@@ -140,6 +151,7 @@ void Daemon::tick() {
   if (certificate_ && !certificate_->current()) {
     log_({"no certificate to serve HTTPS with: " + certificate_->figures().problem, {}});
   }
+  if (webhook_) webhook_->tend();
 }
 
 void Daemon::look_at_files() {
@@ -154,11 +166,19 @@ void Daemon::look_at_files() {
   files_problem_ = replaced ? std::string() : replaced.error().to_string();
 }
 
+void Daemon::look_at_webhook() {
+  auto problem = webhook_->problem();
+  if (problem == webhook_problem_) return;
+  if (!problem.empty()) log_({problem, {}});
+  webhook_problem_ = std::move(problem);
+}
+
 std::string Daemon::problem() const {
   {
     const std::lock_guard lock(mutex_);
     if (!files_problem_.empty()) return "the authority's files are not used: " + files_problem_;
   }
+  if (auto problem = webhook_ ? webhook_->problem() : std::string(); !problem.empty()) return problem;
   if (!certificate_) return {};
   const auto figures = certificate_->figures();
   return figures.problem.empty() ? std::string() : "no certificate to serve HTTPS with: " + figures.problem;
@@ -174,9 +194,10 @@ Result<std::size_t> Daemon::reload(const std::string& path) {
 }
 
 std::string Daemon::words() const {
-  return fmt::format("issues for {}; authority {}, {} certificates standing; on {} and {}{}", settings_.trust_domain,
+  return fmt::format("issues for {}; authority {}, {} certificates standing; on {} and {}{}{}", settings_.trust_domain,
                      issuer_->authorities()->active().id(), ledger_->size(), settings_.control_socket,
-                     settings_.workload_api_socket, https_ ? ", HTTPS on " + settings_.listen : std::string());
+                     settings_.workload_api_socket, https_ ? ", HTTPS on " + settings_.listen : std::string(),
+                     webhook_ ? ", webhook on " + settings_.webhook.listen : std::string());
 }
 
 }  // namespace cortexflow::identity

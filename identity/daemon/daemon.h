@@ -18,6 +18,7 @@
 #include "identity/daemon/list_server.h"
 #include "identity/daemon/metrics.h"
 #include "identity/daemon/settings.h"
+#include "identity/daemon/webhook.h"
 #include "identity/server_certificate.h"
 #include "identity/workload/workload_api.h"
 
@@ -50,6 +51,7 @@ class Daemon {
   void tend();
   void tick();
   void look_at_files();
+  void look_at_webhook();
 
   const Settings settings_;
   Fd lock_;  // of the state directory
@@ -61,6 +63,7 @@ class Daemon {
   std::unique_ptr<ServerCertificate> certificate_;  // as https_
   std::unique_ptr<source::TokenReviewer> reviewer_;
   std::unique_ptr<HttpsServer> https_;
+  std::unique_ptr<Webhook> webhook_;     // null: not asked for
   std::optional<AuthorityFiles> files_;  // of an authority that is given
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Api> api_;
@@ -68,7 +71,8 @@ class Daemon {
   mutable std::mutex mutex_;  // stopping_, files_problem_
   std::condition_variable stop_;
   bool stopping_ = false;
-  std::string files_problem_;  // why the files, as they are now, are not used
+  std::string webhook_problem_;  // that was logged
+  std::string files_problem_;    // why the files, as they are now, are not used
   std::thread tends_;
 };
 

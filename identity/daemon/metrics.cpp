@@ -112,9 +112,15 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
       families.add(days_until(*end, issuer_.now()), {{"certificate", "server"}});
     }
   }
+  if (webhook_ != nullptr) {
+    if (const auto end = webhook_->certificate_end()) {
+      families.add(days_until(*end, issuer_.now()), {{"certificate", "webhook"}});
+    }
+  }
   add_workload_api(families, workloads);
   add_lists(families, issuer_, *set, lists_);
   add_https(families, https_);
+  if (webhook_ != nullptr) webhook_->add_metrics(families);
   return families.take();
 }
 

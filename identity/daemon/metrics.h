@@ -5,6 +5,7 @@
 
 #include "identity/daemon/https_server.h"
 #include "identity/daemon/list_server.h"
+#include "identity/daemon/webhook.h"
 #include "identity/issuer.h"
 #include "identity/server_certificate.h"
 #include "identity/workload/workload_api.h"
@@ -19,9 +20,10 @@ class Metrics : public prometheus::Collectable {
     const ServerCertificate* certificate = nullptr;
     const source::TokenReviewer* reviewer = nullptr;
   };
-  // `lists` may be null.
-  Metrics(const Issuer& issuer, const WorkloadApi& workload_api, const ListServer* lists, Https https)
-      : issuer_(issuer), workload_api_(workload_api), lists_(lists), https_(https) {}
+  // `lists` and `webhook` may be null.
+  Metrics(const Issuer& issuer, const WorkloadApi& workload_api, const ListServer* lists, Https https,
+          const Webhook* webhook)
+      : issuer_(issuer), workload_api_(workload_api), lists_(lists), https_(https), webhook_(webhook) {}
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
@@ -29,6 +31,7 @@ class Metrics : public prometheus::Collectable {
   const WorkloadApi& workload_api_;
   const ListServer* lists_;
   const Https https_;
+  const Webhook* webhook_;
 };
 
 }  // namespace cortexflow::identity

@@ -88,7 +88,7 @@ Result<void> TlsServer::start() {
     return fail_errno(fmt::format("cannot listen on {}:{}", settings_.address, settings_.port), errno,
                       "check " + settings_.setting);
   }
-  auto workers = http::Workers::start(kThreads);
+  auto workers = http::Workers::start(settings_.threads);
   if (!workers) return tl::make_unexpected(std::move(workers.error()));
   workers_ = std::move(*workers);
   new_task_queue = [this] { return new Queue(*this); };

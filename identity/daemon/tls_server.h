@@ -19,8 +19,8 @@
 namespace cortexflow::identity {
 
 // One request a connection: handshake and request within kRequestMax, each part of the answer within kStallMax,
-// kThreads at a time; the oldest of those that are waited for ends when another comes and finds no thread.  More than
-// kConnectionsMax are hung up on.
+// so many threads at a time; the oldest of those that are waited for ends when another comes and finds no thread.  More
+// than kConnectionsMax are hung up on.
 class TlsServer : private httplib::Server {
  public:
   static constexpr std::size_t kThreads = 32;
@@ -35,6 +35,7 @@ class TlsServer : private httplib::Server {
     std::uint16_t port = 0;
     std::string setting;       // that says so, for errors
     std::size_t body_max = 0;  // octets
+    std::size_t threads = kThreads;
   };
   TlsServer(Certificate certificate, Settings settings);
   ~TlsServer() override;
