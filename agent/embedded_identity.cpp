@@ -3,6 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "identity/daemon/state_directory.h"
+
 namespace cortexflow {
 
 Result<void> EmbeddedIdentity::start(const source::IdentitySettings& settings) {
@@ -14,7 +16,13 @@ Result<void> EmbeddedIdentity::start(const source::IdentitySettings& settings) {
     if (!error.next_step.empty()) error.next_step = "check identity.config; see examples/identity.yaml";
     return tl::make_unexpected(std::move(error));
   }
-  auto daemon = identity::Daemon::start(*own, CORTEXFLOW_VERSION,
+  if (own->cluster) {
+    return tl::make_unexpected(Error{"identity.mode is embedded: its state is kept on disk",
+                                     "set state_dir instead of state in identity.config, or run cfidentity"});
+  }
+  auto storage = identity::StateDirectory::open(own->state_dir);
+  if (!storage) return tl::make_unexpected(std::move(storage.error()).wrap("identity"));
+  auto daemon = identity::Daemon::start(*own, std::move(*storage), CORTEXFLOW_VERSION,
                                         [](const Error& error) { spdlog::error("identity: {}", error.to_string()); });
   if (!daemon) return tl::make_unexpected(std::move(daemon.error()).wrap("identity"));
   daemon_ = std::move(*daemon);

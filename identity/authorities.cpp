@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/authorities.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "agent/base/replace_file.h"
 #include "identity/certificates.h"
-#include "identity/small_file.h"
 
 namespace cortexflow::identity {
 namespace {
@@ -90,11 +86,11 @@ std::unique_ptr<Authorities> Authorities::given(Authority authority, std::vector
 }
 
 Result<std::unique_ptr<Authorities>> Authorities::open_given(Authority authority, std::vector<Certificate> extra_roots,
-                                                             const std::string& former_path) {
-  auto former = FormerRoots::open(former_path);
-  if (!former) return tl::make_unexpected(std::move(former.error()));
+                                                             std::unique_ptr<KeptText> former) {
+  auto opened = FormerRoots::open(std::move(former));
+  if (!opened) return tl::make_unexpected(std::move(opened.error()));
   auto made = given(std::move(authority), std::move(extra_roots));
-  made->former_ = std::move(*former);
+  made->former_ = std::move(*opened);
   return made;
 }
 
@@ -102,16 +98,14 @@ Result<std::unique_ptr<Authorities>> Authorities::open_own(OwnRoot own, Secret p
   std::unique_ptr<Authorities> made(new Authorities);
   made->own_ = std::move(own);
   made->passphrase_ = std::move(passphrase);
-  struct stat status{};
-  if (stat(made->own_->path.c_str(), &status) == 0) {
-    const auto text = read_small_file(made->own_->path, Privacy::kOwner);
-    if (!text) return tl::make_unexpected(text.error());
-    auto set = read_set(text->view(), made->own_->trust_domain, made->passphrase_, now);
-    if (!set) return tl::make_unexpected(std::move(set.error()).wrap(made->own_->path));
+  const auto text = made->own_->kept->read();
+  if (!text) return tl::make_unexpected(text.error());
+  if (*text) {
+    auto set = read_set((*text)->view(), made->own_->trust_domain, made->passphrase_, now);
+    if (!set) return tl::make_unexpected(std::move(set.error()).wrap(made->own_->kept->name()));
     made->set_ = std::move(*set);
     return made;
   }
-  if (errno != ENOENT) return fail_errno(fmt::format("cannot read {}", made->own_->path), errno);
   auto root = Authority::make_root(made->own_->trust_domain, made->own_->key_type, made->own_->lifetime, now);
   if (!root) return tl::make_unexpected(std::move(root.error()));
   auto set = std::make_shared<AuthoritySet>();
@@ -133,7 +127,7 @@ Result<void> Authorities::keep(std::shared_ptr<const AuthoritySet> next) {
     list.push_back({{"role", one.role}, {"chain", one.authority->chain_pem()}, {"sealed_key", std::move(*sealed)}});
   }
   const ordered_json document{{"authorities", std::move(list)}};
-  if (auto written = replace_file(own_->path, document.dump(1) + "\n"); !written) return written;
+  if (auto written = own_->kept->replace(document.dump(1) + "\n"); !written) return written;
   publish(std::move(next));
   return {};
 }

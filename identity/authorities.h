@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The authorities of a trust domain over its rotations.  An own root lives in a file of the state directory, its key
-// sealed; a given one comes from files of the operator's, and is replaced when these are.
+// The authorities of a trust domain over its rotations.  An own root is kept in a text of its own, its key sealed; a
+// given one comes from files of the operator's, and is replaced when these are.
 //
 // A rotation has two steps, so that nobody meets a certificate whose root it doesn't know yet: prepare() makes a new
 // root and puts it into the bundle; activate() signs with it from then on.  The old root stays in the bundle until the
@@ -16,6 +16,7 @@
 
 #include "identity/authority.h"
 #include "identity/former_roots.h"
+#include "identity/kept_text.h"
 #include "identity/secret.h"
 
 namespace cortexflow::identity {
@@ -39,22 +40,22 @@ struct AuthoritySet {
 class Authorities {
  public:
   struct OwnRoot {
-    std::string path;  // of the file
+    std::shared_ptr<KeptText> kept;
     std::string trust_domain;
     KeyType key_type = KeyType::kEcP256;
     std::chrono::hours lifetime{};
   };
-  // What is in the file, or a new root.
+  // What is kept, or a new root.
   [[nodiscard]] static Result<std::unique_ptr<Authorities>> open_own(OwnRoot own, Secret passphrase, Time now);
-  // `former_path`: the file that knows the roots of before; empty: they are forgotten.
+  // `former`: what knows the roots of before.
   [[nodiscard]] static Result<std::unique_ptr<Authorities>> open_given(Authority authority,
                                                                        std::vector<Certificate> extra_roots,
-                                                                       const std::string& former_path);
+                                                                       std::unique_ptr<KeptText> former);
   [[nodiscard]] static std::unique_ptr<Authorities> given(Authority authority, std::vector<Certificate> extra_roots);
 
   [[nodiscard]] std::shared_ptr<const AuthoritySet> current() const;
 
-  // On disk when they return; as before where that fails.
+  // Kept when they return; as before where that fails.
   [[nodiscard]] Result<void> prepare(Time now);
   [[nodiscard]] Result<void> activate();
   // Of a given one: signs with this from now on.  The one before signs its revocation lists as long as this process

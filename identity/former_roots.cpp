@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/former_roots.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "agent/base/replace_file.h"
 #include "identity/certificates.h"
-#include "identity/small_file.h"
 
 namespace cortexflow::identity {
 namespace {
@@ -23,13 +19,12 @@ std::shared_ptr<X509> root_in(const ordered_json& json) {
 
 }  // namespace
 
-Result<FormerRoots> FormerRoots::open(std::string path) {
-  FormerRoots made(std::move(path));
-  struct stat status{};
-  if (stat(made.path_.c_str(), &status) != 0 && errno == ENOENT) return made;
-  const auto text = read_small_file(made.path_, Privacy::kOwner);
+Result<FormerRoots> FormerRoots::open(std::unique_ptr<KeptText> kept) {
+  FormerRoots made(std::move(kept));
+  const auto text = made.text_->read();
   if (!text) return tl::make_unexpected(text.error());
-  const auto json = ordered_json::parse(text->view(), nullptr, false);
+  if (!*text) return made;
+  const auto json = ordered_json::parse((*text)->view(), nullptr, false);
   bool good = false;
   try {
     made.kept_.active = Active{json.at("active").at("issuer").get<std::string>(), root_in(json.at("active"))};
@@ -44,7 +39,7 @@ Result<FormerRoots> FormerRoots::open(std::string path) {
     good = false;
   }
   if (good) return made;
-  return tl::make_unexpected(Error{fmt::format("{}: it is not what cfidentity writes", made.path_),
+  return tl::make_unexpected(Error{fmt::format("{}: it is not what cfidentity writes", made.text_->name()),
                                    "remove it; roots of before that are still needed go into authority.roots"});
 }
 
@@ -88,7 +83,7 @@ Result<void> FormerRoots::keep(Kept next) {
   }
   const ordered_json document{{"active", {{"issuer", next.active->issuer}, {"root", pem_of(next.active->root.get())}}},
                               {"former", std::move(former)}};
-  if (auto written = replace_file(path_, document.dump(1) + "\n"); !written) return written;
+  if (auto written = text_->replace(document.dump(1) + "\n"); !written) return written;
   kept_ = std::move(next);
   return {};
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "identity/authority.h"
+#include "identity/kept_text.h"
 
 namespace cortexflow::identity {
 
@@ -20,10 +21,9 @@ class FormerRoots {
   // When the last certificate of an issuer ends, by its key id; nothing where there is none.
   using LastEnd = std::function<std::optional<Time>(const std::string& id)>;
 
-  // What is in the file, which need not be there.
-  [[nodiscard]] static Result<FormerRoots> open(std::string path);
+  [[nodiscard]] static Result<FormerRoots> open(std::unique_ptr<KeptText> text);
 
-  // `active` signs from now on.  On disk when it returns; as before where that fails, or where more than kMax would
+  // `active` signs from now on.  Kept when it returns; as before where that fails, or where more than kMax would
   // stand.
   [[nodiscard]] Result<void> follow(const Authority& active, const LastEnd& last_end, Time now);
   // True where one went.
@@ -44,10 +44,10 @@ class FormerRoots {
     std::vector<Former> former;
   };
 
-  explicit FormerRoots(std::string path) : path_(std::move(path)) {}
+  explicit FormerRoots(std::unique_ptr<KeptText> text) : text_(std::move(text)) {}
   [[nodiscard]] Result<void> keep(Kept next);
 
-  std::string path_;
+  std::unique_ptr<KeptText> text_;
   Kept kept_;
 };
 

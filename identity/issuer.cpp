@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/issuer.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <iterator>
 
@@ -50,7 +52,7 @@ std::vector<WorkloadRule> Issuer::identities_of(const Caller& caller) const {
 Principal Issuer::principal_of(const Caller& caller) const {
   return {fmt::format("uid {}, gid {}, cgroup {}", caller.uid, caller.gid,
                       caller.cgroup.empty() ? "unknown" : caller.cgroup),
-          caller.uid == 0, identities_of(caller)};
+          caller.uid == 0 || caller.uid == geteuid(), identities_of(caller)};
 }
 
 tl::unexpected<Refusal> Issuer::refuse(int status, const std::string& why, Error error) const {

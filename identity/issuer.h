@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What callers may have of the authority: each request is decided by who asks.  Of the callers on Unix sockets root is
-// the operator and may have anything; others what the mapping gives them.  Safe to use from several threads.
+// What callers may have of the authority: each request is decided by who asks.  Of the callers on Unix sockets root,
+// and the user that this process runs as, are the operator and may have anything; others what the mapping gives them.
+// Safe to use from several threads.
 #pragma once
 
 #include <atomic>

@@ -2,36 +2,16 @@
 #include "identity/journal.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 
 #include <array>
 #include <filesystem>
-#include <optional>
 
 #include "agent/base/replace_file.h"
+#include "identity/record_line.h"
 
 namespace cortexflow::identity {
 namespace {
-
-constexpr std::size_t kSumDigits = 16;
-constexpr std::size_t kHead = kSumDigits + 1;
-
-std::string sum_of(std::string_view record) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  EVP_Q_digest(nullptr, "SHA256", nullptr, record.data(), record.size(), digest.data(), nullptr);
-  std::string out;
-  for (std::size_t i = 0; i < kSumDigits / 2; ++i) out += fmt::format("{:02x}", digest[i]);
-  return out;
-}
-
-std::string line_of(std::string_view record) { return fmt::format("{} {}\n", sum_of(record), record); }
-
-std::optional<std::string_view> record_in(std::string_view line) {
-  if (line.size() < kHead || line[kSumDigits] != ' ') return std::nullopt;
-  const auto record = line.substr(kHead);
-  return line.substr(0, kSumDigits) == sum_of(record) ? std::optional(record) : std::nullopt;
-}
 
 Result<std::string> read_all(int fd, const std::string& path) {
   std::string text;
@@ -43,11 +23,6 @@ Result<std::string> read_all(int fd, const std::string& path) {
     if (got == 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(got));
   }
-}
-
-tl::unexpected<Error> damaged(const std::string& path, std::size_t line) {
-  return tl::make_unexpected(Error{fmt::format("{}:{}: a damaged record, with good ones behind it", path, line),
-                                   "the disk or an editor changed the file: restore it from a backup"});
 }
 
 }  // namespace
@@ -63,23 +38,9 @@ Result<std::unique_ptr<Journal>> Journal::open(std::string path, const Take& tak
   if (auto opened = journal->reopen(); !opened) return tl::make_unexpected(std::move(opened.error()));
   const auto text = read_all(journal->file_.get(), journal->path_);
   if (!text) return tl::make_unexpected(text.error());
-  std::size_t good = 0;    // octets of good records from the beginning
-  std::size_t broken = 0;  // the line of the first broken one
-  for (std::size_t at = 0, line = 1; at < text->size(); ++line) {
-    const auto end = text->find('\n', at);
-    const bool whole = end != std::string::npos;
-    const auto record = whole ? record_in(std::string_view(*text).substr(at, end - at)) : std::nullopt;
-    if (record && broken != 0) return damaged(journal->path_, broken);
-    if (record) {
-      if (auto taken = take(*record); !taken) {
-        return tl::make_unexpected(std::move(taken.error()).wrap(fmt::format("{}:{}", journal->path_, line)));
-      }
-      good = end + 1;
-    } else if (broken == 0) {
-      broken = line;
-    }
-    at = whole ? end + 1 : text->size();
-  }
+  const auto read = read_lines(*text, journal->path_, take);
+  if (!read) return tl::make_unexpected(read.error());
+  const auto good = read->octets;
   if (good != text->size()) {
     if (ftruncate(journal->file_.get(), static_cast<off_t>(good)) != 0 || fsync(journal->file_.get()) != 0) {
       return fail_errno(fmt::format("cannot cut the torn end off {}", journal->path_), errno);

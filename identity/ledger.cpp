@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "identity/journal.h"
 #include "identity/ledger_record.h"
 
 namespace cortexflow::identity {
@@ -17,12 +18,22 @@ Time gone_after(const Entry& entry) {
 
 }  // namespace
 
-Result<std::unique_ptr<Ledger>> Ledger::open(const std::string& path, LedgerLimits limits) {
+Result<std::unique_ptr<Ledger>> Ledger::open(const Records::Open& open, LedgerLimits limits) {
   std::unique_ptr<Ledger> ledger(new Ledger(limits));
-  auto journal = Journal::open(path, [&](std::string_view record) { return ledger->take(record); });
-  if (!journal) return tl::make_unexpected(std::move(journal.error()));
-  ledger->journal_ = std::move(*journal);
+  auto records = open([&](std::string_view record) { return ledger->take(record); });
+  if (!records) return tl::make_unexpected(std::move(records.error()));
+  ledger->records_ = std::move(*records);
   return ledger;
+}
+
+Result<std::unique_ptr<Ledger>> Ledger::open(const std::string& path, LedgerLimits limits) {
+  return open(
+      [&](const Records::Take& take) -> Result<std::unique_ptr<Records>> {
+        auto journal = Journal::open(path, take);
+        if (!journal) return tl::make_unexpected(std::move(journal.error()));
+        return std::move(*journal);
+      },
+      limits);
 }
 
 Result<void> Ledger::take(std::string_view record) {
@@ -46,21 +57,26 @@ Result<void> Ledger::take(std::string_view record) {
 Result<void> Ledger::issued(const Entry& entry, Time now) {
   std::unique_lock lock(mutex_);
   if (auto made = make_room(entry.id, now); !made) return made;
-  const auto position = journal_->write(text_of(entry));
+  const auto position = records_->write(text_of(entry));
   if (!position) return tl::make_unexpected(position.error());
   entries_[entry.serial] = entry;
   count(entry);
   lock.unlock();
-  return journal_->sync(*position);
+  return records_->sync(*position);
 }
 
 // Where nothing can have ended nothing is looked through: whoever is refused may ask again at once.
 Result<void> Ledger::make_room(const std::string& id, Time now) {
-  const auto full = [&] { return all_.count >= limits_.entries; };
   const auto full_of_one = [&] { return standing(id).count >= limits_.of_one_id; };
-  const bool grown = journal_->octets() > 2 * octets_after_rewrite_ + kRewriteSlack;
+  const auto octets = records_->octets();
+  const bool grown = octets > 2 * octets_after_rewrite_ + kRewriteSlack ||
+                     (octets >= records_->octets_max() && octets > octets_after_rewrite_ + kRewriteSlack);
   if (grown || (full() && now > all_.first_gone) || (full_of_one() && now > standing(id).first_gone)) {
     if (auto dropped = drop_ended(now); !dropped) return dropped;
+  }
+  if (records_->octets() >= records_->octets_max()) {
+    return tl::make_unexpected(Error{fmt::format("the ledger is full: {} octets", records_->octets()),
+                                     "use longer lifetimes or shorter SPIFFE IDs, or wait until some have ended"});
   }
   if (full()) {
     return tl::make_unexpected(Error{fmt::format("{} certificates are standing; more are refused", limits_.entries),
@@ -72,6 +88,10 @@ Result<void> Ledger::make_room(const std::string& id, Time now) {
               "does something ask again and again (cfcli cert list)? Wait until some have ended"});
   }
   return {};
+}
+
+bool Ledger::full() const {
+  return all_.count >= limits_.entries || records_->octets() >= records_->octets_max();
 }
 
 const Ledger::Standing& Ledger::standing(const std::string& id) const {
@@ -89,7 +109,7 @@ void Ledger::count(const Entry& entry) {
 
 bool Ledger::has_room(const std::string& id) const {
   const std::lock_guard lock(mutex_);
-  return all_.count < limits_.entries && standing(id).count < limits_.of_one_id;
+  return !full() && standing(id).count < limits_.of_one_id;
 }
 
 Result<Entry> Ledger::revoke(const std::string& serial, int reason, Time now) {
@@ -102,17 +122,17 @@ Result<Entry> Ledger::revoke(const std::string& serial, int reason, Time now) {
   auto entry = found->second;
   if (entry.revoked) {  // perhaps by somebody who still waits for the disk
     lock.unlock();
-    if (auto synced = journal_->sync(); !synced) return tl::make_unexpected(std::move(synced.error()));
+    if (auto synced = records_->sync(); !synced) return tl::make_unexpected(std::move(synced.error()));
     return entry;
   }
   entry.revoked = now;
   entry.reason = reason;
   entry.list = lists_[entry.issuer].number + 1;
-  const auto position = journal_->write(text_of(RevokedRecord{serial, now, reason, entry.list}));
+  const auto position = records_->write(text_of(RevokedRecord{serial, now, reason, entry.list}));
   if (!position) return tl::make_unexpected(position.error());
   found->second = entry;
   lock.unlock();
-  if (auto synced = journal_->sync(*position); !synced) return tl::make_unexpected(std::move(synced.error()));
+  if (auto synced = records_->sync(*position); !synced) return tl::make_unexpected(std::move(synced.error()));
   return entry;
 }
 
@@ -124,11 +144,11 @@ Result<ListState> Ledger::next_list(const std::string& issuer, std::chrono::seco
     next.base = next.number;
     next.base_time = now;
   }
-  const auto position = journal_->write(text_of(ListRecord{issuer, next}));
+  const auto position = records_->write(text_of(ListRecord{issuer, next}));
   if (!position) return tl::make_unexpected(position.error());
   lists_[issuer] = next;
   lock.unlock();
-  if (auto synced = journal_->sync(*position); !synced) return tl::make_unexpected(std::move(synced.error()));
+  if (auto synced = records_->sync(*position); !synced) return tl::make_unexpected(std::move(synced.error()));
   return next;
 }
 
@@ -141,12 +161,12 @@ Result<void> Ledger::drop_ended(Time now) {
     if (entry.revoked) records.push_back(text_of(RevokedRecord{serial, *entry.revoked, entry.reason, entry.list}));
   }
   for (const auto& [issuer, state] : lists_) records.push_back(text_of(ListRecord{issuer, state}));
-  if (auto rewritten = journal_->rewrite(records); !rewritten) return rewritten;
+  if (auto rewritten = records_->rewrite(records); !rewritten) return rewritten;
   entries_ = std::move(kept);
   by_id_.clear();
   all_ = {};
   for (const auto& [serial, entry] : entries_) count(entry);
-  octets_after_rewrite_ = journal_->octets();
+  octets_after_rewrite_ = records_->octets();
   return {};
 }
 

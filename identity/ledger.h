@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was issued and what was revoked, on disk before anybody hears of it.  Safe to use from several threads.
+// What was issued and what was revoked, kept before anybody hears of it.  Safe to use from several threads.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "identity/authority.h"
-#include "identity/journal.h"
+#include "identity/records.h"
 
 namespace cortexflow::identity {
 
@@ -45,6 +45,8 @@ class Ledger {
   // and a clock that was ahead for a while must not forgive it.
   static constexpr std::chrono::hours kKept{7 * 24};
 
+  [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(const Records::Open& open, LedgerLimits limits = {});
+  // Of a file.
   [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(const std::string& path, LedgerLimits limits = {});
 
   // Refused where the table, or what the ID may have of it, is full of certificates that have not ended.
@@ -72,6 +74,7 @@ class Ledger {
 
   explicit Ledger(const LedgerLimits& limits) : limits_(limits) {}
   [[nodiscard]] Result<void> make_room(const std::string& id, Time now);
+  [[nodiscard]] bool full() const;
   [[nodiscard]] const Standing& standing(const std::string& id) const;
   void count(const Entry& entry);
   [[nodiscard]] Result<void> take(std::string_view record);
@@ -79,7 +82,7 @@ class Ledger {
 
   const LedgerLimits limits_;
   mutable std::mutex mutex_;
-  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Records> records_;
   std::map<std::string, Entry> entries_;  // by serial
   std::unordered_map<std::string, Standing> by_id_;
   Standing all_;

@@ -10,7 +10,9 @@ namespace cortexflow::identity {
 
 enum class Privacy {
   kAny,
-  kOwner,  // refused where its group or others may read or write it
+  // Refused where its group or others may read or write it; but a process of another user than root's may be given
+  // root's file by one of its groups, to read alone.
+  kOwner,
 };
 
 // All of a regular file of at most 256 KiB.

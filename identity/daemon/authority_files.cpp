@@ -64,12 +64,13 @@ Result<AuthorityFiles::Given> read_given(const Settings& settings, Time now) {
 
 }  // namespace
 
-Result<std::unique_ptr<Authorities>> open_authorities(const Settings& settings, Time now) {
+Result<std::unique_ptr<Authorities>> open_authorities(const Settings& settings, Storage& storage, Time now) {
   if (!settings.authority.certificate.empty()) {
     auto given = read_given(settings, now);
     if (!given) return tl::make_unexpected(std::move(given.error()));
-    return Authorities::open_given(std::move(given->authority), std::move(given->extra_roots),
-                                   settings.state_dir + "/former-roots.json");
+    auto former = storage.open_former_roots();
+    if (!former) return tl::make_unexpected(std::move(former.error()));
+    return Authorities::open_given(std::move(given->authority), std::move(given->extra_roots), std::move(*former));
   }
   auto passphrase = passphrase_of(settings);
   if (!passphrase) return tl::make_unexpected(std::move(passphrase.error()));
@@ -79,9 +80,10 @@ Result<std::unique_ptr<Authorities>> open_authorities(const Settings& settings, 
                                      "service the credential identity-passphrase"});
   }
   const auto hours = std::chrono::duration_cast<std::chrono::hours>(settings.authority.lifetime);
-  return Authorities::open_own(
-      {settings.state_dir + "/authorities.json", settings.trust_domain, settings.authority.key_type, hours},
-      std::move(*passphrase), now);
+  auto kept = storage.open_authorities();
+  if (!kept) return tl::make_unexpected(std::move(kept.error()));
+  return Authorities::open_own({std::move(*kept), settings.trust_domain, settings.authority.key_type, hours},
+                               std::move(*passphrase), now);
 }
 
 AuthorityFiles::AuthorityFiles(const Settings& settings) : settings_(settings), seen_(stamp()) {}

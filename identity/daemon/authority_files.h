@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The authorities that the settings name: an own root in the state directory, or one that is given in files, such as
-// the tls.crt, tls.key and ca.crt of a secret of cert-manager's.
+// The authorities that the settings name: an own root that is kept with the ledger, or one that is given in files, such
+// as the tls.crt, tls.key and ca.crt of a secret of cert-manager's.
 #pragma once
 
 #include <chrono>
@@ -11,10 +11,12 @@
 
 #include "identity/authorities.h"
 #include "identity/daemon/settings.h"
+#include "identity/storage.h"
 
 namespace cortexflow::identity {
 
-[[nodiscard]] Result<std::unique_ptr<Authorities>> open_authorities(const Settings& settings, Time now);
+[[nodiscard]] Result<std::unique_ptr<Authorities>> open_authorities(const Settings& settings, Storage& storage,
+                                                                    Time now);
 
 // Files that are replaced while they are used, as a kubelet does with a secret's: all at once, by a link to their
 // directory.

@@ -1,37 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/daemon/daemon.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-
-#include <filesystem>
 
 #include "agent/base/thread.h"
 #include "agent/source/kubernetes/api_access.h"
+#include "identity/certificates.h"
 #include "identity/daemon/authority_files.h"
 
 namespace cortexflow::identity {
 namespace {
 
 Time system_now() { return std::chrono::system_clock::now(); }
-
-// One daemon a state directory: held as long as the process lives, whatever ends it.
-Result<Fd> lock_state(const std::string& directory) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return fail_errno(fmt::format("cannot make {}", directory), error.value());
-  Fd held(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!held || fchmod(held.get(), 0700) != 0) return fail_errno(fmt::format("cannot use {}", directory), errno);
-  if (flock(held.get(), LOCK_EX | LOCK_NB) != 0) {
-    return tl::make_unexpected(
-        Error{fmt::format("another certificate authority is running: it holds {}", directory),
-              "stop it first (systemctl stop cfidentity, or cfagent with identity.mode embedded), or set another "
-              "state_dir"});
-  }
-  return held;
-}
 
 // The authority's key is in memory; and each workload's connection takes a descriptor.
 void set_limits() {
@@ -45,24 +25,21 @@ void set_limits() {
 
 }  // namespace
 
-Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings, const std::string& version,
-                                              std::function<void(const Error&)> log) {
+Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings, std::unique_ptr<Storage> storage,
+                                              const std::string& version, std::function<void(const Error&)> log) {
   set_limits();
-  std::unique_ptr<Daemon> made(new Daemon(settings));
+  std::unique_ptr<Daemon> made(new Daemon(settings, std::move(storage)));
   made->log_ = std::move(log);
   if (auto started = made->start_parts(version); !started) return tl::make_unexpected(std::move(started.error()));
   return made;
 }
 
 Result<void> Daemon::start_parts(const std::string& version) {
-  auto lock = lock_state(settings_.state_dir);
-  if (!lock) return tl::make_unexpected(std::move(lock.error()));
-  lock_ = std::move(*lock);
   if (!settings_.authority.certificate.empty()) files_.emplace(settings_);  // first, so that no change is missed
-  auto authorities = open_authorities(settings_, system_now());
+  auto authorities = open_authorities(settings_, *storage_, system_now());
   if (!authorities) return tl::make_unexpected(std::move(authorities.error()));
   authorities_ = std::move(*authorities);
-  auto ledger = Ledger::open(settings_.state_dir + "/ledger");
+  auto ledger = storage_->open_ledger();
   if (!ledger) return tl::make_unexpected(std::move(ledger.error()));
   ledger_ = std::move(*ledger);
   const auto& lifetimes = settings_.certificates;
@@ -74,7 +51,7 @@ Result<void> Daemon::start_parts(const std::string& version) {
   workload_api_ = std::make_unique<WorkloadApi>(*issuer_, settings_.workload_api_socket);
   issuer_->set_listener([this](Issuer::Change what) {
     workload_api_->changed(what);
-    if (webhook_ && what == Issuer::Change::kAuthorities) webhook_->roots_changed();
+    if (keeper_ && what == Issuer::Change::kAuthorities) keeper_->changed();
   });
   if (!settings_.crl_listen.empty()) {
     const auto [address, port] = split_listen(settings_.crl_listen);
@@ -84,14 +61,10 @@ Result<void> Daemon::start_parts(const std::string& version) {
   if (!settings_.listen.empty()) {
     if (auto ok = start_https(version); !ok) return ok;
   }
-  if (!settings_.webhook.listen.empty()) {
-    auto webhook = Webhook::start(settings_, *issuer_);
-    if (!webhook) return tl::make_unexpected(std::move(webhook.error()));
-    webhook_ = std::move(*webhook);
-  }
-  metrics_ =
-      std::make_unique<Metrics>(*issuer_, *workload_api_, lists_.get(),
-                                Metrics::Https{https_.get(), certificate_.get(), reviewer_.get()}, webhook_.get());
+  if (auto ok = start_webhook(); !ok) return ok;
+  metrics_ = std::make_unique<Metrics>(*issuer_, *workload_api_, lists_.get(),
+                                       Metrics::Https{https_.get(), certificate_.get(), reviewer_.get()},
+                                       Metrics::Admission{webhook_.get(), keeper_.get()});
   api_ = std::make_unique<Api>(*issuer_, settings_.control_socket, version);
   if (auto ok = api_->start(); !ok) return ok;
   if (auto ok = workload_api_->start(); !ok) return ok;
@@ -117,6 +90,29 @@ Result<void> Daemon::start_https(const std::string& version) {
   return https_->start();
 }
 
+Result<void> Daemon::start_webhook() {
+  // Of replicas in a cluster all serve it, and the one that leads keeps the roots.
+  if (!settings_.webhook.listen.empty() && !settings_.cluster) {
+    auto id = SpiffeId::parse(fmt::format("spiffe://{}/cfidentity", settings_.trust_domain));
+    if (!id) return tl::make_unexpected(std::move(id.error()));
+    auto webhook = Webhook::start(
+        settings_, std::make_shared<ServerCertificate>(*issuer_, std::move(*id), settings_.webhook.dns_names));
+    if (!webhook) return tl::make_unexpected(std::move(webhook.error()));
+    webhook_ = std::move(*webhook);
+  }
+  if (settings_.webhook.configuration.empty()) return {};
+  auto access = source::read_api_access(settings_.webhook.kubeconfig);
+  if (!access) return tl::make_unexpected(std::move(access.error()).wrap("identity.yaml: webhook.kubeconfig"));
+  auto keeper = CaBundleKeeper::start(std::move(*access), settings_.webhook.configuration, [this] {
+    std::string pem;
+    for (const auto* root : issuer_->authorities()->roots()) pem += pem_of(root);
+    return pem;
+  });
+  if (!keeper) return tl::make_unexpected(std::move(keeper.error()));
+  keeper_ = std::move(*keeper);
+  return {};
+}
+
 Daemon::~Daemon() {
   if (tends_.joinable()) {
     {
@@ -127,6 +123,7 @@ Daemon::~Daemon() {
     tends_.join();
   }
   if (api_) api_->stop();
+  keeper_.reset();
   webhook_.reset();
   if (https_) https_->stop();
   if (workload_api_) workload_api_->stop();
@@ -139,7 +136,7 @@ void Daemon::tend() {
   for (int looks = 1; !stop_.wait_for(lock, AuthorityFiles::kEvery, [this] { return stopping_; }); ++looks) {
     lock.unlock();
     if (files_) look_at_files();
-    if (webhook_) look_at_webhook();
+    look_at_webhook();
     if (looks % kLooksATick == 0) tick();
     lock.lock();
   }
@@ -151,7 +148,7 @@ void Daemon::tick() {
   if (certificate_ && !certificate_->current()) {
     log_({"no certificate to serve HTTPS with: " + certificate_->figures().problem, {}});
   }
-  if (webhook_) webhook_->tend();
+  if (webhook_) static_cast<void>(webhook_->ready());  // look_at_webhook() says what is wrong
 }
 
 void Daemon::look_at_files() {
@@ -166,11 +163,20 @@ void Daemon::look_at_files() {
   files_problem_ = replaced ? std::string() : replaced.error().to_string();
 }
 
+std::string Daemon::webhook_problem() const {
+  if (auto problem = webhook_ ? webhook_->problem() : std::string(); !problem.empty()) return problem;
+  if (!keeper_) return {};
+  for (const auto& configuration : keeper_->configurations()) {
+    if (!configuration.problem.empty()) return "the webhook's roots are not kept current: " + configuration.problem;
+  }
+  return {};
+}
+
 void Daemon::look_at_webhook() {
-  auto problem = webhook_->problem();
-  if (problem == webhook_problem_) return;
+  auto problem = webhook_problem();
+  if (problem == webhook_logged_) return;
   if (!problem.empty()) log_({problem, {}});
-  webhook_problem_ = std::move(problem);
+  webhook_logged_ = std::move(problem);
 }
 
 std::string Daemon::problem() const {
@@ -178,7 +184,7 @@ std::string Daemon::problem() const {
     const std::lock_guard lock(mutex_);
     if (!files_problem_.empty()) return "the authority's files are not used: " + files_problem_;
   }
-  if (auto problem = webhook_ ? webhook_->problem() : std::string(); !problem.empty()) return problem;
+  if (auto problem = webhook_problem(); !problem.empty()) return problem;
   if (!certificate_) return {};
   const auto figures = certificate_->figures();
   return figures.problem.empty() ? std::string() : "no certificate to serve HTTPS with: " + figures.problem;

@@ -11,7 +11,6 @@
 #include <string>
 #include <thread>
 
-#include "agent/base/fd.h"
 #include "identity/daemon/api.h"
 #include "identity/daemon/authority_files.h"
 #include "identity/daemon/https_server.h"
@@ -20,15 +19,17 @@
 #include "identity/daemon/settings.h"
 #include "identity/daemon/webhook.h"
 #include "identity/server_certificate.h"
+#include "identity/storage.h"
+#include "identity/webhook/ca_bundle_keeper.h"
 #include "identity/workload/workload_api.h"
 
 namespace cortexflow::identity {
 
 class Daemon {
  public:
-  // Refused where another has the state directory, or a part of it can't begin.
-  // `log` is told, from one thread, what fails later.
-  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const Settings& settings, const std::string& version,
+  // Refused where a part of it can't begin.  `log` is told, from one thread, what fails later.
+  [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const Settings& settings, std::unique_ptr<Storage> storage,
+                                                             const std::string& version,
                                                              std::function<void(const Error&)> log);
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -38,6 +39,7 @@ class Daemon {
   [[nodiscard]] Result<std::size_t> reload(const std::string& path);
 
   [[nodiscard]] const prometheus::Collectable& metrics() const { return *metrics_; }
+  [[nodiscard]] Issuer& issuer() { return *issuer_; }
   [[nodiscard]] const Issuer& issuer() const { return *issuer_; }
   // Empty: all is well.
   [[nodiscard]] std::string problem() const;
@@ -45,16 +47,19 @@ class Daemon {
   [[nodiscard]] std::string words() const;
 
  private:
-  explicit Daemon(Settings settings) : settings_(std::move(settings)) {}
+  Daemon(Settings settings, std::unique_ptr<Storage> storage)
+      : settings_(std::move(settings)), storage_(std::move(storage)) {}
   [[nodiscard]] Result<void> start_parts(const std::string& version);
   [[nodiscard]] Result<void> start_https(const std::string& version);
   void tend();
   void tick();
   void look_at_files();
+  [[nodiscard]] Result<void> start_webhook();
+  [[nodiscard]] std::string webhook_problem() const;
   void look_at_webhook();
 
   const Settings settings_;
-  Fd lock_;  // of the state directory
+  const std::unique_ptr<Storage> storage_;
   std::unique_ptr<Authorities> authorities_;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Issuer> issuer_;
@@ -63,16 +68,17 @@ class Daemon {
   std::unique_ptr<ServerCertificate> certificate_;  // as https_
   std::unique_ptr<source::TokenReviewer> reviewer_;
   std::unique_ptr<HttpsServer> https_;
-  std::unique_ptr<Webhook> webhook_;     // null: not asked for
-  std::optional<AuthorityFiles> files_;  // of an authority that is given
+  std::unique_ptr<Webhook> webhook_;        // null: not asked for, or each replica's
+  std::unique_ptr<CaBundleKeeper> keeper_;  // null: nobody's roots are kept
+  std::optional<AuthorityFiles> files_;     // of an authority that is given
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Api> api_;
   std::function<void(const Error&)> log_;
   mutable std::mutex mutex_;  // stopping_, files_problem_
   std::condition_variable stop_;
   bool stopping_ = false;
-  std::string webhook_problem_;  // that was logged
-  std::string files_problem_;    // why the files, as they are now, are not used
+  std::string webhook_logged_;  // what was wrong
+  std::string files_problem_;   // why the files, as they are now, are not used
   std::thread tends_;
 };
 

@@ -9,6 +9,8 @@
 
 #include "agent/sink/metrics_server.h"
 #include "identity/daemon/daemon.h"
+#include "identity/daemon/replica.h"
+#include "identity/daemon/state_directory.h"
 
 using namespace cortexflow;
 using namespace cortexflow::identity;
@@ -23,14 +25,36 @@ int complain(const Error& error, int status) {
   return status;
 }
 
-void reload(const std::string& path, Daemon& daemon) {
+// What of it there is: the whole service, or one of its replicas in a cluster.
+struct Service {
+  std::function<Result<std::size_t>(const std::string& path)> reload;
+  std::function<bool()> ready;
+  const prometheus::Collectable* metrics = nullptr;
+};
+
+void reload(const std::string& path, const Service& service) {
   sd_notify(0, "RELOADING=1");
-  if (const auto workloads = daemon.reload(path)) {
+  if (const auto workloads = service.reload(path)) {
     spdlog::info("settings read again: {} workloads; other changes need a restart", *workloads);
   } else {
     spdlog::error("settings not changed: {}", workloads.error().to_string());
   }
   sd_notify(0, "READY=1");
+}
+
+// Until a signal ends it.
+int serve(const std::string& config, const Settings& settings, const sigset_t& signals, const Service& service) {
+  const auto [address, port] = split_listen(settings.metrics_listen);
+  sink::MetricsServer metrics(address, port, {service.metrics}, service.ready);
+  if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
+  sd_notify(0, "READY=1");
+  int heard = 0;
+  while (sigwait(&signals, &heard) != 0 || heard == SIGHUP) {
+    if (heard == SIGHUP) reload(config, service);
+  }
+  sd_notify(0, "STOPPING=1");
+  metrics.stop();
+  return 0;
 }
 
 int run(const std::string& config, const Settings& settings) {
@@ -41,21 +65,24 @@ int run(const std::string& config, const Settings& settings) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
-  const auto daemon =
-      Daemon::start(settings, CORTEXFLOW_VERSION, [](const Error& error) { spdlog::error("{}", error.to_string()); });
-  if (!daemon) return complain(daemon.error(), kExitFailure);
-  const auto [address, port] = split_listen(settings.metrics_listen);
-  sink::MetricsServer metrics(address, port, {&(*daemon)->metrics()}, [] { return true; });
-  if (auto ok = metrics.start(); !ok) return complain(ok.error(), kExitFailure);
-  spdlog::info("cfidentity {} {}", CORTEXFLOW_VERSION, (*daemon)->words());
-  sd_notify(0, "READY=1");
-  int heard = 0;
-  while (sigwait(&signals, &heard) != 0 || heard == SIGHUP) {
-    if (heard == SIGHUP) reload(config, **daemon);
+  const auto log_error = [](const Error& error) { spdlog::error("{}", error.to_string()); };
+  if (settings.cluster) {
+    const auto replica = Replica::start(settings, CORTEXFLOW_VERSION,
+                                        {[](const std::string& words) { spdlog::info("{}", words); }, log_error});
+    if (!replica) return complain(replica.error(), kExitFailure);
+    spdlog::info("cfidentity {} is replica {}", CORTEXFLOW_VERSION, settings.cluster->replica);
+    return serve(config, settings, signals,
+                 {[&](const std::string& path) { return (*replica)->reload(path); },
+                  [&] { return (*replica)->ready(); }, replica->get()});
   }
-  sd_notify(0, "STOPPING=1");
-  metrics.stop();
-  return 0;
+  auto storage = StateDirectory::open(settings.state_dir);
+  if (!storage) return complain(storage.error(), kExitFailure);
+  const auto daemon = Daemon::start(settings, std::move(*storage), CORTEXFLOW_VERSION, log_error);
+  if (!daemon) return complain(daemon.error(), kExitFailure);
+  spdlog::info("cfidentity {} {}", CORTEXFLOW_VERSION, (*daemon)->words());
+  return serve(
+      config, settings, signals,
+      {[&](const std::string& path) { return (*daemon)->reload(path); }, [] { return true; }, &(*daemon)->metrics()});
 }
 
 }  // namespace

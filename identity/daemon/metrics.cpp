@@ -78,6 +78,17 @@ void add_https(sink::Families& families, const Metrics::Https& https) {
       .add(certificate.failed, {{"result", "failed"}});
 }
 
+void add_ca_bundle(sink::Families& families, const CaBundleKeeper& keeper) {
+  const auto configurations = keeper.configurations();
+  families.gauge("cortexflow_admission_ca_bundle_current",
+                 "1 where the webhook configuration was seen to have the mesh's roots, by kind.");
+  for (const auto& one : configurations) families.add(std::uint64_t{one.current ? 1U : 0U}, {{"kind", one.kind}});
+  families.counter("cortexflow_admission_ca_bundle_writes_total", "Times that roots were put into it.");
+  for (const auto& one : configurations) families.add(one.written, {{"kind", one.kind}});
+  families.counter("cortexflow_admission_ca_bundle_failures_total", "Times that it could not be read or written.");
+  for (const auto& one : configurations) families.add(one.failed, {{"kind", one.kind}});
+}
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> Metrics::Collect() const {
@@ -112,15 +123,11 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
       families.add(days_until(*end, issuer_.now()), {{"certificate", "server"}});
     }
   }
-  if (webhook_ != nullptr) {
-    if (const auto end = webhook_->certificate_end()) {
-      families.add(days_until(*end, issuer_.now()), {{"certificate", "webhook"}});
-    }
-  }
   add_workload_api(families, workloads);
   add_lists(families, issuer_, *set, lists_);
   add_https(families, https_);
-  if (webhook_ != nullptr) webhook_->add_metrics(families);
+  if (admission_.webhook != nullptr) admission_.webhook->add_metrics(families);
+  if (admission_.keeper != nullptr) add_ca_bundle(families, *admission_.keeper);
   return families.take();
 }
 

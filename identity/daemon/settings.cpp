@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/daemon/settings.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
+#include <climits>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <set>
@@ -228,6 +233,47 @@ Fields webhook_fields(Settings& settings) {
                                  }}}};
 }
 
+// As of a Kubernetes object whose name others' names begin with (RFC 1123).
+Field object_name(std::string& to) {
+  constexpr std::size_t kNameMax = 200;
+  return {"a name of lower-case letters, digits and -", [&to](const Value& node) {
+            to = is_scalar(node) ? node.text : "";
+            const auto good = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+            return !to.empty() && to.size() <= kNameMax && std::all_of(to.begin(), to.end(), good) &&
+                   to.front() != '-' && to.back() != '-';
+          }};
+}
+
+Fields cluster_fields(ClusterSettings& to) {
+  return {{"name", object_name(to.name)},
+          {"namespace", object_name(to.name_space)},
+          {"kubeconfig", text(to.kubeconfig, "a kubeconfig file, or in-cluster")},
+          {"service", object_name(to.service)},
+          {"replica", text(to.replica, "a name that no other replica has")},
+          {"address", text(to.address, "an address of this host")}};
+}
+
+Result<void> check_cluster(const Value& document, const ClusterSettings& cluster) {
+  if (document.find("state_dir") != nullptr) return fail("identity.yaml: state_dir and state: give one of them");
+  if (cluster.name.empty() || cluster.name_space.empty()) {
+    return fail("identity.yaml: state.kubernetes: give name and namespace");
+  }
+  return {};
+}
+
+// Its address has no sense in a file that several replicas share.
+Result<void> complete(ClusterSettings& cluster) {
+  if (const char* name = std::getenv("CORTEXFLOW_IDENTITY_REPLICA")) cluster.replica = name;
+  if (const char* address = std::getenv("CORTEXFLOW_IDENTITY_ADDRESS")) cluster.address = address;
+  std::array<char, HOST_NAME_MAX + 1> host{};
+  if (cluster.replica.empty() && gethostname(host.data(), HOST_NAME_MAX) == 0) cluster.replica = host.data();
+  if (cluster.replica.empty()) return fail("identity.yaml: state.kubernetes.replica: the host has no name: give one");
+  if (!cluster.service.empty() && cluster.address.empty()) {
+    return fail("identity.yaml: state.kubernetes.service: give CORTEXFLOW_IDENTITY_ADDRESS or address too");
+  }
+  return {};
+}
+
 Result<Settings> read_document(const Value& document) {
   Settings settings;
   Result<void> inner;
@@ -238,9 +284,11 @@ Result<Settings> read_document(const Value& document) {
                  }};
   };
   auto& certificates = settings.certificates;
+  ClusterSettings cluster;
   const Fields fields{
       {"trust_domain", text(settings.trust_domain, "a name")},
       {"state_dir", text(settings.state_dir, "a path")},
+      {"state", section("state", {{"kubernetes", section("state.kubernetes", cluster_fields(cluster))}})},
       {"control_socket", text(settings.control_socket, "a path")},
       {"workload_api_socket", text(settings.workload_api_socket, "a path")},
       {"metrics_listen", listen_address(settings.metrics_listen)},
@@ -272,6 +320,11 @@ Result<Settings> read_document(const Value& document) {
   if (!inner) return tl::make_unexpected(std::move(inner.error()));
   if (auto checked = check_trust_domain(settings.trust_domain); !checked) {
     return tl::make_unexpected(std::move(checked.error()).wrap("identity.yaml: trust_domain"));
+  }
+  if (document.find("state") != nullptr) {
+    if (auto checked = check_cluster(document, cluster); !checked)
+      return tl::make_unexpected(std::move(checked.error()));
+    settings.cluster = std::move(cluster);
   }
   if (settings.authority.certificate.empty() != settings.authority.key.empty()) {
     return fail("identity.yaml: authority.certificate and authority.key: give both, or none for an own root");
@@ -323,7 +376,13 @@ Result<Settings> read_settings(const std::string& path) {
     return tl::make_unexpected(
         Error{text.error().message, "name the settings file with --config; see examples/identity.yaml"});
   }
-  return parse_settings(text->view());
+  auto settings = parse_settings(text->view());
+  if (settings && settings->cluster) {
+    if (auto completed = complete(*settings->cluster); !completed) {
+      return tl::make_unexpected(std::move(completed.error()));
+    }
+  }
+  return settings;
 }
 
 }  // namespace cortexflow::identity

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -17,9 +18,20 @@ namespace cortexflow::identity {
 
 inline constexpr const char* kDefaultSettingsFile = "/etc/cortexflow/identity.yaml";
 
+// State in Secrets of a cluster, for several replicas of which one leads.
+struct ClusterSettings {
+  std::string name;  // of the Lease and of the Secret; others' names begin with it
+  std::string name_space;
+  std::string kubeconfig = "in-cluster";  // or a file
+  std::string service;                    // whose Endpoints are the one that leads; empty: none
+  std::string replica;                    // this one; the host's name where none is given, as in a pod
+  std::string address;                    // of this one, for the Endpoints
+};
+
 struct Settings {
   std::string trust_domain;
   std::string state_dir = "/var/lib/cortexflow/identity";
+  std::optional<ClusterSettings> cluster;  // instead of state_dir
   std::string control_socket = "/run/cortexflow/identity.sock";
   std::string workload_api_socket = "/run/cortexflow/workload.sock";
   std::string metrics_listen = "127.0.0.1:9465";
@@ -59,6 +71,8 @@ struct Settings {
 
 // Refuses what it doesn't know; the error names line and key, and says what was expected.
 [[nodiscard]] Result<Settings> parse_settings(std::string_view text);
+// Of a file; what differs from one replica to the next is taken from the environment where it is set there:
+// CORTEXFLOW_IDENTITY_REPLICA and CORTEXFLOW_IDENTITY_ADDRESS.
 [[nodiscard]] Result<Settings> read_settings(const std::string& path);
 
 }  // namespace cortexflow::identity

@@ -41,13 +41,12 @@ def setup(stack):
 
 def rendered(env):
     """What the chart installs, but that the webhook is a process of this lab and no Service."""
-    text = env.lab.helm("template", NAME, CHART, "-n", "cortexflow", "--set", "webhook.enabled=true", "-s", "templates/webhook.yaml")
+    text = env.lab.helm("template", NAME, CHART, "-n", "cortexflow", "--set", "identity.enabled=true,webhook.enabled=true", "-s", "templates/webhook.yaml")
     out = []
     for one in json.loads(env.lab.kubectl("apply", "--dry-run=client", "-o", "json", "-f", "-", text=text))["items"]:
         for webhook in one.get("webhooks", ()):
             webhook["clientConfig"] = {"url": f"https://localhost:{env.port}{webhook['clientConfig']['service']['path']}"}
         if one["kind"] != "Service":
-            one["metadata"] = {key: one["metadata"][key] for key in ("name", "labels")}
             out.append(one)
     assert len([one for one in out if "webhooks" in one]) == 2, text
     return out

@@ -21,7 +21,7 @@ TEST_CASE(
     "on") {
   const test::TemporaryDirectory place;
   const auto path = place.at("former-roots.json");
-  auto opened = Authorities::open_given(root_authority(), {}, path);
+  auto opened = Authorities::open_given(root_authority(), {}, std::make_unique<KeptFile>(path));
   REQUIRE(opened);
   auto& authorities = **opened;
   REQUIRE(authorities.recall(none, kNoon));
@@ -36,7 +36,7 @@ TEST_CASE(
 
   auto third = root_authority();
   const auto third_id = third.id();
-  auto later = Authorities::open_given(std::move(third), {}, path);  // replaced while nobody looked
+  auto later = Authorities::open_given(std::move(third), {}, std::make_unique<KeptFile>(path));  // replaced while nobody looked
   REQUIRE(later);
   REQUIRE((*later)->recall(until_tomorrow, kNoon + 1h));
   CHECK((*later)->current()->active().id() == third_id);
@@ -53,7 +53,7 @@ TEST_CASE(
 
 TEST_CASE("an authority of which nothing stands leaves nothing behind; a root that comes back is there once") {
   const test::TemporaryDirectory place;
-  auto opened = Authorities::open_given(root_authority(), {}, place.at("former-roots.json"));
+  auto opened = Authorities::open_given(root_authority(), {}, std::make_unique<KeptFile>(place.at("former-roots.json")));
   REQUIRE(opened);
   auto& authorities = **opened;
   REQUIRE(authorities.recall(none, kNoon));
@@ -68,7 +68,7 @@ TEST_CASE("an authority of which nothing stands leaves nothing behind; a root th
 
 TEST_CASE("no more roots of before are kept than there is room for; the authority that is there goes on") {
   const test::TemporaryDirectory place;
-  auto opened = Authorities::open_given(root_authority(), {}, place.at("former-roots.json"));
+  auto opened = Authorities::open_given(root_authority(), {}, std::make_unique<KeptFile>(place.at("former-roots.json")));
   REQUIRE(opened);
   auto& authorities = **opened;
   REQUIRE(authorities.recall(none, kNoon));
@@ -87,7 +87,7 @@ TEST_CASE("a torn file of former roots is refused with what to do about it") {
     const auto path = place.at("former-roots.json");
     std::ofstream(path) << text;
     std::filesystem::permissions(path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
-    const auto opened = Authorities::open_given(root_authority(), {}, path);
+    const auto opened = Authorities::open_given(root_authority(), {}, std::make_unique<KeptFile>(path));
     REQUIRE_FALSE(opened);
     CHECK(opened.error().to_string().find("remove it") != std::string::npos);
   }

@@ -132,23 +132,23 @@ TEST_CASE("no identity takes more of the table than its part, also over restarts
 
 TEST_CASE("a torn file of authorities is refused and left as it is, wherever it is cut") {
   const TemporaryDirectory place;
-  const Authorities::OwnRoot own{place.at("authorities.json"), "example.org", KeyType::kEcP256, 365 * 24h};
+  const Authorities::OwnRoot own{std::make_shared<KeptFile>(place.at("authorities.json")), "example.org", KeyType::kEcP256, 365 * 24h};
   REQUIRE(Authorities::open_own(own, Secret("correct horse battery"), kNoon));
-  const auto whole = content_of(own.path);
+  const auto whole = content_of(own.kept->name());
   constexpr std::size_t kCuts = 12;
   for (std::size_t i = 0; i < kCuts; ++i) {
     const auto torn = whole.substr(0, i * (whole.size() - 2) / kCuts);
-    std::ofstream(own.path, std::ios::trunc) << torn;
+    std::ofstream(own.kept->name(), std::ios::trunc) << torn;
     const auto opened = Authorities::open_own(own, Secret("correct horse battery"), kNoon);
     REQUIRE_FALSE(opened);
     CHECK(opened.error().message.find("authorities.json") != std::string::npos);
-    CHECK(content_of(own.path) == torn);
+    CHECK(content_of(own.kept->name()) == torn);
   }
 }
 
 TEST_CASE("an own root is made once, rotated in two steps, and goes when nothing of it stands") {
   const TemporaryDirectory place;
-  const Authorities::OwnRoot own{place.at("authorities.json"), "example.org", KeyType::kEcP256, 365 * 24h};
+  const Authorities::OwnRoot own{std::make_shared<KeptFile>(place.at("authorities.json")), "example.org", KeyType::kEcP256, 365 * 24h};
   std::string first;
   {
     auto opened = Authorities::open_own(own, Secret("correct horse battery"), kNoon);
@@ -163,7 +163,7 @@ TEST_CASE("an own root is made once, rotated in two steps, and goes when nothing
     REQUIRE(authorities.activate());
     CHECK(authorities.current()->active().id() != first);
   }
-  CHECK(content_of(own.path).find("BEGIN PRIVATE KEY") == std::string::npos);
+  CHECK(content_of(own.kept->name()).find("BEGIN PRIVATE KEY") == std::string::npos);
   CHECK_FALSE(Authorities::open_own(own, Secret("another passphrase"), kNoon));
   auto opened = Authorities::open_own(own, Secret("correct horse battery"), kNoon);
   REQUIRE(opened);

@@ -53,3 +53,54 @@ affinity: {{ toYaml . | nindent 2 }}
 tolerations: {{ toYaml . | nindent 0 }}
 {{- end }}
 {{- end }}
+
+{{- define "cortexflow.identity.name" -}}
+{{ include "cortexflow.name" . }}-identity
+{{- end }}
+
+{{- define "cortexflow.identity.selector" -}}
+app.kubernetes.io/name: cortexflow
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: identity
+{{- end }}
+
+{{- define "cortexflow.identity.metricsPort" -}}
+{{ regexFind "[0-9]+$" .Values.identity.config.metrics_listen }}
+{{- end }}
+
+{{- define "cortexflow.identity.httpsPort" -}}
+{{ regexFind "[0-9]+$" .Values.identity.config.listen }}
+{{- end }}
+
+{{- /* Empty: revocation lists are not served. */ -}}
+{{- define "cortexflow.identity.crlPort" -}}
+{{ regexFind "[0-9]+$" (.Values.identity.config.crl_listen | default "") }}
+{{- end }}
+
+{{- define "cortexflow.identity.authoritySecret" -}}
+{{- $authority := .Values.identity.authority }}
+{{- coalesce $authority.secret $authority.passphraseSecret (printf "%s-passphrase" (include "cortexflow.identity.name" .)) }}
+{{- end }}
+
+{{- /* identity.yaml: the user's settings, and those that follow from where it runs. */ -}}
+{{- define "cortexflow.identity.config" -}}
+{{- $name := include "cortexflow.identity.name" . }}
+{{- $host := printf "%s.%s" $name .Release.Namespace }}
+{{- $state := dict "name" $name "namespace" .Release.Namespace "service" $name }}
+{{- $own := dict "state" (dict "kubernetes" $state) "trust_domain" .Values.identity.trustDomain }}
+{{- $_ := set $own "listen_dns_names" (concat (list (printf "%s.svc" $host) (printf "%s.svc.cluster.local" $host) $host $name) .Values.identity.extraDnsNames) }}
+{{- $authority := .Values.identity.config.authority | default dict }}
+{{- $files := "/etc/cortexflow-authority" }}
+{{- if .Values.identity.authority.secret }}
+{{- $_ := set $own "authority" (merge (dict "certificate" (printf "%s/tls.crt" $files) "key" (printf "%s/tls.key" $files) "roots" (printf "%s/ca.crt" $files)) $authority) }}
+{{- else }}
+{{- $_ := set $own "authority" (merge (dict "passphrase_file" (printf "%s/passphrase" $files)) $authority) }}
+{{- end }}
+{{- if include "cortexflow.identity.crlPort" . }}
+{{- $_ := set $own "crl_url" (printf "http://%s.svc:9466" $host) }}
+{{- end }}
+{{- if .Values.webhook.enabled }}
+{{- $_ := set $own "webhook" (include "cortexflow.webhookSettings" . | fromYaml) }}
+{{- end }}
+{{- mergeOverwrite (deepCopy .Values.identity.config) $own | toYaml }}
+{{- end }}

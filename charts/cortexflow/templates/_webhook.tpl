@@ -20,16 +20,6 @@ kubeconfig: in-cluster
 system_namespaces: [{{ include "cortexflow.systemNamespaces" . }}]
 {{- end }}
 
-{{- define "cortexflow.identitySelector" -}}
-app.kubernetes.io/name: cortexflow
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: identity
-{{- end }}
-
-{{- define "cortexflow.identityServiceAccount" -}}
-{{ include "cortexflow.name" . }}-identity
-{{- end }}
-
 {{- /* How each webhook is called. */ -}}
 {{- define "cortexflow.webhookCall" -}}
 admissionReviewVersions: [v1, v1beta1]
