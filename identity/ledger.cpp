@@ -202,6 +202,11 @@ std::optional<Time> Ledger::last_end(const std::string& issuer) const {
   return last;
 }
 
+std::uint64_t Ledger::octets() const {
+  const std::lock_guard lock(mutex_);
+  return records_->octets();
+}
+
 std::size_t Ledger::size() const {
   const std::lock_guard lock(mutex_);
   return entries_.size();

@@ -64,6 +64,9 @@ class Ledger {
   [[nodiscard]] std::optional<Time> last_end(const std::string& issuer) const;
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] std::size_t capacity() const { return limits_.entries; }
+  // That its records take, and may take at most.
+  [[nodiscard]] std::uint64_t octets() const;
+  [[nodiscard]] std::uint64_t octets_max() const { return records_->octets_max(); }
   [[nodiscard]] bool has_room(const std::string& id) const;
 
  private:

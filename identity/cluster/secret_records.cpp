@@ -20,7 +20,8 @@ Result<std::vector<int>> read_index(const std::optional<std::string>& text, cons
   std::vector<int> numbers;
   std::set<int> seen;
   try {
-    for (const auto& one : json::parse(*text).at("segments")) {
+    const auto document = json::parse(*text);
+    for (const auto& one : document.at("segments").get<std::vector<json>>()) {
       const auto number = one.get<int>();
       const bool good = number >= 0 && number < static_cast<int>(SecretRecords::kSegments) && seen.insert(number).second;
       if (!good) return fail("Secret {}: it is not what cfidentity writes", name);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/daemon/metrics.h"
 
+#include <limits>
+
 #include "agent/sink/families.h"
 
 namespace cortexflow::identity {
@@ -103,6 +105,12 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
       .add(static_cast<std::uint64_t>(issuer_.ledger().size()));
   families.gauge("cortexflow_certificates_max", "How many there may be.")
       .add(static_cast<std::uint64_t>(issuer_.ledger().capacity()));
+  const auto& ledger = issuer_.ledger();
+  families.gauge("cortexflow_certificate_ledger_bytes", "How long the records of these are.").add(ledger.octets());
+  if (ledger.octets_max() != std::numeric_limits<std::uint64_t>::max()) {
+    families.gauge("cortexflow_certificate_ledger_bytes_max", "How long they may be, where they are kept in Secrets.")
+        .add(ledger.octets_max());
+  }
   families.gauge("cortexflow_certificate_authority_expiry_timestamp_seconds",
                  "When the chain of an authority ends, by its role in a rotation.");
   for (const auto& one : set->held) {

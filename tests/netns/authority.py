@@ -38,13 +38,17 @@ class Authority:
 
     def settings(self, authority=(), workloads=None):
         workloads = workloads or [f"{{spiffe_id: spiffe://{DOMAIN}/ns/shop/sa/cart, uid: {CART_UID}, dns_names: [cart.shop.svc, '*.cart.shop.svc']}}"]
-        lines = [f"trust_domain: {DOMAIN}", f"state_dir: {self.path('state')}", f"control_socket: {self.socket}", f"workload_api_socket: {self.workload_socket}",
+        lines = [f"trust_domain: {DOMAIN}", self.state(), f"control_socket: {self.socket}", f"workload_api_socket: {self.workload_socket}",
                  f"metrics_listen: 127.0.0.1:{self.metrics_port}", f"crl_listen: 127.0.0.1:{self.crl_port}",
                  f"crl_url: {self.crl_url()}", *self.beside, "authority:",
                  *([f"  passphrase_file: {self.path('passphrase')}"] if self.has_passphrase else []), *(f"  {line}" for line in authority),
                  "certificates:", "  lifetime_max: 30d", "workloads:", *(f"  - {w}" for w in workloads)]
         with open(self.path("identity.yaml"), "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
+
+    def state(self):
+        """The line that says where its state is kept."""
+        return f"state_dir: {self.path('state')}"
 
     def crl_url(self):
         return f"http://127.0.0.1:{self.crl_port}"
@@ -61,9 +65,12 @@ class Authority:
 
         def ready():
             assert self.process.poll() is None, self.log()
-            return self.curl("/v1/status").returncode == 0
+            return self.answers()
 
         wait_until(ready, 15, "cfidentity answers")
+
+    def answers(self):
+        return self.curl("/v1/status").returncode == 0
 
     def log(self):
         with open(self.path("log"), encoding="utf-8") as file:
