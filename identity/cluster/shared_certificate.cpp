@@ -36,11 +36,12 @@ void SharedCertificate::lead(Issuer& issuer, const std::string& claim, Clock::ti
   const bool reads = !read_at_ || now >= *read_at_ + kEvery;
   follow(now);
   // What was just tried waits for the next look.
-  if (reads && due(issuer)) note(make(issuer, claim));
+  if (reads && known_ && due(issuer)) note(make(issuer, claim));
 }
 
 Result<void> SharedCertificate::read() {
   const auto found = secrets_->get(secret_);
+  known_ = found.has_value();
   if (!found)
     return tl::make_unexpected(Error(found.error().error).wrap(fmt::format("cannot read Secret {}", secret_)));
   version_ = *found ? (*found)->version : "";

@@ -56,6 +56,7 @@ class SharedCertificate : public ServingCertificate {
   const std::function<Time()> wall_;
   // The one thread's.
   std::optional<Clock::time_point> read_at_;
+  bool known_ = false;   // what is there, with the latest look
   std::string version_;  // that is there; empty: none
 
   mutable std::mutex mutex_;
