@@ -145,9 +145,8 @@ Result<void> Policies::update(const state::Update& update, const model::Unread& 
   complete_ = complete_ || !lacks_more_than_network_policies(unread_);
   const auto& touched = update.touched;
   const bool closing_changed = close_unread();
-  const bool namespaces_changed = !touched.namespaces.empty() && snapshot_->network_policies.size() != 0;
-  const bool only_pods = was_complete && !closing_changed && !namespaces_changed && !touched.authorization_policies &&
-                         !touched.network_policies;
+  const bool only_pods = was_complete && !closing_changed && touched.namespaces.empty() && !touched.nodes &&
+                         !touched.authorization_policies && !touched.network_policies;
   if (only_pods && !pods_changed(touched.pods)) return {};
   if (!tables_) {
     bool any = !input_.closed_namespaces.at(CF_POLICY_IN).empty() || !input_.network_closed_namespaces.empty();
@@ -371,14 +370,17 @@ void Policies::gather_into(compile::PolicyInput& input) const {
   input.network_policies.clear();
   input.pods.clear();
   input.namespaces.clear();
+  input.nodes.clear();
   snapshot_->authorization_policies.for_each([&](const auto& policy) { input.policies.push_back(policy); });
   snapshot_->network_policies.for_each([&](const auto& policy) { input.network_policies.push_back(policy); });
   snapshot_->pods.for_each([&](const auto& pod) { input.pods.push_back(pod); });
   snapshot_->namespaces.for_each([&](const auto& one) { input.namespaces.emplace(one->name, one->labels); });
+  snapshot_->nodes.for_each([&](const auto& node) { input.nodes.push_back(node); });
   const auto by_name = [](const auto& one, const auto& other) { return one->name < other->name; };
   std::sort(input.policies.begin(), input.policies.end(), by_name);
   std::sort(input.network_policies.begin(), input.network_policies.end(), by_name);
   std::sort(input.pods.begin(), input.pods.end(), by_name);
+  std::sort(input.nodes.begin(), input.nodes.end(), by_name);
 }
 
 Result<void> Policies::apply() {

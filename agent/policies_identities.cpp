@@ -8,7 +8,7 @@
 namespace cortexflow {
 namespace {
 
-const char* kind_of(std::uint64_t identity) {
+const char* kind_of(std::uint64_t identity, const compile::PolicyPlan& plan) {
   switch (identity) {
     case CF_POLICY_ID_WORLD:
       return "world";
@@ -20,9 +20,13 @@ const char* kind_of(std::uint64_t identity) {
       return "host";
     case CF_POLICY_ID_CLOSED:
       return "closed";
+    case CF_POLICY_ID_NODE:
+      return "node";
     default:
-      return "workload";
+      break;
   }
+  const auto found = plan.identities.find(identity);
+  return found == plan.identities.end() || found->second.managed ? "workload" : "unmanaged";
 }
 
 void add_policies(const compile::PolicyPlan& plan, control::IdentityRow& row) {
@@ -47,7 +51,8 @@ control::IdentityList Policies::identities() const {
   const std::lock_guard lock(mutex_);
   if (!tables_) return out;
   std::map<std::uint64_t, control::IdentityRow> rows;
-  for (const std::uint64_t number : {CF_POLICY_ID_WORLD, CF_POLICY_ID_UNKNOWN, CF_POLICY_ID_HOST}) rows[number];
+  for (const std::uint64_t number : {CF_POLICY_ID_WORLD, CF_POLICY_ID_UNKNOWN, CF_POLICY_ID_HOST, CF_POLICY_ID_NODE})
+    rows[number];
   for (const auto& [number, identity] : plan_.identities) {
     auto& row = rows[number];
     row.spiffe = fmt::format("spiffe://{}/ns/{}/sa/{}", options_.trust_domain, identity.ns, identity.service_account);
@@ -57,7 +62,7 @@ control::IdentityList Policies::identities() const {
   for (const auto& [address, number] : plan_.addresses) rows[number].addresses.push_back(address.to_string());
   for (auto& [number, row] : rows) {
     row.number = number;
-    row.kind = kind_of(number);
+    row.kind = kind_of(number, plan_);
     row.name = identity_name(number, plan_);
     add_policies(plan_, row);
     out.identities.push_back(std::move(row));

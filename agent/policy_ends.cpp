@@ -34,6 +34,8 @@ std::string identity_name(std::uint64_t identity, const compile::PolicyPlan& pla
   switch (identity) {
     case CF_POLICY_ID_HOST:
       return "this node";
+    case CF_POLICY_ID_NODE:
+      return "another node";
     case CF_POLICY_ID_WORLD:
       return "world";
     case CF_POLICY_ID_UNKNOWN:

@@ -90,9 +90,7 @@ Result<void> Ledger::make_room(const std::string& id, Time now) {
   return {};
 }
 
-bool Ledger::full() const {
-  return all_.count >= limits_.entries || records_->octets() >= records_->octets_max();
-}
+bool Ledger::full() const { return all_.count >= limits_.entries || records_->octets() >= records_->octets_max(); }
 
 const Ledger::Standing& Ledger::standing(const std::string& id) const {
   static const Standing kNone;

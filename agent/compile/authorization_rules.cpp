@@ -15,14 +15,15 @@ bool has_labels(const model::Labels& wanted, const model::Labels& labels) {
   });
 }
 
-// Of a source without ipBlocks.
+// Of a source without ipBlocks and entities.
 bool matches_source(const model::PolicySource& source, const PolicyIdentity& identity,
                     const std::string& trust_domain) {
   const auto any = [](const auto& values, const auto& test) {
     return values.empty() || std::any_of(values.begin(), values.end(), test);
   };
   const auto part = [](const std::string& wanted, const std::string& is) { return wanted == "*" || wanted == is; };
-  return any(source.principals,
+  return identity.managed &&
+         any(source.principals,
              [&](const model::Principal& one) {
                return part(one.trust_domain, trust_domain) && part(one.ns, identity.ns) &&
                       part(one.service_account, identity.service_account);
@@ -45,9 +46,29 @@ void add_ports(const model::PolicyOperation& operation, std::vector<PortOfProtoc
   }
 }
 
+void add_entity(model::Entity entity, const PolicyRuleContext& context, PolicyStatement& statement) {
+  switch (entity) {
+    case model::Entity::kHost:
+      statement.peers.insert(CF_POLICY_ID_HOST);
+      return;
+    case model::Entity::kNode:
+      statement.peers.insert(CF_POLICY_ID_NODE);
+      return;
+    case model::Entity::kWorld:
+      statement.peers.insert(CF_POLICY_ID_WORLD);
+      return;
+    case model::Entity::kUnmanaged:
+      break;
+  }
+  for (const auto& [number, identity] : context.identities) {
+    if (!identity.managed) statement.peers.insert(number);
+  }
+}
+
 void add_peers(const model::PolicySource& source, const PolicyRuleContext& context, PolicyStatement& statement) {
   for (const auto& cidr : source.ip_blocks) statement.blocks.push_back({cidr, {}});
-  if (!source.ip_blocks.empty()) return;
+  for (const auto entity : source.entities) add_entity(entity, context, statement);
+  if (!source.ip_blocks.empty() || !source.entities.empty()) return;
   for (const auto& [number, identity] : context.identities) {
     if (matches_source(source, identity, context.input.trust_domain)) statement.peers.insert(number);
   }
@@ -68,7 +89,7 @@ cf_policy_say say_of(const model::AuthorizationPolicy& policy) {
 }  // namespace
 
 bool selects(const model::AuthorizationPolicy& policy, const PolicyIdentity& identity) {
-  return policy.name.ns == identity.ns && has_labels(policy.selector, identity.labels);
+  return identity.managed && policy.name.ns == identity.ns && has_labels(policy.selector, identity.labels);
 }
 
 std::string policy_name(const model::AuthorizationPolicy& policy) { return policy.name.ns + "/" + policy.name.name; }

@@ -41,6 +41,7 @@ std::string PolicyIdentity::to_string() const {
   }
   for (const auto& port : ports)
     text += fmt::format(" {}:{}/{}", port.name, port.port, static_cast<int>(port.protocol));
+  if (!managed) text += " unmanaged";
   return text;
 }
 
@@ -54,6 +55,15 @@ PolicyIdentity identity_of(const model::Pod& pod, const std::set<std::string>& l
     if (label_keys.contains(key)) out.labels.emplace(key, value);
   }
   return out;
+}
+
+const std::string* mesh_label(const model::Pod& pod, const model::Labels* of_namespace) {
+  for (const auto* labels : {&pod.labels, of_namespace}) {
+    if (!labels) continue;
+    const auto found = labels->find(kMeshLabel);
+    if (found != labels->end()) return &found->second;
+  }
+  return nullptr;
 }
 
 std::uint64_t siphash(const HashKey& key, std::string_view text) {

@@ -18,13 +18,19 @@ struct PolicyIdentity {
   std::string ns, service_account;
   model::Labels labels;                 // only those with keys that policies name
   std::set<model::PodPort> ports = {};  // likewise, with names
+  bool managed = true;                  // false: no AuthorizationPolicy selects it or means it by a name
   auto operator<=>(const PolicyIdentity&) const = default;
-  // "shop/web app=web,version=v2"
+  // "shop/web app=web,version=v2", "shop/web unmanaged"
   [[nodiscard]] std::string to_string() const;
 };
 
 [[nodiscard]] PolicyIdentity identity_of(const model::Pod& pod, const std::set<std::string>& label_keys,
                                          const std::set<std::string>& port_names = {});
+
+// What a pod, or its namespace where the pod says nothing, has said of itself: "enabled" (as if nothing), "disabled".
+inline constexpr const char* kMeshLabel = "cortexflow.io/mesh";
+// Null: neither says anything.
+[[nodiscard]] const std::string* mesh_label(const model::Pod& pod, const model::Labels* of_namespace);
 
 // SipHash-2-4 (Aumasson, Bernstein, 2012): with a key of its own for each machine nobody can choose labels that get
 // another workload's number.

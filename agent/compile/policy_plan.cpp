@@ -53,11 +53,23 @@ Looked looked_at(const PolicyInput& input) {
   return out;
 }
 
+bool is_managed(const PolicyInput& input, const model::Pod& pod, PolicyPlan& plan) {
+  const auto ns = input.namespaces.find(pod.name.ns);
+  const auto* said = mesh_label(pod, ns == input.namespaces.end() ? nullptr : &ns->second);
+  if (!said || *said == "enabled") return true;
+  if (*said == "disabled") return false;
+  plan.refusals.push_back(
+      fmt::format("Pod {}/{}: the label {} is {}: expected enabled or disabled; it counts as enabled", pod.name.ns,
+                  pod.name.name, kMeshLabel, *said));
+  return true;
+}
+
 // Two pods' identities with one number: the second is nobody's, which a policy can't allow.
 void number_pods(const PolicyInput& input, PolicyPlan& plan) {
   const auto looked = looked_at(input);
   for (const auto& pod : input.pods) {
-    const auto identity = identity_of(*pod, looked.label_keys, looked.port_names);
+    auto identity = identity_of(*pod, looked.label_keys, looked.port_names);
+    identity.managed = is_managed(input, *pod, plan);
     const auto number = identity_number(input.hash_key, identity);
     const auto [known, fresh] = plan.identities.emplace(number, identity);
     if (!fresh && known->second != identity) {
@@ -97,6 +109,9 @@ AddressOwners place_addresses(const PolicyInput& input, PolicyPlan& plan) {
     }
   }
   for (const auto& address : input.node_addresses) plan.addresses.emplace(address, std::uint64_t{CF_POLICY_ID_HOST});
+  for (const auto& node : input.nodes) {
+    for (const auto& address : node->addresses) plan.addresses.emplace(address, std::uint64_t{CF_POLICY_ID_NODE});
+  }
   return owners;
 }
 
@@ -205,7 +220,7 @@ class Planner {
   // Of its namespace, where policies can't be read.
   std::uint32_t closed(const PolicyIdentity& identity, cf_policy_direction direction) const {
     std::uint32_t flags = 0;
-    if (input_.closed_namespaces.at(direction).contains(identity.ns)) flags |= CF_POLICY_CLOSED;
+    if (identity.managed && input_.closed_namespaces.at(direction).contains(identity.ns)) flags |= CF_POLICY_CLOSED;
     if (input_.network_closed_namespaces.contains(identity.ns)) flags |= CF_POLICY_ISOLATED | CF_POLICY_NETWORK_CLOSED;
     return flags;
   }

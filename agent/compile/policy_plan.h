@@ -35,8 +35,9 @@ struct PolicyInput {
   std::vector<std::shared_ptr<const model::NetworkPolicy>> network_policies;  // sorted by name
   std::set<std::string> network_closed_namespaces;                            // likewise
   std::map<std::string, model::Labels> namespaces;
-  std::set<std::string> unread_namespaces;  // there is an object, and it can't be read
-  std::vector<model::IpAddress> node_addresses;
+  std::set<std::string> unread_namespaces;                // there is an object, and it can't be read
+  std::vector<model::IpAddress> node_addresses;           // of this machine
+  std::vector<std::shared_ptr<const model::Node>> nodes;  // this one too; sorted by name
   std::string trust_domain;
   HashKey hash_key{};
   PolicyLimits limits;

@@ -80,9 +80,9 @@ struct PolicySimulation {
 // Who workloads are to policy; several pods may be one.
 struct IdentityRow {
   std::uint64_t number = 0;
-  std::string kind;                           // "workload", "host", "world", "unknown", "ambiguous", "closed"
-  std::string name;                           // as PolicyCheck's
-  std::string spiffe;                         // of a workload
+  std::string kind;    // "workload", "unmanaged", "host", "node", "world", "unknown", "ambiguous", "closed"
+  std::string name;    // as PolicyCheck's
+  std::string spiffe;  // of a workload
   std::map<std::string, std::string> labels;  // only those with keys that policies name
   std::vector<std::string> pods;              // "shop/web-0"
   std::vector<std::string> addresses;

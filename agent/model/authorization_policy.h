@@ -23,13 +23,17 @@ struct Principal {
   bool operator==(const Principal&) const = default;
 };
 
+// Who is no workload of the mesh's.
+enum class Entity : std::uint8_t { kHost, kNode, kWorld, kUnmanaged };
+
 // Values of one field are alternatives, fields apply together; an empty field does not count.
 struct PolicySource {
   std::vector<Principal> principals;
   std::vector<std::string> namespaces;
   std::vector<ObjectName> service_accounts;
   Labels pod_labels;            // of pods in `namespaces`, which is the policy's own where the document has none
-  std::vector<Cidr> ip_blocks;  // alone in its source
+  std::vector<Cidr> ip_blocks;  // alone in its source, as the next
+  std::vector<Entity> entities;
   bool operator==(const PolicySource&) const = default;
 };
 

@@ -8,9 +8,9 @@
 namespace cortexflow::model {
 namespace {
 
-constexpr std::array<std::string_view, 8> kNames{
-    "Service",  "EndpointSlice",       "Pod",          "Namespace", "TrafficPolicy",
-    "DenyList", "AuthorizationPolicy", "NetworkPolicy"};
+constexpr std::array<std::string_view, 9> kNames{
+    "Service",  "EndpointSlice",       "Pod",           "Namespace", "TrafficPolicy",
+    "DenyList", "AuthorizationPolicy", "NetworkPolicy", "Node"};
 static_assert(kNames.size() == std::variant_size_v<Object>);
 
 }  // namespace

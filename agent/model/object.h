@@ -27,7 +27,8 @@ enum class Kind : std::uint8_t {
   kTrafficPolicy,
   kDenyList,
   kAuthorizationPolicy,
-  kNetworkPolicy
+  kNetworkPolicy,
+  kNode
 };
 
 // "Service"
@@ -43,10 +44,11 @@ struct ObjectKey {
 };
 
 // In the order of Kind.  Never null.
-using Object = std::variant<std::shared_ptr<const Service>, std::shared_ptr<const EndpointSlice>,
-                            std::shared_ptr<const Pod>, std::shared_ptr<const Namespace>,
-                            std::shared_ptr<const TrafficPolicy>, std::shared_ptr<const DenyList>,
-                            std::shared_ptr<const AuthorizationPolicy>, std::shared_ptr<const NetworkPolicy>>;
+using Object =
+    std::variant<std::shared_ptr<const Service>, std::shared_ptr<const EndpointSlice>, std::shared_ptr<const Pod>,
+                 std::shared_ptr<const Namespace>, std::shared_ptr<const TrafficPolicy>,
+                 std::shared_ptr<const DenyList>, std::shared_ptr<const AuthorizationPolicy>,
+                 std::shared_ptr<const NetworkPolicy>, std::shared_ptr<const Node>>;
 
 [[nodiscard]] ObjectKey key_of(const Object& object);
 [[nodiscard]] bool same_value(const Object& one, const Object& other);

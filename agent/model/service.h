@@ -112,6 +112,12 @@ struct Namespace {
   bool operator==(const Namespace&) const = default;
 };
 
+struct Node {
+  std::string name;
+  std::vector<IpAddress> addresses;  // internal and external; sorted
+  bool operator==(const Node&) const = default;
+};
+
 enum class Algorithm : std::uint8_t {
   kRoundRobin,
   kRandom,

@@ -92,6 +92,11 @@ void DesiredState::set(const model::ObjectKey& key, const std::optional<model::O
       if (replace(next_.network_policies, key.name, now) != now) touched.network_policies = true;
       return;
     }
+    case model::Kind::kNode: {
+      const auto now = as<model::Node>(object);
+      if (replace(next_.nodes, key.name, now) != now) touched.nodes = true;
+      return;
+    }
   }
 }
 

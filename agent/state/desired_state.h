@@ -26,6 +26,7 @@ struct Touched {
   bool deny_lists = false;
   bool authorization_policies = false;
   bool network_policies = false;
+  bool nodes = false;
 };
 
 struct Update {

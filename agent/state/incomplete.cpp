@@ -24,6 +24,7 @@ bool may_lack(const model::Unread& unread, const model::ObjectName& service) {
       case model::Kind::kDenyList:
       case model::Kind::kAuthorizationPolicy:
       case model::Kind::kNetworkPolicy:
+      case model::Kind::kNode:
         break;
     }
     return false;

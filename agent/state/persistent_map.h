@@ -20,6 +20,7 @@ namespace cortexflow::state {
 
 inline const model::ObjectName& name_in(const auto& object) { return object.name; }
 inline model::ObjectName name_in(const model::Namespace& object) { return {"", object.name}; }
+inline model::ObjectName name_in(const model::Node& object) { return {"", object.name}; }
 
 // ObjectName -> shared_ptr<const T>, where T has a name.
 template <typename T>

@@ -31,6 +31,7 @@ struct Snapshot {
   PersistentMap<model::DenyList> deny_lists;
   PersistentMap<model::AuthorizationPolicy> authorization_policies;
   PersistentMap<model::NetworkPolicy> network_policies;
+  PersistentMap<model::Node> nodes;
   PersistentMap<ServiceParts> parts;
 };
 

@@ -45,12 +45,13 @@ enum {
 /* Identities that are no hash; what hashes to one of them gets the next number. */
 enum cf_policy_identity {
 	CF_POLICY_ID_ANY = 0,	    /* in rules */
-	CF_POLICY_ID_WORLD = 1,	    /* an address of no workload */
+	CF_POLICY_ID_WORLD = 1,	    /* an address of no workload and no node */
 	CF_POLICY_ID_UNKNOWN = 2,   /* an address in policy_ranges that no pod has yet */
 	CF_POLICY_ID_AMBIGUOUS = 3, /* an address of several identities */
 	CF_POLICY_ID_HOST = 4,	    /* this machine: its own addresses, a process in no workload */
 	CF_POLICY_ID_CLOSED = 5,    /* a workload that policies select and that can't be told from others: for want of
 				       room, or by an address of several; it reaches and is reached by nobody */
+	CF_POLICY_ID_NODE = 6,	    /* an address of another node of the cluster */
 	CF_POLICY_ID_FIRST = 16,
 };
 

@@ -95,8 +95,6 @@ static __always_inline int policy_on_tcp(struct __sk_buff *skb, struct bpf_sock 
 	} else if (state == TCP_STATE_SYN_SENT) {
 		if (!egress)
 			return CF_PASS; /* the answer to what was judged on its way out */
-		if (settings->flags & CF_POLICY_HAS_CGROUPS)
-			policy_note_caller(skb, sk, p);
 		socket = policy_keep(sk, judged, p);
 	} else if (!socket) {
 		if (egress)
@@ -111,6 +109,10 @@ static __always_inline int policy_on_tcp(struct __sk_buff *skb, struct bpf_sock 
 		refused = policy_is_refused(socket) && (egress || socket->judgment.generation == settings->generation);
 		return refused ? policy_drop() : CF_PASS;
 	}
+	/* With each SYN, and for whoever judges anew: others may have taken its place in the table since. */
+	if (egress && settings->flags & CF_POLICY_HAS_CGROUPS &&
+	    (state == TCP_STATE_SYN_SENT || !socket || socket->judgment.generation != settings->generation))
+		policy_note_caller(skb, sk, p);
 	if (socket && socket->judgment.generation == settings->generation)
 		return policy_is_refused(socket) ? policy_drop() : CF_PASS;
 	if (socket && socket->judgment.generation)

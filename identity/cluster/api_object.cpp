@@ -38,7 +38,8 @@ ApiObject ApiObjects::merge(const std::string& name, const json& patch) const {
 }
 
 ApiObject ApiObjects::remove(const std::string& name, const std::string& version) const {
-  const json options{{"apiVersion", "v1"}, {"kind", "DeleteOptions"}, {"preconditions", {{"resourceVersion", version}}}};
+  const json options{
+      {"apiVersion", "v1"}, {"kind", "DeleteOptions"}, {"preconditions", {{"resourceVersion", version}}}};
   return ask({"DELETE", collection_ + "/" + name, options.dump()});
 }
 

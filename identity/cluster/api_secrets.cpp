@@ -36,7 +36,8 @@ Stored<StoredSecret> secret_of(const json& object) {
 }  // namespace
 
 ApiSecrets::ApiSecrets(source::ApiCalls& calls, const std::string& name_space, std::string owner)
-    : secrets_(calls, fmt::format("/api/v1/namespaces/{}/secrets", name_space), "get, create, patch and delete Secrets"),
+    : secrets_(calls, fmt::format("/api/v1/namespaces/{}/secrets", name_space),
+               "get, create, patch and delete Secrets"),
       owner_(std::move(owner)) {}
 
 Stored<std::optional<StoredSecret>> ApiSecrets::get(const std::string& name) {

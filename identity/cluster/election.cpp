@@ -62,8 +62,8 @@ std::optional<Election::Request> Election::release(Time until, const std::string
   if (!leads_) return std::nullopt;
   leads_ = false;
   step_ = Request::Verb::kRead;
-  return Request{Request::Verb::kWrite, {"", std::chrono::seconds(1), record_.acquired, wall, record_.transitions},
-                 version_};
+  return Request{
+      Request::Verb::kWrite, {"", std::chrono::seconds(1), record_.acquired, wall, record_.transitions}, version_};
 }
 
 }  // namespace cortexflow::identity

@@ -25,8 +25,8 @@ class HeldSecret {
                                                std::string name, std::string version, std::string text);
 
   [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] const std::string& version() const { return version_; }               // empty: there is none
-  [[nodiscard]] const std::optional<std::string>& text() const { return text_; }      // nothing: none was written yet
+  [[nodiscard]] const std::string& version() const { return version_; }           // empty: there is none
+  [[nodiscard]] const std::optional<std::string>& text() const { return text_; }  // nothing: none was written yet
   // Kept when it returns.  Where it fails, the term is over.
   [[nodiscard]] Result<void> replace(std::string text);
 

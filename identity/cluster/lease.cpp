@@ -55,8 +55,8 @@ ApiObject Lease::ask(const Election::Request& request) const {
                              {"metadata", {{"name", name_}}},
                              {"spec", lease_spec(request.record)}});
     default:
-      return leases_.merge(name_,
-                           {{"metadata", {{"resourceVersion", request.version}}}, {"spec", lease_spec(request.record)}});
+      return leases_.merge(
+          name_, {{"metadata", {{"resourceVersion", request.version}}}, {"spec", lease_spec(request.record)}});
   }
 }
 
@@ -66,8 +66,8 @@ Result<void> Lease::send(const Election::Request& request, Election& election) c
   switch (answer.outcome) {
     case ApiOutcome::kObject: {
       const bool reads = request.verb == Election::Request::Verb::kRead;
-      (election.*(reads ? &Election::read : &Election::wrote))(
-          lease_record(answer.object), metadata_text(answer.object, "resourceVersion"), now);
+      (election.*(reads ? &Election::read : &Election::wrote))(lease_record(answer.object),
+                                                               metadata_text(answer.object, "resourceVersion"), now);
       return {};
     }
     case ApiOutcome::kMissing:

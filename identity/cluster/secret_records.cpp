@@ -23,7 +23,8 @@ Result<std::vector<int>> read_index(const std::optional<std::string>& text, cons
     const auto document = json::parse(*text);
     for (const auto& one : document.at("segments").get<std::vector<json>>()) {
       const auto number = one.get<int>();
-      const bool good = number >= 0 && number < static_cast<int>(SecretRecords::kSegments) && seen.insert(number).second;
+      const bool good =
+          number >= 0 && number < static_cast<int>(SecretRecords::kSegments) && seen.insert(number).second;
       if (!good) return fail("Secret {}: it is not what cfidentity writes", name);
       numbers.push_back(number);
     }
@@ -59,8 +60,7 @@ Result<std::unique_ptr<Records>> SecretRecords::open(std::shared_ptr<SecretStore
                                                      const std::string& name, const Take& take) {
   auto index = HeldSecret::take(store, term, name);
   if (!index) return tl::make_unexpected(std::move(index.error()));
-  std::unique_ptr<SecretRecords> records(
-      new SecretRecords(std::move(store), std::move(term), std::move(*index), name));
+  std::unique_ptr<SecretRecords> records(new SecretRecords(std::move(store), std::move(term), std::move(*index), name));
   if (auto loaded = records->load(take); !loaded) return tl::make_unexpected(std::move(loaded.error()));
   return records;
 }

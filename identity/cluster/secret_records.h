@@ -67,10 +67,10 @@ class SecretRecords : public Records {
   std::string last_closed_;  // text of closed_.back(), which the next one is joined with
   std::optional<HeldSecret> open_;
   int open_number_ = -1;
-  std::string pending_;         // lines that were not sent yet
-  std::uint64_t octets_ = 0;    // of all lines
-  std::uint64_t written_ = 0;   // octets ever, over all rewrites: what positions count
-  std::uint64_t synced_ = 0;    // of these
+  std::string pending_;        // lines that were not sent yet
+  std::uint64_t octets_ = 0;   // of all lines
+  std::uint64_t written_ = 0;  // octets ever, over all rewrites: what positions count
+  std::uint64_t synced_ = 0;   // of these
 };
 
 }  // namespace cortexflow::identity

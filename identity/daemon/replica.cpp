@@ -18,7 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPause = 10s;  // after a term that could not begin: for the others to try
+constexpr auto kAnnounceEach = 30s;  // again, whoever has changed it
+constexpr auto kPause = 10s;         // after a term that could not begin: for the others to try
 
 // "2026-01-02T15:04:05.000000Z", the MicroTime of Kubernetes.
 std::string wall_time() {
@@ -140,7 +141,7 @@ void Replica::step() {
     if (election_.renewed() > over_) end_term();
   }
   if (!daemon_ && election_.leads()) begin_term();
-  if (daemon_ && endpoint_ && !announced_) announce();
+  if (daemon_ && endpoint_ && Election::Time::clock::now() >= announce_at_) announce();
   if (webhook_) tend_webhook();
 }
 
@@ -168,7 +169,7 @@ void Replica::begin_term() {
   if (claim) term_ = std::make_shared<Term>(std::move(*claim));
   auto daemon = claim ? start_daemon() : Result<std::unique_ptr<Daemon>>(tl::make_unexpected(claim.error()));
   over_.reset();
-  announced_ = false;
+  announce_at_ = {};
   {
     const std::lock_guard lock(mutex_);
     figures_.problem = daemon ? std::string() : daemon.error().to_string();
@@ -198,7 +199,7 @@ void Replica::end_term() {
 
 void Replica::announce() {
   const auto announced = endpoint_->announce();
-  announced_ = announced.has_value();
+  if (announced) announce_at_ = Election::Time::clock::now() + kAnnounceEach;
   const auto problem = announced ? std::string() : announced.error().to_string();
   if (!announced && problem != endpoint_problem_) log_.error(announced.error());
   endpoint_problem_ = problem;

@@ -78,7 +78,7 @@ class Replica : public prometheus::Collectable {
   std::optional<Endpoint> endpoint_;  // nothing: no service is given
   std::string leader_;                // as it was last told
   std::string lease_problem_, endpoint_problem_;
-  bool announced_ = false;
+  Election::Time announce_at_;
   std::string webhook_logged_;          // what was wrong
   std::optional<Election::Time> over_;  // when the term was seen to be over
 

@@ -35,9 +35,10 @@ class TlsServer::Queue : public httplib::TaskQueue {
       --server_.connections_;
       return;
     }
-    server_.workers_->enqueue([this, job = std::move(job)] {
+    // Not `this`: httplib lets go of it when it stops to accept, before the last connections have ended.
+    server_.workers_->enqueue([&server = server_, job = std::move(job)] {
       job();
-      --server_.connections_;
+      --server.connections_;
     });
   }
   void shutdown() override {}  // of the connections, not of the threads

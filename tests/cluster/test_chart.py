@@ -110,7 +110,7 @@ def role(env):
     rules = json.loads(env.lab.kubectl("get", "clusterrole", RELEASE, "-o", "json"))["rules"]
     assert all(sorted(rule["verbs"]) == ["list", "watch"] for rule in rules), rules
     granted = {resource for rule in rules for resource in rule["resources"]}
-    followed = {"namespaces", "pods", "services", "endpoints", "endpointslices", "trafficpolicies", "denylists", "authorizationpolicies",
+    followed = {"namespaces", "nodes", "pods", "services", "endpoints", "endpointslices", "trafficpolicies", "denylists", "authorizationpolicies",
                 "networkpolicies"}
     assert granted == followed, granted
 
@@ -175,19 +175,98 @@ def within_pods(env):
     waits.wait()
 
 
+WITH_IDENTITY = ("--set", "identity.enabled=true")
+AUTHORITY = f"{RELEASE}-identity"
+CALLER = "spiffe://cluster.local/ns/shop/sa/default"
+
+
+def install_identity(env, *flags):
+    install(env, *WITH_IDENTITY, *flags)
+    env.lab.kubectl("-n", SYSTEM, "rollout", "status", f"deployment/{AUTHORITY}", "--timeout=100s")
+    return wait_until(lambda: leader(env), 30, "one leads, and it is one of the pods")
+
+
+def leader(env):
+    holder = env.lab.kubectl("-n", SYSTEM, "get", "lease", AUTHORITY, "-o", "jsonpath={.spec.holderIdentity}")
+    pods = env.lab.kubectl("-n", SYSTEM, "get", "pods", "-l", "app.kubernetes.io/component=identity", "-o", "name").split()
+    ip = env.lab.kubectl("-n", SYSTEM, "get", "endpoints", AUTHORITY, "-o", "jsonpath={.subsets[0].addresses[0].ip}")
+    if f"pod/{holder}" not in pods:
+        return None
+    return holder if ip == env.lab.kubectl("-n", SYSTEM, "get", "pod", holder, "-o", "jsonpath={.status.podIP}") else None
+
+
+def authority(env, holder, *args):
+    return env.lab.kubectl("-n", SYSTEM, "exec", holder, "--", "cfcli", "cert", *args)
+
+
+def bundle(env, holder):
+    return json.loads(authority(env, holder, "bundle", "-o", "json"))["bundle"]
+
+
+def verified_serial(env, roots):
+    """Of the certificate that the caller has; checked by a tool of another make."""
+    with tempfile.TemporaryDirectory() as place:
+        for name, text in (("roots.pem", roots), ("svid.pem", env.lab.kubectl("-n", "shop", "exec", "caller", "--", "cat", "/tmp/svid/svid.pem"))):
+            with open(f"{place}/{name}", "w", encoding="ascii") as file:
+                file.write(text)
+        subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", f"{place}/roots.pem", f"{place}/svid.pem"], check=True, capture_output=True)
+        said = subprocess.run(["openssl", "x509", "-in", f"{place}/svid.pem", "-noout", "-serial"], check=True, capture_output=True, text=True).stdout
+    return said.strip().split("=")[1].lower()
+
+
+@test("cfidentity's two pods come up; a pod that shows its token to the Service gets a certificate that the bundle vouches for", seconds=240)
+def identity_issues(env):
+    holder = install_identity(env)
+    env.roots = bundle(env, holder)
+    server = f"{AUTHORITY}.{SYSTEM}.svc"
+    caller = pod("caller", "exec sleep infinity", agent_image())
+    caller["spec"]["hostAliases"] = [{"ip": env.lab.kubectl("-n", SYSTEM, "get", "service", AUTHORITY, "-o", "jsonpath={.spec.clusterIP}"), "hostnames": [server]}]
+    caller["spec"]["containers"][0]["volumeMounts"] = [{"name": "token", "mountPath": "/var/run/secrets/tokens"}]
+    caller["spec"]["volumes"] = [{"name": "token", "projected": {"sources": [
+        {"serviceAccountToken": {"audience": "cortexflow", "path": "cortexflow", "expirationSeconds": 600}}]}}]
+    env.lab.apply(caller)
+    env.lab.kubectl("-n", "shop", "wait", "--for=condition=Ready", "pod/caller", "--timeout=60s")
+    env.lab.kubectl("-n", "shop", "exec", "-i", "caller", "--", "sh", "-c", "cat >/tmp/roots.pem", text=env.roots)
+    env.ask = ("-n", "shop", "exec", "caller", "--", "cfcli", "cert", "issue", CALLER, "--out", "/tmp/svid", "--server", f"https://{server}:9467",
+               "--token-file", "/var/run/secrets/tokens/cortexflow", "--ca", "/tmp/roots.pem")
+    wait_until(lambda: asked(env), 30, "the agent translates the Service, and it issues")
+    env.serial = verified_serial(env, env.roots)
+    assert CALLER in authority(env, holder, "list")
+
+
+def asked(env):
+    try:
+        env.lab.kubectl(*env.ask)
+        return True
+    except RuntimeError as error:
+        assert "connect" in str(error), error
+        return False
+
+
+@test("an upgrade keeps cfidentity's root and all that it has issued, and it issues on", seconds=240)
+def identity_upgraded(env):
+    holder = install_identity(env, "--set", "identity.config.log_level=debug")
+    assert bundle(env, holder) == env.roots
+    assert env.serial in authority(env, holder, "list").lower()
+    wait_until(lambda: asked(env), 30, "it issues")
+    assert verified_serial(env, env.roots) != env.serial
+    restarts = env.lab.kubectl("-n", SYSTEM, "get", "pods", "-l", "app.kubernetes.io/component=identity", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}")
+    assert restarts.split() == ["0", "0"], restarts
+
+
 @test("the agent is upgraded under traffic, and no call fails", seconds=180)
 def upgraded(env):
     calls = f"while [ ! -e /tmp/end ]; do {CALL}; done >/tmp/calls 2>&1; touch /tmp/ended"
     in_customer(env, f"({calls}) >/dev/null 2>&1 </dev/null &")
     before = env.lab.kubectl("-n", SYSTEM, "get", "pod", "-o", "name")
-    install(env, "--set", "config.log_level=debug")
+    install(env, *WITH_IDENTITY, "--set", "config.log_level=debug")
     assert env.lab.kubectl("-n", SYSTEM, "get", "pod", "-o", "name") != before
     in_customer(env, "touch /tmp/end; while [ ! -e /tmp/ended ]; do sleep 0.1; done")
     answers = collections.Counter(in_customer(env, "cat /tmp/calls").split())
     assert set(answers) == {"stable", "canary"} and answers["stable"] > 20, answers
 
 
-@test("uninstall leaves no program, no pin and no object behind, but the policies", seconds=180)
+@test("uninstall leaves no program, no pin and no object behind, but the policies and the authority", seconds=180)
 def uninstalled(env):
     def attached():
         said = subprocess.run(["bpftool", "-j", "cgroup", "tree", env.cgroup], capture_output=True, text=True, check=True).stdout
@@ -198,7 +277,11 @@ def uninstalled(env):
     env.lab.helm("uninstall", RELEASE, "-n", SYSTEM, "--timeout", "120s")
     assert not env.lab.pins(), env.lab.pins()
     wait_until(lambda: not attached(), 10, f"nothing of the agent is attached: {attached()}")
-    kinds = "daemonset,job,configmap,role,rolebinding,serviceaccount"
+    kinds = "daemonset,deployment,job,configmap,role,rolebinding,serviceaccount,service,endpoints,lease,networkpolicy,poddisruptionbudget"
     assert RELEASE not in env.lab.kubectl("-n", SYSTEM, "get", kinds, "-o", "name").replace("kube-root-ca.crt", "")
     assert RELEASE not in env.lab.kubectl("get", "clusterrole,clusterrolebinding", "-o", "name")
     assert "cart" in env.lab.kubectl("-n", "shop", "get", "trafficpolicies", "-o", "name")
+    kept = [name.split("/")[1] for name in env.lab.kubectl("-n", SYSTEM, "get", "secrets", "--field-selector", "type=Opaque", "-o", "name").split()]
+    assert {AUTHORITY, f"{AUTHORITY}-passphrase", f"{AUTHORITY}-authorities"} <= set(kept), kept
+    env.lab.kubectl("-n", SYSTEM, "delete", "secret", AUTHORITY, f"{AUTHORITY}-passphrase")
+    wait_until(lambda: AUTHORITY not in env.lab.kubectl("-n", SYSTEM, "get", "secrets", "-o", "name"), 60, "all that cfidentity made goes with the first")

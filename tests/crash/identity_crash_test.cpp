@@ -147,7 +147,8 @@ TEST_CASE("an authority that was in the bundle is there after a kill at any writ
     for (; killed && nth < kChangesMax; ++nth) {
       INFO("death " << static_cast<int>(death) << " at change " << nth);
       const TemporaryDirectory place;
-      const Authorities::OwnRoot own{std::make_shared<KeptFile>(place.at("authorities.json")), "example.org", KeyType::kEcP256, 365 * 24h};
+      const Authorities::OwnRoot own{std::make_shared<KeptFile>(place.at("authorities.json")), "example.org",
+                                     KeyType::kEcP256, 365 * 24h};
       shared.clear();
       killed = test::killed_at(nth, death, place.at(""), [&] { rotate(own, shared); });
       check_rotation(own, shared);

@@ -9,7 +9,7 @@ import socket
 
 from agent import total, wait_until
 from harness import test
-from network_policy_world import ADDRESS, ADDRESS6, ADMIN, DNS, HTTP, NODE, World, everywhere, network_policy, of, pod
+from network_policy_world import ADDRESS, ADDRESS6, ADMIN, DNS, HTTP, NODE, PODS, World, everywhere, network_policy, of, pod
 
 CART = {"matchLabels": {"app": "cart"}}
 DENY_IN, DENY_OUT = {"policyTypes": ["Ingress"]}, {"policyTypes": ["Egress"]}
@@ -265,6 +265,49 @@ def both(env):
     assert rows["NetworkPolicy", "other/db"]["direction"] == "both" or rows["NetworkPolicy", "other/db"]["direction"] == "out", rows
     listed = env.agent.cfcli("policy", "list").stdout
     assert "NetworkPolicy" in listed and "AuthorizationPolicy" in listed, listed
+
+
+def node_object(name, *addresses):
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+            "status": {"addresses": [{"type": "InternalIP", "address": one} for one in addresses] + [{"type": "Hostname", "address": name}]}}
+
+
+@test("this node, other nodes, the world and workloads that are not of the mesh are told apart, and may be named by policies", seconds=120)
+def entities(env):
+    def only(*names):
+        return {"apiVersion": "cortexflow.io/v1alpha1", "kind": "AuthorizationPolicy", "metadata": {"name": "only", "namespace": "shop"},
+                "spec": {"selector": CART, "rules": [{"from": [{"source": {"entities": list(names)}}]}]}}
+
+    def kinds():
+        answer = json.loads(env.agent.cfcli("identity", "list", "-o", "json").stdout)
+        return {address: row["kind"] for row in answer["identities"] for address in row["addresses"]}
+
+    there = node_object("there", ADDRESS["outside"], ADDRESS6["outside"])
+    disabled = [pod("cart"), pod("web", labels={**PODS["web"][1], "cortexflow.io/mesh": "disabled"}), pod("db")]
+    callers = ("web", "db", "outside", "node")
+    for entity, objects, pods, who in (("world", (), None, "outside"), ("node", (there,), None, "outside"), ("host", (there,), None, "node"),
+                                       ("unmanaged", (there,), disabled, "web")):
+        env.apply(only(entity), *objects, pods=pods)
+        env.becomes(to_cart(**{name: name == who for name in callers}))
+    assert kinds()[ADDRESS["outside"]] == "node" and kinds()[ADDRESS["web"]] == "unmanaged" and kinds()[NODE["cart"]] == "host"
+    env.apply(only("world"), there)
+    env.becomes(to_cart(**dict.fromkeys(callers, False)))
+    assert not env.reaches("outside", "cart", six=True)
+    checked = env.agent.cfcli("policy", "check", ADDRESS["outside"], f"shop/cart:{HTTP}").stdout
+    assert "from another node" in checked, checked
+    # One that has opted out is selected by no AuthorizationPolicy, and by NetworkPolicies as ever.
+    default_deny = {**only("world"), "spec": {}}
+    env.apply(default_deny, there, pods=disabled)
+    env.becomes({("db", "cart"): False, ("db", "web"): True})
+    env.apply(default_deny, network_policy("nobody"), there, pods=disabled)
+    env.becomes({("db", "cart"): False, ("db", "web"): False})
+    # A whole namespace may; a pod of it may be of the mesh all the same.
+    source = {"from": [{"source": {"namespaces": ["other"]}}]}
+    by_name = {**only("world"), "spec": {"selector": CART, "rules": [source]}}
+    for label, more, gets_in in ((None, {}, True), ("disabled", {}, False), ("disabled", {"cortexflow.io/mesh": "enabled"}, True)):
+        env.apply(by_name, other={"team": "b", **({"cortexflow.io/mesh": label} if label else {})},
+                  pods=[pod("cart"), pod("web"), pod("db", labels={**PODS["db"][1], **more})])
+        env.becomes(to_cart(db=gets_in, web=False))
 
 
 @test("a NetworkPolicy that can't be read closes its namespace both ways, but for the node, until it can be", seconds=60)

@@ -233,32 +233,111 @@ def ended(env):
     env.becomes(True, True)
 
 
+def pods_by_cgroup(*names):
+    """Cgroups, and the pods that they are; each has its name for a service account."""
+    groups = [os.path.join(isolation.CGROUP, f"policy-{name}") for name in names]
+    pods = [pod(name, None, account=name) for name in names]
+    for one, group in zip(pods, groups):
+        os.makedirs(group, exist_ok=True)
+        one["metadata"]["annotations"]["cortexflow.io/cgroup"] = os.path.basename(group)
+    return groups, pods
+
+
+def launch(group, *argv, **options):
+    shell = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', group, *argv]
+    return subprocess.Popen(shell, stderr=subprocess.DEVNULL, **options)
+
+
 @test("processes of the machine itself are told apart by their cgroups, as callers and as servers", seconds=60)
 def by_cgroup(env):
-    groups = [os.path.join(isolation.CGROUP, name) for name in ("policy-server", "policy-client")]
-    for group in groups:
-        os.makedirs(group, exist_ok=True)
-    pods = [pod("server", None), pod("client", None, account="client")]
-    for one, group in zip(pods, groups):
-        one["metadata"]["annotations"]["cortexflow.io/cgroup"] = os.path.basename(group)
+    groups, pods = pods_by_cgroup("server", "client")
     env.apply([allow("client-only", {"serviceAccounts": ["client"]})], pods)
 
-    def launch(group, *argv, **options):
-        shell = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', group, *argv]
-        return subprocess.Popen(shell, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-
     def fetches(group):
-        return launch(group, "curl", "-s", "--max-time", "0.7", "http://127.0.0.1:8181/").wait(10) == 0
+        return launch(group, "curl", "-s", "--max-time", "0.7", "http://127.0.0.1:8181/", stdout=subprocess.DEVNULL).wait(10) == 0
 
-    server = launch(groups[0], "python3", "-m", "http.server", "8181", "--bind", "127.0.0.1", cwd=env.place.path("manifests"))
+    server = launch(groups[0], "python3", "-m", "http.server", "8181", "--bind", "127.0.0.1", cwd=env.place.path("manifests"),
+                    stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: fetches(groups[1]), 15, "the client gets through")
-        assert not fetches(isolation.CGROUP) and not fetches(groups[0]), "nobody else does"
+        wait_until(lambda: fetches(groups[1]) and not fetches(isolation.CGROUP), 15, "the client gets through, and nobody else does")
+        assert not fetches(groups[0]), "nor who serves"
     finally:
         server.kill()
         server.wait(5)
         for group in groups:
             os.rmdir(group)
+
+
+ECHO = """
+import socket
+listener = socket.create_server(("127.0.0.1", 8182))
+datagrams = socket.socket(type=socket.SOCK_DGRAM)
+datagrams.bind(("127.0.0.1", 8182))
+print("listens", flush=True)
+caller = listener.accept()[0]
+while data := caller.recv(64):
+    caller.sendall(data)
+"""
+ASK = """
+import socket, sys
+caller = socket.create_connection(("127.0.0.1", 8182), 5)
+caller.settimeout(1.5)
+for line in sys.stdin:
+    try:
+        caller.sendall(line.encode())
+        print(caller.recv(64).decode().strip(), flush=True)
+    except TimeoutError:
+        print("nothing", flush=True)
+"""
+# Each is looked for when it is called with: the table keeps those longer.
+FLOOD = """
+import socket
+for address in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+    for port in range(1024, 65000):
+        with socket.socket(type=socket.SOCK_DGRAM) as one:
+            try:
+                one.bind((address, port))
+                one.sendto(b"", ("127.0.0.1", 8182))
+            except OSError:
+                pass
+"""
+
+
+@test("a caller that is known by its cgroup stays known when others fill the table of such callers", seconds=90)
+def callers_flood(env):
+    groups, pods = pods_by_cgroup("server", "client", "flooder")
+
+    def deny(account):
+        rules = [{"from": [{"source": {"serviceAccounts": [account]}}]}]
+        env.apply([policy("not", action="DENY", selector={"matchLabels": {}}, rules=rules)], pods)
+        wait_until(lambda: any(row["name"] == "shop/not" for row in env.agent.get("/v1/policies")["policies"]), 10, "the policy is known")
+
+    deny("nobody")
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    server = launch(groups[0], "python3", "-c", ECHO, **piped)
+    assert server.stdout.readline() == "listens\n"
+    client = launch(groups[1], "python3", "-c", ASK, **piped)
+
+    def asks():
+        client.stdin.write("well?\n")
+        client.stdin.flush()
+        return client.stdout.readline() == "well?\n"
+
+    try:
+        assert asks()
+        assert launch(groups[2], "python3", "-c", FLOOD).wait(60) == 0
+        assert asks()
+        deny("client")
+        wait_until(lambda: not asks(), 10, "it is cut off, and not taken for the machine")
+        assert env.verdict("denied") > 0
+    finally:
+        for process in (client, server):
+            process.kill()
+            process.wait(5)
+        for group in groups:
+            os.rmdir(group)
+    env.apply([])
+    env.becomes(True, True)
 
 
 def egress(name, *destinations, **spec):

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "identity/cluster/election.h"
-
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "identity/cluster/election.h"
 #include "identity/cluster/lease.h"
 
 namespace cortexflow::identity {

@@ -36,7 +36,8 @@ TEST_CASE(
 
   auto third = root_authority();
   const auto third_id = third.id();
-  auto later = Authorities::open_given(std::move(third), {}, std::make_unique<KeptFile>(path));  // replaced while nobody looked
+  auto later =
+      Authorities::open_given(std::move(third), {}, std::make_unique<KeptFile>(path));  // replaced while nobody looked
   REQUIRE(later);
   REQUIRE((*later)->recall(until_tomorrow, kNoon + 1h));
   CHECK((*later)->current()->active().id() == third_id);
@@ -53,7 +54,8 @@ TEST_CASE(
 
 TEST_CASE("an authority of which nothing stands leaves nothing behind; a root that comes back is there once") {
   const test::TemporaryDirectory place;
-  auto opened = Authorities::open_given(root_authority(), {}, std::make_unique<KeptFile>(place.at("former-roots.json")));
+  auto opened =
+      Authorities::open_given(root_authority(), {}, std::make_unique<KeptFile>(place.at("former-roots.json")));
   REQUIRE(opened);
   auto& authorities = **opened;
   REQUIRE(authorities.recall(none, kNoon));
@@ -68,7 +70,8 @@ TEST_CASE("an authority of which nothing stands leaves nothing behind; a root th
 
 TEST_CASE("no more roots of before are kept than there is room for; the authority that is there goes on") {
   const test::TemporaryDirectory place;
-  auto opened = Authorities::open_given(root_authority(), {}, std::make_unique<KeptFile>(place.at("former-roots.json")));
+  auto opened =
+      Authorities::open_given(root_authority(), {}, std::make_unique<KeptFile>(place.at("former-roots.json")));
   REQUIRE(opened);
   auto& authorities = **opened;
   REQUIRE(authorities.recall(none, kNoon));

@@ -139,6 +139,11 @@ TEST_CASE("identity.yaml: the example is taken; a wrong line is named with its k
       {"trust_domain: td\ncrl_url: https://crl.example.org", "http"},
       {"trust_domain: td\ncrl_url: 'http://a,URI:b'", "crl_url"},
       {"trust_domain: td\nworkload_api_socket: /a\ncontrol_socket: /a", "another path"},
+      {"trust_domain: td\nstate: {kubernetes: {name: ca}}", "name and namespace"},
+      {"trust_domain: td\nstate: {}", "name and namespace"},
+      {"trust_domain: td\nstate: {kubernetes: {name: ca, namespace: n}}\nstate_dir: /a", "one of them"},
+      {"trust_domain: td\nstate: {kubernetes: {name: ../ca, namespace: n}}", "lower-case"},
+      {"trust_domain: td\nstate: {kubernetes: {name: ca, namespace: n, host: h}}", "state.kubernetes.host"},
       {"trust_domain: td\nworkloads: [{spiffe_id: 'spiffe://td/w'}]", "uid"},
       {"trust_domain: td\nworkloads: [{spiffe_id: 'spiffe://other/w', uid: 1}]", "spiffe_id"},
       {"trust_domain: td\nworkloads: [{spiffe_id: 'spiffe://td/w', uid: -1}]", "number"},
@@ -151,6 +156,11 @@ TEST_CASE("identity.yaml: the example is taken; a wrong line is named with its k
     INFO(refused.error().message);
     CHECK(refused.error().message.find(row.word) != std::string::npos);
   }
+  const auto replica = parse_settings("trust_domain: td\nstate: {kubernetes: {name: ca, namespace: n, replica: ca-1}}");
+  REQUIRE(replica);
+  REQUIRE(replica->cluster);
+  CHECK(replica->cluster->name == "ca");
+  CHECK(replica->cluster->kubeconfig == "in-cluster");
 }
 
 }  // namespace cortexflow::identity

@@ -132,7 +132,8 @@ TEST_CASE("no identity takes more of the table than its part, also over restarts
 
 TEST_CASE("a torn file of authorities is refused and left as it is, wherever it is cut") {
   const TemporaryDirectory place;
-  const Authorities::OwnRoot own{std::make_shared<KeptFile>(place.at("authorities.json")), "example.org", KeyType::kEcP256, 365 * 24h};
+  const Authorities::OwnRoot own{std::make_shared<KeptFile>(place.at("authorities.json")), "example.org",
+                                 KeyType::kEcP256, 365 * 24h};
   REQUIRE(Authorities::open_own(own, Secret("correct horse battery"), kNoon));
   const auto whole = content_of(own.kept->name());
   constexpr std::size_t kCuts = 12;
@@ -148,7 +149,8 @@ TEST_CASE("a torn file of authorities is refused and left as it is, wherever it 
 
 TEST_CASE("an own root is made once, rotated in two steps, and goes when nothing of it stands") {
   const TemporaryDirectory place;
-  const Authorities::OwnRoot own{std::make_shared<KeptFile>(place.at("authorities.json")), "example.org", KeyType::kEcP256, 365 * 24h};
+  const Authorities::OwnRoot own{std::make_shared<KeptFile>(place.at("authorities.json")), "example.org",
+                                 KeyType::kEcP256, 365 * 24h};
   std::string first;
   {
     auto opened = Authorities::open_own(own, Secret("correct horse battery"), kNoon);

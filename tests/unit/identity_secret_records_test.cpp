@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "identity/cluster/secret_records.h"
-
 #include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "identity/authorities.h"
 #include "identity/cluster/cluster_storage.h"
+#include "identity/cluster/secret_records.h"
 #include "tests/unit/identity_fixture.h"
 #include "tests/unit/secret_store_fake.h"
 

@@ -249,6 +249,16 @@ TEST_CASE("a Pod whose annotations can't be used is refused") {
                 "status.podIP", "the first of podIPs"}});
 }
 
+TEST_CASE("a Node is its name and addresses; its host names and what else it says are left") {
+  const auto node = read<model::Node>(
+      "{apiVersion: v1, kind: Node, metadata: {name: worker-1.example.org}, spec: {podCIDR: 10.0.0.0/24}, status: "
+      "{addresses: [{type: Hostname, address: worker-1}, {type: InternalIP, address: \"fd00::2\"}, {type: ExternalIP, "
+      "address: 192.0.2.9}]}}");
+  CHECK(node.name == "worker-1.example.org");
+  CHECK(node.addresses == std::vector{*model::IpAddress::parse("192.0.2.9"), *model::IpAddress::parse("fd00::2")});
+  CHECK(read<model::Node>("{apiVersion: v1, kind: Node, metadata: {name: fresh}}").addresses.empty());
+}
+
 TEST_CASE("a Namespace has its name as label") {
   const auto ns = read<model::Namespace>("{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {a: b}}}");
   CHECK(ns == model::Namespace{"shop", {{"a", "b"}, {"kubernetes.io/metadata.name", "shop"}}});

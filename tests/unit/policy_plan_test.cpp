@@ -126,6 +126,10 @@ TEST_CASE("what an AuthorizationPolicy can't mean is refused with its line and f
       {"{rules: [{from: [{source: {namespaces: [a], ipBlocks: [10.0.0.0/8]}}]}]}",
        "4 spec.rules[0].from[0].source.ipBlocks: expected ipBlocks alone"},
       {"{rules: [{from: [{source: {ipBlocks: [10.0.0.1/8]}}]}]}", "4 spec.rules[0].from[0].source.ipBlocks[0]: "},
+      {"{rules: [{from: [{source: {entities: [world], namespaces: [a]}}]}]}",
+       "4 spec.rules[0].from[0].source.entities: expected entities alone"},
+      {"{rules: [{from: [{source: {entities: [unknown]}}]}]}",
+       "4 spec.rules[0].from[0].source.entities[0]: expected one of host, node, world, unmanaged"},
       {"{rules: [{from: [{source: {principals: [shop/web]}}]}]}", "4 spec.rules[0].from[0].source.principals[0]: "},
       {"{rules: [{from: [{source: {principals: [\"spiffe://a/ns/b/sa/c/d\"]}}]}]}",
        "4 spec.rules[0].from[0].source.principals[0]: "},
@@ -166,6 +170,72 @@ TEST_CASE("DENY comes before ALLOW, and what no ALLOW rule matches is refused; t
   CHECK(world.verdict("10.0.0.2", kCalledPod, 81) == "not_allowed");
   CHECK(world.verdict("10.0.0.3", kCalledPod, 80) == "not_allowed");
   CHECK(world.verdict("10.0.0.1", {"shop", "web-0"}, 80) == "unselected");
+}
+
+TEST_CASE("this machine, other nodes, the world and unmanaged workloads are identities of their own") {
+  auto pods = shop();
+  pods.push_back(pod("shop", "legacy-0", "web", {{"app", "web"}, {"cortexflow.io/mesh", "disabled"}}, "10.0.0.4"));
+  pods.push_back(pod("attic", "box-0", "box", {}, "10.0.0.5"));
+  pods.push_back(pod("attic", "clock-0", "clock", {{"cortexflow.io/mesh", "enabled"}}, "10.0.0.6"));
+  pods.push_back(pod("shop", "odd-0", "web", {{"cortexflow.io/mesh", "off"}}, "10.0.0.7"));
+  const std::map<std::string, std::string> callers{{"host", "10.0.1.1"},    {"node", "10.0.1.2"},
+                                                   {"world", "192.0.2.1"},  {"unmanaged", "10.0.0.4"},
+                                                   {"managed", "10.0.0.2"}, {"unmanaged by namespace", "10.0.0.5"},
+                                                   {"enabled", "10.0.0.6"}};
+  const auto world_of = [&](const std::string& source) {
+    World world({}, pods);
+    const auto node = [](const char* name, std::vector<model::IpAddress> addresses) {
+      return std::make_shared<const model::Node>(model::Node{name, std::move(addresses)});
+    };
+    const auto address = [](const char* text) { return *model::IpAddress::parse(text); };
+    world.input.policies = {policy("{rules: [{from: [{source: " + source + "}]}]}"), policy("{}", "closed", "attic")};
+    world.input.namespaces = {{"attic", {{"cortexflow.io/mesh", "disabled"}}}};
+    world.input.node_addresses = {address("10.0.1.1")};
+    world.input.nodes = {node("here", {address("10.0.1.1")}), node("there", {address("10.0.1.2"), address("fd00::2")})};
+    world.plan = compile::plan_policies(world.input, world.numbers);
+    return world;
+  };
+  const std::vector<std::pair<std::string, std::vector<std::string>>> cases{
+      {"{entities: [host]}", {"host"}},
+      {"{entities: [node]}", {"node"}},
+      {"{entities: [world]}", {"world"}},
+      {"{entities: [unmanaged]}", {"unmanaged", "unmanaged by namespace"}},
+      {"{entities: [host, world]}", {"host", "world"}},
+      {"{namespaces: [shop, attic]}", {"managed", "enabled"}},
+      {"{serviceAccounts: [web]}", {"managed"}},
+      {"{podLabels: {app: web}}", {"managed"}},
+      {"{principals: [\"spiffe://*/ns/*/sa/*\"]}", {"managed", "enabled"}},
+      {"{ipBlocks: [10.0.0.0/16]}", {"host", "node", "unmanaged", "managed", "unmanaged by namespace", "enabled"}}};
+  for (const auto& [source, allowed] : cases) {
+    const auto world = world_of(source);
+    for (const auto& [name, address] : callers) {
+      INFO(source << " " << name);
+      const bool in = std::find(allowed.begin(), allowed.end(), name) != allowed.end();
+      CHECK(world.verdict(address, kCalledPod, 80) == (in ? "allowed shop/p[0]" : "not_allowed"));
+    }
+  }
+  const auto world = world_of("{entities: [world]}");
+  CHECK(world.verdict("192.0.2.1", {"shop", "legacy-0"}, 80) == "unselected");
+  CHECK(world.verdict("192.0.2.1", {"attic", "box-0"}, 80) == "unselected");
+  CHECK(world.verdict("192.0.2.1", {"attic", "clock-0"}, 80) == "not_allowed");
+  CHECK(world.plan.addresses.at(*model::IpAddress::parse("fd00::2")) == CF_POLICY_ID_NODE);
+  CHECK(world.plan.identities.at(world.plan.pods.at({"shop", "legacy-0"})).to_string() == "shop/web unmanaged");
+  REQUIRE(world.plan.refusals.size() == 1);
+  CHECK(world.plan.refusals[0] ==
+        "Pod shop/odd-0: the label cortexflow.io/mesh is off: expected enabled or disabled; it counts as enabled");
+}
+
+TEST_CASE("a namespace whose AuthorizationPolicies can't be read is closed, but its unmanaged workloads") {
+  auto pods = shop();
+  pods.push_back(pod("shop", "legacy-0", "web", {{"cortexflow.io/mesh", "disabled"}}, "10.0.0.4"));
+  World world({}, pods);
+  world.input.closed_namespaces[CF_POLICY_IN] = {"shop"};
+  world.plan = compile::plan_policies(world.input, world.numbers);
+  CHECK(world.verdict("10.0.0.3", kCalledPod, 80) == "closed");
+  CHECK(world.verdict("10.0.0.3", {"shop", "legacy-0"}, 80) == "unselected");
+  world.input.network_closed_namespaces = {"shop"};
+  world.plan = compile::plan_policies(world.input, world.numbers);
+  CHECK(world.verdict("10.0.0.3", {"shop", "legacy-0"}, 80) == "closed");
 }
 
 TEST_CASE("audit mode refuses nothing and says what it would refuse") {

@@ -17,8 +17,8 @@ class FakeSecrets : public identity::SecretStore {
   enum class Loss { kNone, kRequest, kAnswer };
 
   std::map<std::string, identity::StoredSecret> secrets;
-  int writes = 0;            // puts and removals so far
-  int lost_at = 0;           // this one and all after it; 0: none
+  int writes = 0;   // puts and removals so far
+  int lost_at = 0;  // this one and all after it; 0: none
   Loss loss = Loss::kNone;
   std::function<void()> before_write;  // called once, in front of the write number `before_at`
   int before_at = 0;
@@ -29,13 +29,15 @@ class FakeSecrets : public identity::SecretStore {
     return found == secrets.end() ? std::nullopt : std::optional(found->second);
   }
 
-  identity::Stored<identity::StoredSecret> put(const std::string& name, const std::string& version, const std::string& claim,
-                           const std::map<std::string, std::string>& data) override {
+  identity::Stored<identity::StoredSecret> put(const std::string& name, const std::string& version,
+                                               const std::string& claim,
+                                               const std::map<std::string, std::string>& data) override {
     begin_write();
     if (is_lost(writes) && (loss == Loss::kRequest || writes > lost_at)) return lost();
     const auto found = secrets.find(name);
     if ((found == secrets.end() ? std::string() : found->second.version) != version) return conflict();
-    identity::StoredSecret next = found == secrets.end() ? identity::StoredSecret{"", "uid-" + name, "", {}} : found->second;
+    identity::StoredSecret next =
+        found == secrets.end() ? identity::StoredSecret{"", "uid-" + name, "", {}} : found->second;
     next.claim = claim;
     for (const auto& [key, value] : data) next.data[key] = value;
     const bool changed = found == secrets.end() || next.claim != found->second.claim || next.data != found->second.data;
@@ -63,8 +65,12 @@ class FakeSecrets : public identity::SecretStore {
     before_at = 0;
     if (call) call();
   }
-  static tl::unexpected<identity::StoreError> lost() { return tl::make_unexpected(identity::StoreError{false, {"the server is away", {}}}); }
-  static tl::unexpected<identity::StoreError> conflict() { return tl::make_unexpected(identity::StoreError{true, {"another version", {}}}); }
+  static tl::unexpected<identity::StoreError> lost() {
+    return tl::make_unexpected(identity::StoreError{false, {"the server is away", {}}});
+  }
+  static tl::unexpected<identity::StoreError> conflict() {
+    return tl::make_unexpected(identity::StoreError{true, {"another version", {}}});
+  }
 
   int last_version_ = 0;
 };

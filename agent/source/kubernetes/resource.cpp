@@ -155,6 +155,7 @@ const std::vector<Resource>& resources() {
        {in_group("cortexflow.io/v1alpha1", "authorizationpolicies", "AuthorizationPolicy")},
        true},
       {Kind::kNetworkPolicy, {in_group("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")}},
+      {Kind::kNode, {core("nodes", "Node")}},
   };
   return kResources;
 }
@@ -181,6 +182,10 @@ void normalize(json& object, const Resource& resource, const ResourceVersion& ve
         keep_only(container, [](const std::string& key) { return key == "name" || key == "containerID"; });
       }
     }
+  }
+  if (resource.kind == model::Kind::kNode) {
+    object.erase("spec");
+    keep_keys(object, "status", {"addresses"});
   }
   if (resource.kind != model::Kind::kEndpointSlice) return;
   if (version.kind == "Endpoints") {

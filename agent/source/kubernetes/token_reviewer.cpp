@@ -26,7 +26,8 @@ TokenReview review_of(const ApiReply& reply, const std::string& audience) {
     return TokenReview{TokenResult::kUnreachable, {}, {}, std::move(why)};
   };
   if (!reply.error.empty()) return unreachable(reply.error);
-  if (reply.too_long) return {TokenResult::kNotUnderstood, {}, {}, "the API server's answer is too long for a TokenReview"};
+  if (reply.too_long)
+    return {TokenResult::kNotUnderstood, {}, {}, "the API server's answer is too long for a TokenReview"};
   switch (reply.status) {
     case 200:
     case 201:

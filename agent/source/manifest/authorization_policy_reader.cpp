@@ -14,6 +14,7 @@
 //           serviceAccounts: [web, other/web] # of the policy's namespace where none is given
 //           podLabels: {app: web}             # of pods in `namespaces`; left out: the policy's own
 //       - source: {ipBlocks: [198.51.100.0/24]}                     # alone in its source
+//       - source: {entities: [host, node, world, unmanaged]}        # likewise
 //       to:                                   # left out: every port
 //       - operation: {ports: [80], protocols: [TCP]}                # TCP, UDP; left out: both
 //     - to:                                   # of egress, which has no from; left out: anybody
@@ -38,6 +39,7 @@ constexpr std::size_t kSourcesMax = 512;  // of a rule; as Istio's validation
 constexpr std::size_t kOperationsMax = 512;
 constexpr std::size_t kSourceValuesMax = 4096;  // of a field
 constexpr std::size_t kOperationPortsMax = 256;
+constexpr std::size_t kEntities = 4;
 
 std::string part_of(std::string_view text, std::size_t& at) {
   const auto end = std::min(text.find('/', at), text.size());
@@ -85,14 +87,14 @@ std::string read_namespace_name(const Field& field) {
 }
 
 // A list that is there has something in it: an empty one would match everybody where nobody is meant.
-std::vector<Field> values_of(const Field& field) {
-  auto items = field.items(kSourceValuesMax);
+std::vector<Field> values_of(const Field& field, std::size_t max = kSourceValuesMax) {
+  auto items = field.items(max);
   if (field.present() && items.empty()) field.expected("at least one");
   return items;
 }
 
 model::PolicySource read_source(const Field& field, const std::string& ns) {
-  field.only({"principals", "namespaces", "serviceAccounts", "podLabels", "ipBlocks"});
+  field.only({"principals", "namespaces", "serviceAccounts", "podLabels", "ipBlocks", "entities"});
   model::PolicySource out;
   for (const Field& item : values_of(field["principals"])) out.principals.push_back(read_principal(item));
   for (const Field& item : values_of(field["namespaces"])) out.namespaces.push_back(read_namespace_name(item));
@@ -102,10 +104,17 @@ model::PolicySource read_source(const Field& field, const std::string& ns) {
   out.pod_labels = read_labels(field["podLabels"]);
   if (field["podLabels"].present() && out.pod_labels.empty()) field["podLabels"].expected("at least one label");
   for (const Field& item : values_of(field["ipBlocks"])) out.ip_blocks.push_back(read_cidr(item));
+  for (const Field& item : values_of(field["entities"], kEntities)) {
+    if (!item.present()) item.expected("host, node, world or unmanaged");
+    out.entities.push_back(static_cast<model::Entity>(item.choice({"host", "node", "world", "unmanaged"}, 0)));
+  }
   const bool by_identity =
       !out.principals.empty() || !out.namespaces.empty() || !out.service_accounts.empty() || !out.pod_labels.empty();
   if (by_identity && !out.ip_blocks.empty()) field["ipBlocks"].refuse("expected ipBlocks alone in its source");
-  if (!by_identity && out.ip_blocks.empty()) field.expected("at least one of its fields");
+  if ((by_identity || !out.ip_blocks.empty()) && !out.entities.empty()) {
+    field["entities"].refuse("expected entities alone in its source");
+  }
+  if (!by_identity && out.ip_blocks.empty() && out.entities.empty()) field.expected("at least one of its fields");
   if (!out.pod_labels.empty() && out.namespaces.empty()) out.namespaces.push_back(ns);
   return out;
 }

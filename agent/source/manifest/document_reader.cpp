@@ -50,6 +50,8 @@ model::Object read_object(model::Kind kind, const Field& object) {
       return std::make_shared<const model::AuthorizationPolicy>(read_authorization_policy(object));
     case model::Kind::kNetworkPolicy:
       return std::make_shared<const model::NetworkPolicy>(read_network_policy(object));
+    case model::Kind::kNode:
+      return std::make_shared<const model::Node>(read_node(object));
     case model::Kind::kTrafficPolicy:
       break;
   }
@@ -70,8 +72,9 @@ void read_known(model::Kind kind, Document& document, ReadDocument& made) {
     made.objects.push_back({std::move(object), document.root->line});
     return;
   }
-  const model::ObjectName name =
-      peek_name(*document.root, kind != model::Kind::kNamespace && kind != model::Kind::kDenyList);
+  const bool namespaced =
+      kind != model::Kind::kNamespace && kind != model::Kind::kDenyList && kind != model::Kind::kNode;
+  const model::ObjectName name = peek_name(*document.root, namespaced);
   ReadDocument::Refused refused{std::move(*document.problem), std::string(model::kind_name(kind)), std::nullopt,
                                 is_outward(kind, *document.root)};
   if (!name.name.empty()) {

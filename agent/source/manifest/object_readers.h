@@ -15,6 +15,7 @@ namespace cortexflow::source {
 [[nodiscard]] model::EndpointSlice read_endpoint_slice(const Field& object);
 [[nodiscard]] model::Pod read_pod(const Field& object);
 [[nodiscard]] model::Namespace read_namespace(const Field& object);
+[[nodiscard]] model::Node read_node(const Field& object);
 [[nodiscard]] model::DenyList read_deny_list(const Field& object);
 [[nodiscard]] model::AuthorizationPolicy read_authorization_policy(const Field& object);
 [[nodiscard]] model::NetworkPolicy read_network_policy(const Field& object);
