@@ -15,6 +15,7 @@ from authority import Authority
 from harness import test
 from lab import Lab, free_port_in
 
+SETUP_SECONDS = 150
 CHART = os.path.join(ROOT, "charts", "cortexflow")
 NAME = "mesh"  # of the release, and so of the configurations
 TOKEN = "/api/v1/namespaces/cortexflow/serviceaccounts/{}/token"
@@ -164,7 +165,11 @@ def refuses(env):
 def refuses_others(env):
     done = kubectl(env, "apply", "-f", "-", document={"apiVersion": "cortexflow.io/v1alpha1", "kind": "DenyList", "metadata": {"name": "bad"},
                                                       "spec": {"entries": [{"cidr": "2001:db8::1/129"}]}})
-    assert done.returncode == 1 and "denied the request: DenyList bad: " in done.stderr, done.stderr
+    assert done.returncode == 1 and "denied the request: DenyList bad: spec.entries[0].cidr: " in done.stderr, done.stderr
+    done = kubectl(env, "apply", "-f", "-", document={"apiVersion": "cortexflow.io/v1alpha1", "kind": "TrafficPolicy", "metadata": {"name": "bad", "namespace": "shop"},
+                                                      "spec": {"targetRefs": [{"kind": "Service", "name": "cart"}],
+                                                               "subsets": [{"name": name, "labels": {"version": "1"}} for name in ("a", "b")]}})
+    assert done.returncode == 1 and "denied the request: TrafficPolicy shop/bad: spec.subsets[1].labels: expected labels of its own" in done.stderr, done.stderr
 
 
 @test("annotations of ours that nobody reads, or that agents refuse, are warned of")

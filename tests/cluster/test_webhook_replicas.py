@@ -13,6 +13,7 @@ from harness import test
 from isolation import PREFIX
 from lab import Lab, free_port_in
 
+SETUP_SECONDS = 150
 CHART = os.path.join(ROOT, "charts", "cortexflow")
 SYSTEM, NAME = "cortexflow", "mesh-identity"
 TOKEN = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{NAME}/token"
@@ -93,7 +94,7 @@ def bundles(env):
     return out
 
 
-@test("the replica that stands by serves the webhook as the one that leads does, and is ready only then")
+@test("the replica that stands by serves the webhook as the one that leads does, and is ready only then", seconds=40)
 def both(env):
     assert not env.b.leads() and env.b.answers()
     for replica in (env.a, env.b):

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/cluster/shared_certificate.h"
 
+#include <set>
+
 #include "tests/unit/identity_fixture.h"
 #include "tests/unit/secret_store_fake.h"
 
