@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/source/kubernetes/kubernetes_source.h"
+#include "agent/source/kubernetes/object_reading.h"
 #include "agent/source/manifest/manifest_source.h"
 #include "agent/source/policy_documents.h"
 #include "agent/source/settings.h"

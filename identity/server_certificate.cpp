@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/server_certificate.h"
 
-#include <tuple>
-
 #include "identity/certificates.h"
 #include "identity/renewal.h"
 
@@ -35,7 +33,7 @@ std::shared_ptr<SSL_CTX> ServerCertificate::current() {
   return context_;
 }
 
-ServerCertificate::Figures ServerCertificate::figures() const {
+ServingCertificate::Figures ServerCertificate::figures() const {
   const std::lock_guard lock(mutex_);
   auto out = figures_;
   if (context_) out.end = end_;
@@ -47,21 +45,14 @@ Result<void> ServerCertificate::make() {
   if (!key) return tl::make_unexpected(key.error());
   const auto grant = issuer_.issue(rule_, **key);
   if (!grant) return tl::make_unexpected(grant.error().error);
-  const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
-  if (!context || !set_tls_profile(context.get()) || SSL_CTX_use_PrivateKey(context.get(), key->get()) != 1) {
-    return fail_openssl("cannot serve TLS");
-  }
-  bool first = true;
+  std::vector<Certificate> chain;
   for (const auto& der : grant->certificate.chain) {
     const auto* octets = reinterpret_cast<const unsigned char*>(der.data());
-    Certificate one(d2i_X509(nullptr, &octets, static_cast<long>(der.size())));
-    const bool taken = one && (first ? SSL_CTX_use_certificate(context.get(), one.get())
-                                     : SSL_CTX_add0_chain_cert(context.get(), one.get())) == 1;
-    if (!taken) return fail_openssl("cannot serve TLS with the certificate");
-    if (!first) std::ignore = one.release();  // the context's now
-    first = false;
+    chain.emplace_back(d2i_X509(nullptr, &octets, static_cast<long>(der.size())));
   }
-  context_ = context;
+  auto context = serving_context(key->get(), chain);
+  if (!context) return tl::make_unexpected(std::move(context.error()));
+  context_ = std::move(*context);
   const auto& entry = grant->entry;
   serial_ = entry.serial;
   begin_ = entry.not_before;

@@ -4,31 +4,22 @@
 // Safe to use from several threads.
 #pragma once
 
-#include <cstdint>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 
 #include "identity/issuer.h"
-#include "identity/tls_profile.h"
+#include "identity/serving_certificate.h"
 
 namespace cortexflow::identity {
 
-class ServerCertificate {
+class ServerCertificate : public ServingCertificate {
  public:
   // `issuer` has to outlive it.  The names are DNS names without wildcards.
   ServerCertificate(Issuer& issuer, SpiffeId id, std::vector<std::string> dns_names);
 
-  // To begin a connection with.  Null where there is none that holds, and none can be made.
-  [[nodiscard]] std::shared_ptr<SSL_CTX> current();
-
-  struct Figures {
-    std::optional<Time> end;  // nothing: there is none
-    std::uint64_t made = 0, failed = 0;
-    std::string problem;  // why the latest could not be made; empty: it could
-  };
-  [[nodiscard]] Figures figures() const;
+  [[nodiscard]] std::shared_ptr<SSL_CTX> current() override;
+  [[nodiscard]] Figures figures() const override;
 
  private:
   [[nodiscard]] bool due(Time now) const;

@@ -4,6 +4,7 @@
 #include "agent/control/parameters.h"
 #include "agent/control/response.h"
 #include "identity/daemon/documents.h"
+#include "identity/daemon/http_rules.h"
 #include "identity/daemon/requests.h"
 
 namespace cortexflow::identity {
@@ -12,43 +13,12 @@ namespace {
 using control::answer;
 using nlohmann::ordered_json;
 
-void refuse(httplib::Response& response, const Refusal& refusal) {
-  control::refuse(response, refusal.status, refusal.error);
-}
-
 Result<control::Parameters> parameters_of(const httplib::Request& request, std::vector<std::string> names) {
   control::Parameters parameters(request.params.begin(), request.params.end());
   if (auto known = control::check_names(parameters, {.own = std::move(names)}); !known) {
     return tl::make_unexpected(std::move(known.error()));
   }
   return parameters;
-}
-
-// Compressed, it could be of any length; without one, httplib waits for the peer's end.
-std::optional<Refusal> refusal_of_body(const httplib::Request& request) {
-  const bool may_have = request.method != "GET" && request.method != "HEAD" && request.method != "OPTIONS";
-  if (may_have && !request.has_header("Content-Length") && !request.has_header("Transfer-Encoding")) {
-    return Refusal{411, {"the body's length is missing", "send Content-Length"}};
-  }
-  if (request.get_header_value<std::uint64_t>("Content-Length") > ApiRoutes::kBodyMax) {
-    return Refusal{413, {"the request's body is too large", fmt::format("{} octets are taken", ApiRoutes::kBodyMax)}};
-  }
-  if (!request.has_header("Content-Encoding")) return std::nullopt;
-  return Refusal{415, {"a compressed body is not taken", "send it as it is, without Content-Encoding"}};
-}
-
-void add_errors(httplib::Server& server) {
-  server.set_exception_handler([](const auto&, httplib::Response& response, const std::exception_ptr&) {
-    control::refuse(response, 500, {"the request failed", "see the log of cfidentity"});
-  });
-  server.set_error_handler([](const httplib::Request& request, httplib::Response& response) {
-    if (!response.body.empty()) return;
-    if (response.status == 413) return control::refuse(response, 413, {"the request's body is too large", {}});
-    if (response.status == 404) {
-      return control::refuse(response, 404, {fmt::format("there is no {} {}", request.method, request.path), {}});
-    }
-    control::refuse(response, response.status, {"the request was not understood", {}});
-  });
 }
 
 }  // namespace
@@ -62,7 +32,7 @@ httplib::Server::Handler ApiRoutes::to(void (ApiRoutes::*serve)(const httplib::R
 void ApiRoutes::add_to(httplib::Server& server, Admit admit) {
   server.set_payload_max_length(kBodyMax);
   server.set_pre_routing_handler([admit = std::move(admit)](const auto& request, auto& response) {
-    auto refusal = refusal_of_body(request);
+    auto refusal = refusal_of_body(request, kBodyMax);
     if (!refusal && admit) refusal = admit(request);
     if (!refusal) return httplib::Server::HandlerResponse::Unhandled;
     if (refusal->status == 401) response.set_header("WWW-Authenticate", "Bearer");

@@ -5,6 +5,7 @@
 
 #include "agent/base/thread.h"
 #include "agent/source/kubernetes/api_access.h"
+#include "identity/certificates.h"
 #include "identity/daemon/authority_files.h"
 
 namespace cortexflow::identity {
@@ -48,7 +49,10 @@ Result<void> Daemon::start_parts(const std::string& version) {
   if (auto recalled = issuer_->recall_roots(); !recalled) return recalled;
   issuer_->set_mapping(Mapping(settings_.workloads));
   workload_api_ = std::make_unique<WorkloadApi>(*issuer_, settings_.workload_api_socket);
-  issuer_->set_listener([this](Issuer::Change what) { workload_api_->changed(what); });
+  issuer_->set_listener([this](Issuer::Change what) {
+    workload_api_->changed(what);
+    if (keeper_ && what == Issuer::Change::kAuthorities) keeper_->changed();
+  });
   if (!settings_.crl_listen.empty()) {
     const auto [address, port] = split_listen(settings_.crl_listen);
     lists_ = std::make_unique<ListServer>(*issuer_, address, port);
@@ -57,8 +61,10 @@ Result<void> Daemon::start_parts(const std::string& version) {
   if (!settings_.listen.empty()) {
     if (auto ok = start_https(version); !ok) return ok;
   }
+  if (auto ok = start_webhook(); !ok) return ok;
   metrics_ = std::make_unique<Metrics>(*issuer_, *workload_api_, lists_.get(),
-                                       Metrics::Https{https_.get(), certificate_.get(), reviewer_.get()});
+                                       Metrics::Https{https_.get(), certificate_.get(), reviewer_.get()},
+                                       Metrics::Admission{webhook_.get(), keeper_.get()});
   api_ = std::make_unique<Api>(*issuer_, settings_.control_socket, version);
   if (auto ok = api_->start(); !ok) return ok;
   if (auto ok = workload_api_->start(); !ok) return ok;
@@ -78,10 +84,33 @@ Result<void> Daemon::start_https(const std::string& version) {
   if (!id) return tl::make_unexpected(std::move(id.error()));
   certificate_ = std::make_unique<ServerCertificate>(*issuer_, std::move(*id), settings_.listen_dns_names);
   auto [address, port] = split_listen(settings_.listen);
-  https_ =
-      std::make_unique<HttpsServer>(*issuer_, *certificate_, *reviewer_,
-                                    HttpsSettings{std::move(address), port, settings_.token_review.dns_names}, version);
+  https_ = std::make_unique<HttpsServer>(
+      *issuer_, [this] { return certificate_->current(); }, *reviewer_,
+      HttpsSettings{std::move(address), port, settings_.token_review.dns_names}, version);
   return https_->start();
+}
+
+Result<void> Daemon::start_webhook() {
+  // Of replicas in a cluster all serve it, and the one that leads keeps the roots.
+  if (!settings_.webhook.listen.empty() && !settings_.cluster) {
+    auto id = SpiffeId::parse(fmt::format("spiffe://{}/cfidentity", settings_.trust_domain));
+    if (!id) return tl::make_unexpected(std::move(id.error()));
+    auto webhook = Webhook::start(
+        settings_, std::make_shared<ServerCertificate>(*issuer_, std::move(*id), settings_.webhook.dns_names));
+    if (!webhook) return tl::make_unexpected(std::move(webhook.error()));
+    webhook_ = std::move(*webhook);
+  }
+  if (settings_.webhook.configuration.empty()) return {};
+  auto access = source::read_api_access(settings_.webhook.kubeconfig);
+  if (!access) return tl::make_unexpected(std::move(access.error()).wrap("identity.yaml: webhook.kubeconfig"));
+  auto keeper = CaBundleKeeper::start(std::move(*access), settings_.webhook.configuration, [this] {
+    std::string pem;
+    for (const auto* root : issuer_->authorities()->roots()) pem += pem_of(root);
+    return pem;
+  });
+  if (!keeper) return tl::make_unexpected(std::move(keeper.error()));
+  keeper_ = std::move(*keeper);
+  return {};
 }
 
 Daemon::~Daemon() {
@@ -94,6 +123,8 @@ Daemon::~Daemon() {
     tends_.join();
   }
   if (api_) api_->stop();
+  keeper_.reset();
+  webhook_.reset();
   if (https_) https_->stop();
   if (workload_api_) workload_api_->stop();
   if (lists_) lists_->stop();
@@ -105,6 +136,7 @@ void Daemon::tend() {
   for (int looks = 1; !stop_.wait_for(lock, AuthorityFiles::kEvery, [this] { return stopping_; }); ++looks) {
     lock.unlock();
     if (files_) look_at_files();
+    look_at_webhook();
     if (looks % kLooksATick == 0) tick();
     lock.lock();
   }
@@ -116,6 +148,7 @@ void Daemon::tick() {
   if (certificate_ && !certificate_->current()) {
     log_({"no certificate to serve HTTPS with: " + certificate_->figures().problem, {}});
   }
+  if (webhook_) static_cast<void>(webhook_->ready());  // look_at_webhook() says what is wrong
 }
 
 void Daemon::look_at_files() {
@@ -130,11 +163,28 @@ void Daemon::look_at_files() {
   files_problem_ = replaced ? std::string() : replaced.error().to_string();
 }
 
+std::string Daemon::webhook_problem() const {
+  if (auto problem = webhook_ ? webhook_->problem() : std::string(); !problem.empty()) return problem;
+  if (!keeper_) return {};
+  for (const auto& configuration : keeper_->configurations()) {
+    if (!configuration.problem.empty()) return "the webhook's roots are not kept current: " + configuration.problem;
+  }
+  return {};
+}
+
+void Daemon::look_at_webhook() {
+  auto problem = webhook_problem();
+  if (problem == webhook_logged_) return;
+  if (!problem.empty()) log_({problem, {}});
+  webhook_logged_ = std::move(problem);
+}
+
 std::string Daemon::problem() const {
   {
     const std::lock_guard lock(mutex_);
     if (!files_problem_.empty()) return "the authority's files are not used: " + files_problem_;
   }
+  if (auto problem = webhook_problem(); !problem.empty()) return problem;
   if (!certificate_) return {};
   const auto figures = certificate_->figures();
   return figures.problem.empty() ? std::string() : "no certificate to serve HTTPS with: " + figures.problem;
@@ -150,9 +200,10 @@ Result<std::size_t> Daemon::reload(const std::string& path) {
 }
 
 std::string Daemon::words() const {
-  return fmt::format("issues for {}; authority {}, {} certificates standing; on {} and {}{}", settings_.trust_domain,
+  return fmt::format("issues for {}; authority {}, {} certificates standing; on {} and {}{}{}", settings_.trust_domain,
                      issuer_->authorities()->active().id(), ledger_->size(), settings_.control_socket,
-                     settings_.workload_api_socket, https_ ? ", HTTPS on " + settings_.listen : std::string());
+                     settings_.workload_api_socket, https_ ? ", HTTPS on " + settings_.listen : std::string(),
+                     webhook_ ? ", webhook on " + settings_.webhook.listen : std::string());
 }
 
 }  // namespace cortexflow::identity

@@ -17,7 +17,10 @@
 #include "identity/daemon/list_server.h"
 #include "identity/daemon/metrics.h"
 #include "identity/daemon/settings.h"
+#include "identity/daemon/webhook.h"
+#include "identity/server_certificate.h"
 #include "identity/storage.h"
+#include "identity/webhook/ca_bundle_keeper.h"
 #include "identity/workload/workload_api.h"
 
 namespace cortexflow::identity {
@@ -36,6 +39,7 @@ class Daemon {
   [[nodiscard]] Result<std::size_t> reload(const std::string& path);
 
   [[nodiscard]] const prometheus::Collectable& metrics() const { return *metrics_; }
+  [[nodiscard]] Issuer& issuer() { return *issuer_; }
   [[nodiscard]] const Issuer& issuer() const { return *issuer_; }
   // Empty: all is well.
   [[nodiscard]] std::string problem() const;
@@ -50,6 +54,9 @@ class Daemon {
   void tend();
   void tick();
   void look_at_files();
+  [[nodiscard]] Result<void> start_webhook();
+  [[nodiscard]] std::string webhook_problem() const;
+  void look_at_webhook();
 
   const Settings settings_;
   const std::unique_ptr<Storage> storage_;
@@ -61,14 +68,17 @@ class Daemon {
   std::unique_ptr<ServerCertificate> certificate_;  // as https_
   std::unique_ptr<source::TokenReviewer> reviewer_;
   std::unique_ptr<HttpsServer> https_;
-  std::optional<AuthorityFiles> files_;  // of an authority that is given
+  std::unique_ptr<Webhook> webhook_;        // null: not asked for, or each replica's
+  std::unique_ptr<CaBundleKeeper> keeper_;  // null: nobody's roots are kept
+  std::optional<AuthorityFiles> files_;     // of an authority that is given
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Api> api_;
   std::function<void(const Error&)> log_;
   mutable std::mutex mutex_;  // stopping_, files_problem_
   std::condition_variable stop_;
   bool stopping_ = false;
-  std::string files_problem_;  // why the files, as they are now, are not used
+  std::string webhook_logged_;  // what was wrong
+  std::string files_problem_;   // why the files, as they are now, are not used
   std::thread tends_;
 };
 

@@ -3,19 +3,12 @@
 // it is (TokenReview), and a service account is the workload spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/NAME.
 #pragma once
 
-#include <httplib.h>
-
-#include <atomic>
-#include <map>
-#include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
+#include <vector>
 
-#include "agent/http/workers.h"
 #include "agent/source/kubernetes/token_reviewer.h"
 #include "identity/daemon/api_routes.h"
-#include "identity/server_certificate.h"
+#include "identity/daemon/tls_server.h"
 
 namespace cortexflow::identity {
 
@@ -26,52 +19,25 @@ struct HttpsSettings {
   std::vector<std::string> dns_names;
 };
 
-// One request a connection: handshake and request within kRequestMax, each part of the answer within kStallMax,
-// kThreads at a time; the oldest of those that are waited for ends when another comes and finds no thread.  More than
-// kConnectionsMax are hung up on.
-class HttpsServer : private httplib::Server {
+class HttpsServer {
  public:
-  static constexpr std::size_t kThreads = 32;
-  static constexpr std::size_t kConnectionsMax = 256;
-  static constexpr std::chrono::seconds kRequestMax{10};
-  static constexpr std::chrono::seconds kStallMax{5};
-
   // All have to outlive it.
-  HttpsServer(Issuer& issuer, ServerCertificate& certificate, source::TokenReviewer& reviewer, HttpsSettings settings,
-              std::string version);
-  ~HttpsServer() override;
+  HttpsServer(Issuer& issuer, TlsServer::Certificate certificate, source::TokenReviewer& reviewer,
+              HttpsSettings settings, std::string version);
 
-  [[nodiscard]] Result<void> start();
-  // Answers what has begun; a peer that is slow about it is cut off.
-  void stop();
-
-  struct Figures {
-    std::uint64_t connections = 0;                 // that stand
-    std::uint64_t requests = 0;                    // that had a handshake and an answer
-    std::map<std::string, std::uint64_t> refused;  // connections by why: "full", "no_certificate", "handshake"
-  };
-  [[nodiscard]] Figures figures() const;
+  [[nodiscard]] Result<void> start() { return server_.start(); }
+  void stop() { server_.stop(); }
+  [[nodiscard]] TlsServer::Figures figures() const { return server_.figures(); }
 
  private:
-  class Queue;
-  class Stream;
-  bool process_and_close_socket(socket_t socket) override;
   [[nodiscard]] std::optional<Refusal> admit(const httplib::Request& request);
   [[nodiscard]] Principal principal_of(const source::TokenReview& review) const;
-  void let_go(int socket);
-  void count(const std::string& why);
 
   Issuer& issuer_;
-  ServerCertificate& certificate_;
   source::TokenReviewer& reviewer_;
-  const HttpsSettings settings_;
+  const std::vector<std::string> dns_names_;
   ApiRoutes routes_;
-  std::atomic<std::uint64_t> connections_ = 0, requests_ = 0;
-  mutable std::mutex mutex_;
-  std::map<std::string, std::uint64_t> refused_;
-  int listener_ = -1;  // httplib's
-  std::unique_ptr<http::Workers> workers_;
-  std::thread accepts_;
+  TlsServer server_;
 };
 
 }  // namespace cortexflow::identity

@@ -58,7 +58,7 @@ void add_https(sink::Families& families, const Metrics::Https& https) {
   const auto server = https.server->figures();
   families.gauge("cortexflow_identity_https_connections", "Connections to the API over HTTPS.").add(server.connections);
   families.gauge("cortexflow_identity_https_connections_max", "How many there may be.")
-      .add(std::uint64_t{HttpsServer::kConnectionsMax});
+      .add(std::uint64_t{TlsServer::kConnectionsMax});
   families.counter("cortexflow_identity_https_requests_total", "Requests over HTTPS that were answered.")
       .add(server.requests);
   families
@@ -78,6 +78,17 @@ void add_https(sink::Families& families, const Metrics::Https& https) {
   families.counter("cortexflow_identity_https_certificates_total", "Certificates made to serve HTTPS with, by result.")
       .add(certificate.made, {{"result", "made"}})
       .add(certificate.failed, {{"result", "failed"}});
+}
+
+void add_ca_bundle(sink::Families& families, const CaBundleKeeper& keeper) {
+  const auto configurations = keeper.configurations();
+  families.gauge("cortexflow_admission_ca_bundle_current",
+                 "1 where the webhook configuration was seen to have the mesh's roots, by kind.");
+  for (const auto& one : configurations) families.add(std::uint64_t{one.current ? 1U : 0U}, {{"kind", one.kind}});
+  families.counter("cortexflow_admission_ca_bundle_writes_total", "Times that roots were put into it.");
+  for (const auto& one : configurations) families.add(one.written, {{"kind", one.kind}});
+  families.counter("cortexflow_admission_ca_bundle_failures_total", "Times that it could not be read or written.");
+  for (const auto& one : configurations) families.add(one.failed, {{"kind", one.kind}});
 }
 
 }  // namespace
@@ -123,6 +134,8 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   add_workload_api(families, workloads);
   add_lists(families, issuer_, *set, lists_);
   add_https(families, https_);
+  if (admission_.webhook != nullptr) admission_.webhook->add_metrics(families);
+  if (admission_.keeper != nullptr) add_ca_bundle(families, *admission_.keeper);
   return families.take();
 }
 

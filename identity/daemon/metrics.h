@@ -5,7 +5,10 @@
 
 #include "identity/daemon/https_server.h"
 #include "identity/daemon/list_server.h"
+#include "identity/daemon/webhook.h"
 #include "identity/issuer.h"
+#include "identity/server_certificate.h"
+#include "identity/webhook/ca_bundle_keeper.h"
 #include "identity/workload/workload_api.h"
 
 namespace cortexflow::identity {
@@ -18,9 +21,15 @@ class Metrics : public prometheus::Collectable {
     const ServerCertificate* certificate = nullptr;
     const source::TokenReviewer* reviewer = nullptr;
   };
+  // What of the admission webhook there is; any may be null.
+  struct Admission {
+    const Webhook* webhook = nullptr;
+    const CaBundleKeeper* keeper = nullptr;
+  };
   // `lists` may be null.
-  Metrics(const Issuer& issuer, const WorkloadApi& workload_api, const ListServer* lists, Https https)
-      : issuer_(issuer), workload_api_(workload_api), lists_(lists), https_(https) {}
+  Metrics(const Issuer& issuer, const WorkloadApi& workload_api, const ListServer* lists, Https https,
+          Admission admission)
+      : issuer_(issuer), workload_api_(workload_api), lists_(lists), https_(https), admission_(admission) {}
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
@@ -28,6 +37,7 @@ class Metrics : public prometheus::Collectable {
   const WorkloadApi& workload_api_;
   const ListServer* lists_;
   const Https https_;
+  const Admission admission_;
 };
 
 }  // namespace cortexflow::identity

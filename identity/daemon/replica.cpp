@@ -59,6 +59,7 @@ Result<std::unique_ptr<Replica>> Replica::start(Settings settings, std::string v
   if (!calls) return tl::make_unexpected(std::move(calls.error()));
   std::unique_ptr<Replica> made(
       new Replica(std::move(settings), std::move(version), std::move(log), std::move(*calls)));
+  if (auto webhook = made->start_webhook(); !webhook) return tl::make_unexpected(std::move(webhook.error()));
   auto thread = start_thread([raw = made.get()] { raw->run(); });
   if (!thread) return tl::make_unexpected(std::move(thread.error()));
   made->thread_ = std::move(*thread);
@@ -77,6 +78,31 @@ Replica::Replica(Settings settings, std::string version, Log log, std::unique_pt
   if (!cluster.service.empty()) {
     endpoint_.emplace(*calls_, cluster.name_space, cluster.service, cluster.address, ports_of(settings_));
   }
+}
+
+Result<void> Replica::start_webhook() {
+  if (settings_.webhook.listen.empty()) return {};
+  auto id = SpiffeId::parse(fmt::format("spiffe://{}/cfidentity", settings_.trust_domain));
+  if (!id) return tl::make_unexpected(std::move(id.error()));
+  certificate_ =
+      std::make_shared<SharedCertificate>(secrets_, settings_.cluster->name + "-webhook", std::move(*id),
+                                          settings_.webhook.dns_names, [] { return std::chrono::system_clock::now(); });
+  auto webhook = Webhook::start(settings_, certificate_);
+  if (!webhook) return tl::make_unexpected(std::move(webhook.error()));
+  webhook_ = std::move(*webhook);
+  return {};
+}
+
+void Replica::tend_webhook() {
+  const auto now = SharedCertificate::Clock::now();
+  if (daemon_ && !term_->over()) {
+    certificate_->lead(daemon_->issuer(), term_->claim(), now);
+  } else {
+    certificate_->follow(now);
+  }
+  auto problem = webhook_->problem();
+  if (problem != webhook_logged_ && !problem.empty()) log_.error({problem, {}});
+  webhook_logged_ = std::move(problem);
 }
 
 Replica::~Replica() {
@@ -116,6 +142,7 @@ void Replica::step() {
   }
   if (!daemon_ && election_.leads()) begin_term();
   if (daemon_ && endpoint_ && Election::Time::clock::now() >= announce_at_) announce();
+  if (webhook_) tend_webhook();
 }
 
 void Replica::follow_lease() {
@@ -194,7 +221,7 @@ Result<std::size_t> Replica::reload(const std::string& path) {
 
 bool Replica::ready() const {
   const std::lock_guard lock(mutex_);
-  return figures_.heard && figures_.problem.empty();
+  return figures_.heard && figures_.problem.empty() && (!webhook_ || webhook_->ready());
 }
 
 std::vector<prometheus::MetricFamily> Replica::Collect() const {
@@ -215,6 +242,7 @@ std::vector<prometheus::MetricFamily> Replica::Collect() const {
     families.gauge("cortexflow_identity_lease_age_seconds", "How long ago the one that leads renewed it.")
         .add(age.count());
   }
+  if (webhook_) webhook_->add_metrics(families);
   auto all = families.take();
   if (!daemon_) return all;
   auto more = daemon_->metrics().Collect();

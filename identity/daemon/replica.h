@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One of several cfidentity that keep their state in a cluster: it stands for election, and is a Daemon as long as it
-// leads.  The others have nothing of the authority's in memory, and listen nowhere but for metrics.
+// leads.  The others have nothing of the authority's in memory, and listen nowhere but for metrics and the webhook.
 #pragma once
 
 #include <prometheus/collectable.h>
@@ -18,6 +18,7 @@
 #include "identity/cluster/endpoint.h"
 #include "identity/cluster/lease.h"
 #include "identity/cluster/secret_store.h"
+#include "identity/cluster/shared_certificate.h"
 #include "identity/cluster/term.h"
 #include "identity/daemon/daemon.h"
 
@@ -40,7 +41,7 @@ class Replica : public prometheus::Collectable {
 
   // What may change while it runs: the mapping.  How many workloads it has then.
   [[nodiscard]] Result<std::size_t> reload(const std::string& path);
-  // It leads, or could.
+  // It leads, or could; and serves the webhook, where that is asked for.
   [[nodiscard]] bool ready() const;
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
@@ -54,6 +55,8 @@ class Replica : public prometheus::Collectable {
   void end_term();
   void announce();
   void resign(std::chrono::seconds pause);
+  [[nodiscard]] Result<void> start_webhook();
+  void tend_webhook();
 
   struct Figures {
     bool heard = false;
@@ -76,7 +79,12 @@ class Replica : public prometheus::Collectable {
   std::string leader_;                // as it was last told
   std::string lease_problem_, endpoint_problem_;
   Election::Time announce_at_;
+  std::string webhook_logged_;          // what was wrong
   std::optional<Election::Time> over_;  // when the term was seen to be over
+
+  // Leading or not; null: not asked for.
+  std::shared_ptr<SharedCertificate> certificate_;
+  std::unique_ptr<Webhook> webhook_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

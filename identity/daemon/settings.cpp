@@ -13,6 +13,7 @@
 #include <map>
 #include <set>
 
+#include "agent/source/manifest/names.h"
 #include "agent/source/manifest/yaml_reader.h"
 #include "identity/authority.h"
 #include "identity/daemon/name_template.h"
@@ -207,6 +208,31 @@ Fields token_review_fields(Settings& settings) {
             [&to](const Value& node) { return read_name_templates(node, to.dns_names); }}}};
 }
 
+// DNS names that a certificate can be served with.
+Field whole_dns_names(std::vector<std::string>& to) {
+  return {"a list of DNS names, none of them with a wildcard", [&to](const Value& node) {
+            return read_dns_names(node, to) &&
+                   std::none_of(to.begin(), to.end(), [](const std::string& name) { return name.starts_with('*'); });
+          }};
+}
+
+Fields webhook_fields(Settings& settings) {
+  auto& to = settings.webhook;
+  return {{"listen", listen_address(to.listen)},
+          {"dns_names", whole_dns_names(to.dns_names)},
+          {"configuration", text(to.configuration, "the name of the webhook configurations")},
+          {"kubeconfig", text(to.kubeconfig, "a kubeconfig file, or in-cluster")},
+          {"system_namespaces", {"a list of namespaces", [&to](const Value& node) {
+                                   if (node.type != Value::Type::kList) return false;
+                                   to.system_namespaces.clear();
+                                   for (const auto& item : node.items) {
+                                     if (!is_scalar(item) || !source::is_dns1123_label(item.text)) return false;
+                                     to.system_namespaces.insert(item.text);
+                                   }
+                                   return true;
+                                 }}}};
+}
+
 // As of a Kubernetes object whose name others' names begin with (RFC 1123).
 Field object_name(std::string& to) {
   constexpr std::size_t kNameMax = 200;
@@ -274,14 +300,9 @@ Result<Settings> read_document(const Value& document) {
           return is_list_url(settings.crl_url);
         }}},
       {"listen", listen_address(settings.listen)},
-      {"listen_dns_names",
-       {"a list of DNS names, none of them with a wildcard",
-        [&](const Value& node) {
-          return read_dns_names(node, settings.listen_dns_names) &&
-                 std::none_of(settings.listen_dns_names.begin(), settings.listen_dns_names.end(),
-                              [](const std::string& name) { return name.starts_with('*'); });
-        }}},
+      {"listen_dns_names", whole_dns_names(settings.listen_dns_names)},
       {"token_review", section("token_review", token_review_fields(settings))},
+      {"webhook", section("webhook", webhook_fields(settings))},
       {"log_level",
        {"one of debug, info, warn, error",
         [&](const Value& node) {
@@ -313,6 +334,13 @@ Result<Settings> read_document(const Value& document) {
   }
   if (!settings.listen.empty() && settings.listen_dns_names.empty()) {
     return fail("identity.yaml: listen: give listen_dns_names too, the DNS names by which callers reach it");
+  }
+  if (!settings.webhook.listen.empty() && settings.webhook.dns_names.empty()) {
+    return fail(
+        "identity.yaml: webhook.listen: give webhook.dns_names too, the DNS names by which API servers reach it");
+  }
+  if (settings.webhook.listen.empty() && !settings.webhook.configuration.empty()) {
+    return fail("identity.yaml: webhook.configuration: give webhook.listen too, or there is nothing to configure");
   }
   if (!settings.crl_listen.empty() && settings.crl_url.empty()) {
     return fail("identity.yaml: crl_listen: give crl_url too, which certificates name, or nobody asks there");

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -55,6 +56,13 @@ struct Settings {
     std::chrono::seconds lifetime{std::chrono::hours(24)};
     std::chrono::seconds lifetime_max{std::chrono::hours(24)};
   } certificates;
+  struct {
+    std::string listen;                  // empty: nowhere
+    std::vector<std::string> dns_names;  // of its certificate; at least one with `listen`
+    std::string configuration;           // whose roots are kept current; empty: none
+    std::string kubeconfig = "in-cluster";
+    std::set<std::string> system_namespaces{"kube-node-lease", "kube-public", "kube-system"};
+  } webhook;
   std::vector<WorkloadRule> workloads;
 };
 

@@ -8,9 +8,10 @@
 namespace cortexflow::source {
 namespace {
 
-// Whoever walks or frees a tree does so by recursion.
-bool too_deep(std::string_view text) {
+// Whoever walks or frees a tree does so by recursion; and two octets may become a hundred.
+bool fits(std::string_view text, std::size_t values_max) {
   std::size_t depth = 0;
+  std::size_t values = 1;  // as many at least as a parser makes
   bool in_text = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -19,19 +20,21 @@ bool too_deep(std::string_view text) {
       in_text = c != '"';
     } else if (c == '"') {
       in_text = true;
-    } else if ((c == '{' || c == '[') && ++depth > kJsonDepthMax) {
-      return true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > kJsonDepthMax || ++values > values_max) return false;
     } else if ((c == '}' || c == ']') && depth > 0) {
       --depth;
+    } else if (c == ',' && ++values > values_max) {
+      return false;
     }
   }
-  return false;
+  return true;
 }
 
 }  // namespace
 
-std::optional<nlohmann::json> parse_json(std::string_view text) {
-  if (too_deep(text)) return std::nullopt;
+std::optional<nlohmann::json> parse_json(std::string_view text, std::size_t values_max) {
+  if (!fits(text, values_max)) return std::nullopt;
   auto json = nlohmann::json::parse(text, nullptr, false);
   if (json.is_discarded()) return std::nullopt;
   return json;

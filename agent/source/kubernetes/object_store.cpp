@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "agent/source/kubernetes/json_value.h"
-#include "agent/source/kubernetes/resource.h"
-#include "agent/source/manifest/document_reader.h"
+#include "agent/source/kubernetes/object_reading.h"
 
 namespace cortexflow::source {
 namespace {
@@ -56,19 +54,14 @@ void ObjectStore::put(std::size_t resource, const model::ObjectName& name, nlohm
 bool ObjectStore::read(std::size_t resource, const model::ObjectName& name, const nlohmann::json& object,
                        Entry& entry) {
   auto& kind = kinds_[resource];
-  auto made = read_tree(value_of(object));
-  if (!made.refused.empty()) {
-    auto& first = made.refused.front();
-    const std::string words =
-        first.object.empty() ? model::ObjectKey{resources()[resource].kind, name}.to_string() : first.object;
-    kind.refused[name] = {{kKubernetesSource, "", 0, words, first.problem.field, first.problem.reason},
-                          entry.keys.empty(),
-                          first.outward};
+  auto made = read_object(object, resources()[resource].kind, name);
+  if (made.refusal) {
+    kind.refused[name] = {std::move(*made.refusal), entry.keys.empty(), made.read.refused.front().outward};
     return false;
   }
   kind.refused.erase(name);
   std::vector<model::ObjectKey> keys;
-  for (auto& one : made.objects) {
+  for (auto& one : made.read.objects) {
     keys.push_back(model::key_of(one.object));
     changes_[keys.back()] = std::move(one.object);
   }

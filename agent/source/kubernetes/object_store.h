@@ -16,7 +16,6 @@
 
 namespace cortexflow::source {
 
-inline constexpr const char* kKubernetesSource = "kubernetes";  // Refusal::source
 inline constexpr std::size_t kObjectsMax = 262'144;             // of one kind: more are refused, and counted
 
 class ObjectStore {

@@ -99,5 +99,8 @@ app.kubernetes.io/component: identity
 {{- if include "cortexflow.identity.crlPort" . }}
 {{- $_ := set $own "crl_url" (printf "http://%s.svc:9466" $host) }}
 {{- end }}
+{{- if .Values.webhook.enabled }}
+{{- $_ := set $own "webhook" (include "cortexflow.webhookSettings" . | fromYaml) }}
+{{- end }}
 {{- mergeOverwrite (deepCopy .Values.identity.config) $own | toYaml }}
 {{- end }}
