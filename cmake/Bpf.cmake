@@ -16,7 +16,7 @@ function(bpf_object source architecture object)
     DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${source} DEPFILE ${object}.d VERBATIM)
 endfunction()
 
-add_custom_target(skeletons) # all of them: what the sources include that isn't in the tree
+add_custom_target(skeletons) # all that sources include or are compiled from that is made by the build
 
 # bpf_program(target file.bpf.c): compiles file.bpf.c and generates <stem>.skel.h in the build tree; link with `target`
 # to include it as "<stem>.skel.h".

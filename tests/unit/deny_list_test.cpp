@@ -19,7 +19,7 @@ namespace {
 const std::string kHead =
     "apiVersion: cortexflow.io/v1alpha1\nkind: DenyList\nmetadata: {name: them}\nspec:\n  entries:\n";
 
-std::string refusal(const std::string& entry) {
+std::string deny_refusal(const std::string& entry) {
   const auto read = source::read_document(kHead + "  - " + entry + "\n");
   if (read.refused.empty()) return "";
   const auto& problem = read.refused.front().problem;
@@ -59,17 +59,17 @@ TEST_CASE("a DenyList's entries say prefix, ports, direction, mode and expiry; w
 }
 
 TEST_CASE("what a DenyList can't mean is refused with its line and field") {
-  CHECK(refusal("cidr: 198.51.100.7") == "");
-  CHECK_THAT(refusal("cidr: 198.51.100.7/24"),
+  CHECK(deny_refusal("cidr: 198.51.100.7") == "");
+  CHECK_THAT(deny_refusal("cidr: 198.51.100.7/24"),
              Catch::StartsWith("6 spec.entries[0].cidr: expected an address with zeros"));
-  CHECK_THAT(refusal("cidr: 198.51.100.0/33"), Catch::StartsWith("6 spec.entries[0].cidr: expected ADDRESS/LENGTH"));
-  CHECK_THAT(refusal("cidr: \"::ffff:192.0.2.1\""), Catch::StartsWith("6 spec.entries[0].cidr: "));
-  CHECK_THAT(refusal("cidr: everybody"), Catch::StartsWith("6 spec.entries[0].cidr: "));
-  CHECK_THAT(refusal("ports: [80]"), Catch::StartsWith("6 spec.entries[0].cidr: "));
-  CHECK_THAT(refusal("{cidr: 192.0.2.1, ports: [0]}"), Catch::StartsWith("6 spec.entries[0].ports[0]: "));
-  CHECK_THAT(refusal("{cidr: 192.0.2.1, direction: Ingress}"), Catch::StartsWith("6 spec.entries[0].direction: "));
-  CHECK_THAT(refusal("{cidr: 192.0.2.1, expires: tomorrow}"), Catch::StartsWith("6 spec.entries[0].expires: "));
-  CHECK_THAT(refusal("{cidr: 192.0.2.1, port: 80}"), Catch::Contains("port"));
+  CHECK_THAT(deny_refusal("cidr: 198.51.100.0/33"), Catch::StartsWith("6 spec.entries[0].cidr: expected ADDRESS/LENGTH"));
+  CHECK_THAT(deny_refusal("cidr: \"::ffff:192.0.2.1\""), Catch::StartsWith("6 spec.entries[0].cidr: "));
+  CHECK_THAT(deny_refusal("cidr: everybody"), Catch::StartsWith("6 spec.entries[0].cidr: "));
+  CHECK_THAT(deny_refusal("ports: [80]"), Catch::StartsWith("6 spec.entries[0].cidr: "));
+  CHECK_THAT(deny_refusal("{cidr: 192.0.2.1, ports: [0]}"), Catch::StartsWith("6 spec.entries[0].ports[0]: "));
+  CHECK_THAT(deny_refusal("{cidr: 192.0.2.1, direction: Ingress}"), Catch::StartsWith("6 spec.entries[0].direction: "));
+  CHECK_THAT(deny_refusal("{cidr: 192.0.2.1, expires: tomorrow}"), Catch::StartsWith("6 spec.entries[0].expires: "));
+  CHECK_THAT(deny_refusal("{cidr: 192.0.2.1, port: 80}"), Catch::Contains("port"));
 }
 
 TEST_CASE("the operator's list comes back from its file as it was; one that is broken is an error") {

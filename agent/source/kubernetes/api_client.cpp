@@ -85,7 +85,9 @@ void ApiClient::send(const ApiRequest& request, std::chrono::seconds answer_max,
 }
 
 void ApiClient::run(std::chrono::milliseconds wait_max) {
-  for (auto& [on_end, answered] : std::exchange(failed_, {})) on_end(answered);
+  const auto failed = std::exchange(failed_, {});
+  for (const auto& [on_end, answered] : failed) on_end(answered);
+  if (!failed.empty()) wait_max = {};  // what they were for may have ended
   // Returns at once where a request was added, or a timer of curl's is due.
   curl_multi_poll(multi_->handle.get(), nullptr, 0, static_cast<int>(wait_max.count()), nullptr);
   int running = 0;

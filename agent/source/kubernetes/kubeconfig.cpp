@@ -36,7 +36,7 @@ class Reader {
     const Field data = holder[data_key];
     if (data.present()) {
       auto decoded = from_base64(data.text());
-      if (!decoded) data.expected("base64");
+      if (!decoded) data.refuse("expected base64");  // what is there may be a key
       return decoded.value_or("");
     }
     const std::string path = file(holder[file_key]);
