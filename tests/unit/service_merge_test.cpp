@@ -29,9 +29,12 @@ ordered_json unsigned_of(const ordered_json& json) { return ordered_json::parse(
 }  // namespace
 
 TEST_CASE("services of several nodes are one list: counts add up, and where nodes differ is said") {
-  const auto one = unsigned_of(
-      {service("shop/cart", {backend("10.0.0.1:80", 1), backend("10.0.0.2:80", 1)}), service("shop/web", {})});
-  const auto two = unsigned_of({service("shop/cart", {backend("10.0.0.1:80", 3, "unhealthy")})});
+  const auto list = [](std::initializer_list<ordered_json> items) {
+    return ordered_json(std::vector<ordered_json>(items));
+  };
+  const auto one = unsigned_of(list({service("shop/cart", list({backend("10.0.0.1:80", 1), backend("10.0.0.2:80", 1)})),
+                                     service("shop/web", list({}))}));
+  const auto two = unsigned_of(list({service("shop/cart", list({backend("10.0.0.1:80", 3, "unhealthy")}))}));
   const auto merged = merge_services({{"n1", one}, {"n2", two}});
   REQUIRE(merged.size() == 2);
   const auto& cart = merged[0];
