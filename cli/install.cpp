@@ -83,6 +83,7 @@ Result<void> wait_until_ready(Cluster& cluster, const Installation& given) {
 
 Result<void> ready_and_shown(const Context& context, Cluster& cluster, const Installation& given) {
   if (auto ready = wait_until_ready(cluster, given); !ready) return ready;
+  cluster.look_in(given.space);
   return show_cluster_status(context);
 }
 

@@ -9,13 +9,14 @@
 #include <ctime>
 
 #include "agent/source/manifest/file_text.h"
+#include "cli/answer_body.h"
 
 namespace cortexflow::cli {
 namespace {
 
 using nlohmann::ordered_json;
 
-constexpr int kRecords = 500;  // of the latest lookups, and flows
+constexpr std::size_t kRecords = 500;  // of the latest lookups, and flows
 
 struct SysdumpOptions {
   std::string file, metrics = "127.0.0.1:9464";
@@ -30,7 +31,7 @@ Result<ordered_json> latest(const Client& agent, const std::string& path, const 
       path, {{"since", "1h"}, {"limit", std::to_string(kRecords)}, {"follow", "false"}}, [] {},
       [&](const ordered_json& line) {
         if (line.contains(key)) rows.push_back(line[key]);
-        return !line.contains("summary");
+        return !line.contains("summary") && rows.size() < kRecords;
       });
   if (!done) return tl::make_unexpected(done.error());
   return ordered_json{{"latest", std::move(rows)}};
@@ -121,10 +122,14 @@ void dump_agent(Dump& dump, const Client& agent, const std::string& directory) {
 Result<std::string> metrics_text(const Transport& transport) {
   const auto connection = transport.connect();
   if (!connection) return tl::make_unexpected(connection.error());
-  const auto response = (*connection)->http().Get("/metrics");
+  AnswerBody answer;
+  const auto response = (*connection)->http().Get("/metrics", [&answer](const char* data, std::size_t size) {
+    return answer.take(data, size);
+  });
+  if (answer.is_too_long()) return tl::make_unexpected(AnswerBody::too_long());
   if (!response) return tl::make_unexpected((*connection)->no_answer(response.error()));
   if (response->status != 200) return fail("status {}", response->status);
-  return response->body;
+  return answer.text();
 }
 
 void dump_machine(Dump& dump, const Client& agent, const std::string& metrics) {
@@ -132,10 +137,13 @@ void dump_machine(Dump& dump, const Client& agent, const std::string& metrics) {
   dump.collect_text("machine/metrics.txt", [&]() -> Result<std::string> {
     httplib::Client http("http://" + metrics);
     http.set_read_timeout(10);
-    const auto response = http.Get("/metrics");
+    AnswerBody answer;
+    const auto response =
+        http.Get("/metrics", [&answer](const char* data, std::size_t size) { return answer.take(data, size); });
+    if (answer.is_too_long()) return tl::make_unexpected(AnswerBody::too_long());
     if (!response || response->status != 200)
       return fail("nothing answers on {}; --metrics names another address", metrics);
-    return response->body;
+    return answer.text();
   });
   dump.collect_text("machine/agent.yaml", [&]() -> Result<std::string> {
     const auto status = agent.get("/v1/status");

@@ -213,6 +213,22 @@ def rights(env):
     assert done.returncode == 1 and "pods/exec" in done.stdout and NODE in done.stdout, done
 
 
+@test("pods of another namespace that call themselves agents are not asked: commands name the namespaces until one is chosen", seconds=60)
+def posing(env):
+    posed = pod("posing", "exec sleep 1000", **{"app.kubernetes.io/name": "cortexflow", "app.kubernetes.io/component": "agent"})
+    env.lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}, posed)
+    where = f"{env.place}/posing"
+    try:
+        wait_until(lambda: env.lab.kubectl("-n", "shop", "get", "pod", "posing", "-o", "jsonpath={.spec.nodeName}"), 20, "the pod has a node")
+        for args in (("status",), ("service", "list"), ("sysdump", "--file", f"{env.place}/posing.tar.gz")):
+            errors = refused(env, "--env", "lab", *args)
+            assert f"{SYSTEM}, shop" in errors and "--namespace" in errors, errors
+        cfcli(env, "env", "add", "chosen", "--context", "lab", "--kubeconfig", env.lab.admin, "--namespace", SYSTEM, where=where)
+        assert NODE in cfcli(env, "--env", "chosen", "status", where=where)
+    finally:
+        env.lab.kubectl("-n", "shop", "delete", "pod", "posing", "--grace-period=0", "--force")
+
+
 def agent_pid(env):
     said = env.lab.kubectl("-n", SYSTEM, "get", "pod", "-l", "app.kubernetes.io/component=agent", "-o", "jsonpath={.items[0].status.containerStatuses[0].containerID}")
     task = next(line.split() for line in subprocess.run(env.lab.argv("ctr", "task", "list"), capture_output=True, text=True, check=True).stdout.splitlines()
