@@ -53,7 +53,7 @@ class Report {
 };
 
 Result<void> wait_until_ready(Cluster& cluster, const Installation& given) {
-  const auto path = fmt::format("/apis/apps/v1/namespaces/{}/daemonsets/{}", given.space, given.release);
+  const auto path = fmt::format("/apis/apps/v1/namespaces/{}/daemonsets/{}", given.space, chart_name(given.release));
   const auto end = Clock::now() + std::chrono::seconds(given.timeout);
   std::string said;
   catch_interrupts();
