@@ -286,8 +286,14 @@ def updated(env):
 @test("uninstall waits until every node is clean, says what is kept, and leaves nothing with --crds", seconds=180)
 def uninstalled(env):
     assert env.lab.pins()
-    said = cfcli(env, "--env", "lab", "uninstall", "--crds", "--timeout", "120")
-    assert "nothing else of mesh is left" in said, said
+    labels = {"app.kubernetes.io/instance": RELEASE}
+    env.lab.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {
+                      "name": "authority", "namespace": SYSTEM, "labels": labels, "annotations": {"helm.sh/resource-policy": "keep"}}},
+                  {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "forgotten", "namespace": SYSTEM, "labels": labels}},
+                  {"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "forgotten", "namespace": SYSTEM, "labels": labels}})
+    done = run(env, "--env", "lab", "uninstall", "--crds", "--timeout", "120")
+    assert done.returncode == 1 and "left behind: leases/forgotten, poddisruptionbudgets/forgotten;" in done.stderr, done
+    assert "kept: secrets/authority" in done.stdout, done
     assert not env.lab.pins(), env.lab.pins()
     assert "cortexflow" not in env.lab.kubectl("get", "crd", "-o", "name")
     assert "no release of the chart" in refused(env, "--env", "lab", "uninstall")
