@@ -10,6 +10,7 @@
 
 #include "agent/source/manifest/file_text.h"
 #include "cli/answer_body.h"
+#include "cli/interrupt.h"
 
 namespace cortexflow::cli {
 namespace {
@@ -72,6 +73,7 @@ Result<void> sysdump(const Context& context, const SysdumpOptions& given) {
   if (!environment) return tl::make_unexpected(environment.error());
   const auto name = "cortexflow-sysdump-" + stamp();
   const auto file = given.file.empty() ? name + ".tar.gz" : given.file;
+  catch_interrupts();  // so that what was collected goes
   auto dump = Dump::open(name, static_cast<std::size_t>(given.size_max) << 20,
                          Dump::Clock::now() + std::chrono::seconds(given.timeout));
   if (!dump) return tl::make_unexpected(dump.error());
@@ -94,6 +96,7 @@ Result<void> sysdump(const Context& context, const SysdumpOptions& given) {
   } else {
     dump_machine(*dump, context.client(), given.metrics);
   }
+  if (interrupted()) return fail("interrupted: there is no archive");
   const auto missing = dump->missing();
   if (auto packed = dump->pack(file); !packed) return packed;
   for (const auto& one : missing) fmt::print(stderr, "missing: {}\n", printable(one));
@@ -106,9 +109,13 @@ Result<void> sysdump(const Context& context, const SysdumpOptions& given) {
 
 void dump_agent(Dump& dump, const Client& agent, const std::string& directory) {
   // One that does not answer is asked once.
-  const auto status = agent.get("/v1/status");
-  dump.add(directory + "/status.json", status);
-  if (!status) return;
+  bool answers = false;
+  dump.collect(directory + "/status.json", [&] {
+    auto status = agent.get("/v1/status");
+    answers = status.has_value();
+    return status;
+  });
+  if (!answers) return;
   for (const char* what : {"bpf", "workloads", "services", "drops", "veths", "denylist", "identities", "policies"}) {
     dump.collect(fmt::format("{}/{}.json", directory, what), [&] { return agent.get(fmt::format("/v1/{}", what)); });
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cfcli against a control API.
 #include "agent/flow/record_log.h"
+#include "cli/cluster/helm.h"
 #include "cli/output.h"
 #include "tests/unit/cli_run.h"
 #include "tests/unit/control_fixture.h"
@@ -252,4 +253,11 @@ TEST_CASE("The help and openapi.json name the log's true size") {
   CHECK(run_cli({"dns", "top", "--help"}).out.find(size) != std::string::npos);
   const Serving serving;
   CHECK(get(serving.directory.socket(), "/v1/openapi.json")->body.find(size) != std::string::npos);
+}
+
+TEST_CASE("a release's objects have its name, cut where the chart cuts it") {
+  const std::string long_one(53, 'a');
+  CHECK(cli::chart_name("mesh") == "mesh");
+  CHECK(cli::chart_name(long_one) == std::string(50, 'a'));
+  CHECK(cli::chart_name(std::string(49, 'a') + "-bcd") == std::string(49, 'a'));
 }

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `cfcli sysdump` takes out.
+// What `cfcli sysdump` takes out, and where it writes.
 #include "cli/redact.h"
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
 
+#include "cli/dump.h"
 #include "cli/secret_name.h"
+#include "tests/unit/control_fixture.h"
 
 using namespace cortexflow::cli;
 
@@ -112,4 +116,43 @@ TEST_CASE("values of secrets go out of documents, also of containers' environmen
   CHECK(document["tolerations"][0]["key"] == "node-role.kubernetes.io/master");
   CHECK(document["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] ==
         "{\"env\":[{\"name\":\"DB_PASSWORD\",\"value\":\"[redacted]\"}],\"args\":[\"--password\",\"[redacted]\"]}\n");
+}
+
+TEST_CASE(
+    "a dump takes nothing outside of it, lists what is missing with the cause, and leaves nothing but its archive") {
+  const cortexflow::test::Directory place;
+  const auto root = std::filesystem::path(place.socket()).parent_path();
+  const auto temporary = root / "tmp";
+  std::filesystem::create_directories(temporary);
+  const char* const before = std::getenv("TMPDIR");
+  const std::string restored = before != nullptr ? before : "/tmp";
+  setenv("TMPDIR", temporary.c_str(), 1);
+  const auto file = (root / "2026-11-22T08:30.tgz").string();
+  {
+    auto dump = Dump::open("dump", 100, Dump::Clock::now() + std::chrono::minutes(1));
+    REQUIRE(dump);
+    dump->add_text("node-../../../out/a.txt", std::string("a"));
+    dump->add_text((root / "out.txt").string(), std::string("a"));
+    dump->add_text("node-a..b/a.txt", std::string("a"));
+    dump->add_text("large.txt", std::string(200, 'a'));
+    dump->collect("thrown.json",
+                  []() -> cortexflow::Result<nlohmann::ordered_json> { throw std::runtime_error("no room"); });
+    dump->collect_text("strange.txt", []() -> cortexflow::Result<std::string> {
+      return nlohmann::ordered_json(7).get<std::string>();
+    });
+    CHECK(dump->parts() == 1);
+    const auto& missing = dump->missing();
+    REQUIRE(missing.size() == 5);
+    CHECK(missing[0] == "node-../../../out/a.txt: a name that leads out of the dump");
+    CHECK(missing[1].find("leads out of the dump") != std::string::npos);
+    CHECK(missing[2] == "large.txt: the dump is as large as it may be");
+    CHECK(missing[3] == "thrown.json: no room");
+    CHECK(missing[4].find("was not understood") != std::string::npos);
+    CHECK(dump->pack(file));
+  }
+  setenv("TMPDIR", restored.c_str(), 1);
+  CHECK(std::filesystem::is_empty(temporary));
+  CHECK(std::filesystem::exists(file));
+  CHECK_FALSE(std::filesystem::exists(root / "out"));
+  CHECK_FALSE(std::filesystem::exists(root / "out.txt"));
 }
