@@ -273,6 +273,8 @@ def sysdump(env):
 
 @test("update keeps the release's values and refuses a lower major version", seconds=120)
 def updated(env):
+    shown = cfcli(env, "--env", "lab", "update", "--dry-run", "--set", "identity.enabled=true")
+    assert f"{RELEASE}-identity-passphrase" in shown and "# data: left out" in shown and "passphrase: " not in shown, shown
     cfcli(env, "--env", "lab", "update", "--set", "config.log_level=debug", "--timeout", "100")
     config = env.lab.kubectl("-n", SYSTEM, "get", "configmap", RELEASE, "-o", "yaml")
     assert "log_level: debug" in config, config
