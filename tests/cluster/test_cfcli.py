@@ -267,8 +267,36 @@ def sysdump(env):
     sets = texts[f"namespace-{SYSTEM}/daemonsets.json"]
     assert "DB_PASSWORD" in sets and "[redacted]" in sets
     assert not [name for name, text in texts.items() if SECRET in text]
-    small = document(env, "sysdump", "--file", f"{env.place}/small.tar.gz", "--max-size", "1", "--timeout", "1")
-    assert small["parts"] > 0 and os.path.getsize(f"{env.place}/small.tar.gz") < 1 << 20, small
+
+
+def in_dump(file):
+    with tarfile.open(file) as archive:
+        return {one.name.split("/", 1)[1]: archive.extractfile(one).read().decode() for one in archive.getmembers() if one.isfile()}
+
+
+@test("sysdump leaves out what is over its limits of size and time, and lists that with the cause", seconds=120)
+def limits(env):
+    names = ("ballast-0", "ballast-1")
+    try:
+        for name in names:
+            # Made, not applied: what kubectl applies is an annotation too, of 256 kB at most.
+            env.lab.kubectl("create", "-f", "-", text=json.dumps({
+                "apiVersion": "v1", "kind": "ConfigMap", "data": {"text": "log line\n" * 80_000},
+                "metadata": {"name": name, "namespace": SYSTEM, "labels": {"app.kubernetes.io/name": "cortexflow"}}}))
+        said = document(env, "sysdump", "--file", f"{env.place}/small:1.tar.gz", "--max-size", "1")
+    finally:
+        env.lab.kubectl("-n", SYSTEM, "delete", "configmap", *names)
+    assert f"namespace-{SYSTEM}/configmaps.json: the dump is as large as it may be" in said["missing"], said
+    texts = in_dump(f"{env.place}/small:1.tar.gz")
+    assert "the dump is as large as it may be" in texts["missing.txt"] and sum(map(len, texts.values())) < 2 << 20, texts["missing.txt"]
+    pid = agent_pid(env)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        said = document(env, "sysdump", "--file", f"{env.place}/short.tar.gz", "--timeout", "1")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert f"node-{NODE}/metrics.txt: there was no more time: --timeout" in said["missing"], said
+    assert "there was no more time" in in_dump(f"{env.place}/short.tar.gz")["missing.txt"]
 
 
 @test("update keeps the release's values and refuses a lower major version", seconds=120)
