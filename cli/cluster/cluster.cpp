@@ -127,9 +127,10 @@ Result<AgentPod> Cluster::agent_of(const std::string& node) {
   return tl::make_unexpected(Error{fmt::format("no agent runs on node {}", node), next});
 }
 
-std::shared_ptr<const Transport> Cluster::transport(const AgentPod& agent, const std::string& socket) const {
-  return std::make_shared<PodTransport>(
-      server_, agent.node, source::ExecTarget{agent.pod_namespace, agent.pod, "agent", {"cfcli", "relay", socket}});
+std::shared_ptr<const Transport> Cluster::transport(const AgentPod& agent, const std::string& socket,
+                                                    std::string next_step) const {
+  const source::ExecTarget target{agent.pod_namespace, agent.pod, "agent", {"cfcli", "relay", socket}};
+  return std::make_shared<PodTransport>(server_, agent.node, target, std::move(next_step));
 }
 
 }  // namespace cortexflow::cli

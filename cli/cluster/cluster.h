@@ -34,8 +34,9 @@ class Cluster {
   // several namespaces it is an error, as nothing says which are the mesh's.
   [[nodiscard]] Result<std::vector<AgentPod>> agents();
   [[nodiscard]] Result<AgentPod> agent_of(const std::string& node);
-  // To the socket at `socket` in the pod.
-  [[nodiscard]] std::shared_ptr<const Transport> transport(const AgentPod& agent, const std::string& socket) const;
+  // To the socket at `socket` in the pod.  `next_step`: what to do where nothing answers there.
+  [[nodiscard]] std::shared_ptr<const Transport> transport(const AgentPod& agent, const std::string& socket,
+                                                           std::string next_step = {}) const;
 
  private:
   explicit Cluster(source::ApiAccess access) : server_(std::make_shared<ApiServer>(std::move(access))) {}
