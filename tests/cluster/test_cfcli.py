@@ -250,13 +250,17 @@ def silent(env):
     assert took < 25, took
 
 
+def in_dump(file):
+    with tarfile.open(file) as archive:
+        return {one.name.split("/", 1)[1]: archive.extractfile(one).read().decode() for one in archive.getmembers() if one.isfile()}
+
+
 @test("sysdump has what a bug report needs of every node, says what is missing, and bears no secret", seconds=120)
 def sysdump(env):
     file = f"{env.place}/dump.tar.gz"
     said = document(env, "sysdump", "--file", file)
     assert os.stat(file).st_mode & 0o077 == 0
-    with tarfile.open(file) as archive:
-        texts = {one.name.split("/", 1)[1]: archive.extractfile(one).read().decode() for one in archive.getmembers() if one.isfile()}
+    texts = in_dump(file)
     for name in ("status.json", "services.json", "policies.json", "flows.json", "lookups.json", "log.json", "pod.log", "metrics.txt"):
         assert f"node-{NODE}/{name}" in texts, (name, sorted(texts), said)
     assert "cortexflow_dns_requests_total" in texts[f"node-{NODE}/metrics.txt"]
@@ -267,11 +271,6 @@ def sysdump(env):
     sets = texts[f"namespace-{SYSTEM}/daemonsets.json"]
     assert "DB_PASSWORD" in sets and "[redacted]" in sets
     assert not [name for name, text in texts.items() if SECRET in text]
-
-
-def in_dump(file):
-    with tarfile.open(file) as archive:
-        return {one.name.split("/", 1)[1]: archive.extractfile(one).read().decode() for one in archive.getmembers() if one.isfile()}
 
 
 @test("sysdump leaves out what is over its limits of size and time, and lists that with the cause", seconds=120)
