@@ -72,7 +72,11 @@ Result<void> take_bundle(const Context& context, const CertGiven& given) {
 }  // namespace
 
 void add_cert(CLI::App& app, Context& context) {
-  auto* cert = app.add_subcommand("cert", "certificates of workloads")->require_subcommand(1);
+  auto* cert =
+      app.add_subcommand("cert",
+                         "certificates of workloads, of the authority on this machine, on a node (--env, --node; "
+                         "inside the agent, say), or at --server, as the chart's cfidentity")
+          ->require_subcommand(1);
   cert->add_option("--identity-socket", context.identity_socket, "cfidentity's socket")
       ->envname("CORTEXFLOW_IDENTITY_SOCKET")
       ->capture_default_str();

@@ -3,6 +3,8 @@
 
 #include <httplib.h>
 
+#include "cli/answer_body.h"
+
 namespace cortexflow::cli {
 namespace {
 
@@ -25,34 +27,43 @@ Error refused(const std::string& body) {
 
 Error Client::not_understood() { return {"the agent's answer was not understood", "is cfcli of the agent's version?"}; }
 
-template <typename Ask>
-Result<ordered_json> Client::answer_to(const Ask& ask) const {
+Result<ordered_json> Client::answer_to(const char* method, const std::string& target, const ordered_json* body) const {
   const auto connection = transport_->connect();
   if (!connection) return tl::make_unexpected(connection.error());
-  const httplib::Result response = ask((*connection)->http());
+  httplib::Request request;
+  request.method = method;
+  request.path = target;
+  if (body != nullptr) {
+    request.set_header("Content-Type", "application/json");
+    request.body = body->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+  AnswerBody answer;
+  request.content_receiver = [&answer](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
+    return answer.take(data, size);
+  };
+  const httplib::Result response = (*connection)->http().send(request);
+  if (answer.is_too_long()) return tl::make_unexpected(AnswerBody::too_long());
   if (!response) return tl::make_unexpected((*connection)->no_answer(response.error()));
-  if (response->status != 200) return tl::make_unexpected(refused(response->body));
-  auto json = ordered_json::parse(response->body, nullptr, false);
+  if (response->status != 200) return tl::make_unexpected(refused(answer.text()));
+  auto json = ordered_json::parse(answer.text(), nullptr, false);
   if (!json.is_object()) return tl::make_unexpected(not_understood());
   return json;
 }
 
 Result<ordered_json> Client::get(const std::string& path, const Parameters& parameters) const {
-  return answer_to([&](httplib::ClientImpl& http) { return http.Get(target(path, parameters)); });
+  return answer_to("GET", target(path, parameters));
 }
 
 Result<ordered_json> Client::put(const std::string& path, const ordered_json& body) const {
-  const auto text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return answer_to([&](httplib::ClientImpl& http) { return http.Put(path, text, "application/json"); });
+  return answer_to("PUT", path, &body);
 }
 
 Result<ordered_json> Client::post(const std::string& path, const ordered_json& body) const {
-  const auto text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return answer_to([&](httplib::ClientImpl& http) { return http.Post(path, text, "application/json"); });
+  return answer_to("POST", path, &body);
 }
 
 Result<ordered_json> Client::remove(const std::string& path, const Parameters& parameters) const {
-  return answer_to([&](httplib::ClientImpl& http) { return http.Delete(target(path, parameters)); });
+  return answer_to("DELETE", target(path, parameters));
 }
 
 Result<void> Client::stream(const std::string& path, const Parameters& parameters, const std::function<void()>& on_open,
@@ -62,6 +73,7 @@ Result<void> Client::stream(const std::string& path, const Parameters& parameter
   std::string kept;
   bool ended = false;
   bool broken = false;
+  bool too_long = false;
   int status = 0;
   const auto response =
       (*connection)
@@ -75,7 +87,10 @@ Result<void> Client::stream(const std::string& path, const Parameters& parameter
               },
               [&](const char* data, std::size_t size) {
                 kept.append(data, size);
-                if (status != 200) return true;
+                if (status != 200) {
+                  too_long = kept.size() > kLineMax;
+                  return !too_long;
+                }
                 std::size_t begin = 0;
                 for (auto end = kept.find('\n'); end != std::string::npos && !ended; end = kept.find('\n', begin)) {
                   const auto json =
@@ -86,10 +101,12 @@ Result<void> Client::stream(const std::string& path, const Parameters& parameter
                   ended = broken || !on_line(json);
                 }
                 kept.erase(0, begin);
-                return !ended;
+                too_long = !ended && kept.size() > kLineMax;
+                return !ended && !too_long;
               });
   if (broken) return tl::make_unexpected(not_understood());
   if (ended) return {};
+  if (too_long) return tl::make_unexpected(AnswerBody::too_long(kLineMax));
   if (!response) return tl::make_unexpected((*connection)->no_answer(response.error()));
   if (response->status != 200) return tl::make_unexpected(refused(kept));
   return {};

@@ -23,6 +23,8 @@ class Client {
   [[nodiscard]] Result<nlohmann::ordered_json> put(const std::string& path, const nlohmann::ordered_json& body) const;
   [[nodiscard]] Result<nlohmann::ordered_json> post(const std::string& path, const nlohmann::ordered_json& body) const;
   [[nodiscard]] Result<nlohmann::ordered_json> remove(const std::string& path, const Parameters& parameters) const;
+  // Answers have AnswerBody::kOctetsMax octets at most, a stream's lines kLineMax.
+  static constexpr std::size_t kLineMax = 256 << 10;
   // Calls `on_open` when the agent has taken the request, then `on_line` with each line; that returns false to end.
   [[nodiscard]] Result<void> stream(const std::string& path, const Parameters& parameters,
                                     const std::function<void()>& on_open,
@@ -31,8 +33,8 @@ class Client {
   [[nodiscard]] static Error not_understood();
 
  private:
-  template <typename Ask>
-  [[nodiscard]] Result<nlohmann::ordered_json> answer_to(const Ask& ask) const;
+  [[nodiscard]] Result<nlohmann::ordered_json> answer_to(const char* method, const std::string& target,
+                                                         const nlohmann::ordered_json* body = nullptr) const;
 
   std::shared_ptr<const Transport> transport_;
 };

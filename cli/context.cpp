@@ -17,12 +17,13 @@ class NoTransport : public Transport {
 };
 
 // `socket` is the cluster's agents'.
-Result<std::shared_ptr<const Transport>> transport_to(const Context& context, const std::string& socket) {
+Result<std::shared_ptr<const Transport>> transport_to(const Context& context, const std::string& socket,
+                                                      std::string next_step = {}) {
   const auto cluster = context.cluster();
   if (!cluster) return tl::make_unexpected(cluster.error());
   const auto agent = (*cluster)->agent_of(context.node);
   if (!agent) return tl::make_unexpected(agent.error());
-  return (*cluster)->transport(*agent, socket);
+  return (*cluster)->transport(*agent, socket, std::move(next_step));
 }
 
 Client client_by(Result<std::shared_ptr<const Transport>> transport) {
@@ -79,7 +80,11 @@ Client Context::identity_client() const {
   const auto found = environment();
   if (!found) return Client(std::make_shared<NoTransport>(found.error()));
   if (!found->is_cluster()) return Client(here);
-  return client_by(transport_to(*this, kIdentitySocket));
+  return client_by(transport_to(
+      *this, kIdentitySocket,
+      "through a cluster an authority on the agent's node is reached alone (identity.mode: embedded, or a "
+      "cfidentity there); the chart's cfidentity issues to --server, and lists and revokes in its leader's "
+      "pod: kubectl exec LEADER -- cfcli cert, see README, Identity"));
 }
 
 Result<std::vector<AgentAt>> Context::agents() const {

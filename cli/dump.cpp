@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +11,7 @@
 
 #include "agent/source/kubernetes/child.h"
 #include "cli/client.h"
+#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/redact.h"
 
@@ -50,6 +52,11 @@ void Dump::miss(const std::string& path, const std::string& why) {
 }
 
 void Dump::write(const std::string& path, std::string text) {
+  // Nodes and namespaces are in it, whose names are others' words.
+  const std::filesystem::path below(path);
+  if (below.is_absolute() || std::find(below.begin(), below.end(), "..") != below.end()) {
+    return miss(path, "a name that leads out of the dump");
+  }
   if (text.size() > kPartMax) {
     miss(path, fmt::format("{} of {} octets are left out", text.size() - kPartMax, text.size()));
     text.resize(kPartMax);
@@ -84,8 +91,8 @@ void Dump::add_text(const std::string& path, const Result<std::string>& text) {
 }
 
 bool Dump::in_time(const std::string& path) {
-  if (Clock::now() < until_) return true;
-  miss(path, "there was no more time: --timeout");
+  if (!interrupted() && Clock::now() < until_) return true;
+  miss(path, interrupted() ? "it was interrupted" : "there was no more time: --timeout");
   return false;
 }
 
@@ -95,11 +102,20 @@ void Dump::collect(const std::string& path, const std::function<Result<ordered_j
     add(path, get());
   } catch (const ordered_json::exception&) {
     add(path, tl::make_unexpected(Client::not_understood()));
+  } catch (const std::exception& error) {  // no memory, say: what there is makes a dump all the same
+    miss(path, error.what());
   }
 }
 
 void Dump::collect_text(const std::string& path, const std::function<Result<std::string>()>& get) {
-  if (in_time(path)) add_text(path, get());
+  if (!in_time(path)) return;
+  try {
+    add_text(path, get());
+  } catch (const ordered_json::exception&) {
+    add_text(path, tl::make_unexpected(Client::not_understood()));
+  } catch (const std::exception& error) {
+    miss(path, error.what());
+  }
 }
 
 Result<void> Dump::pack(const std::string& file) {
@@ -108,7 +124,8 @@ Result<void> Dump::pack(const std::string& file) {
   octets_left_ += words.size();  // it is always there
   write("missing.txt", words.empty() ? "nothing is missing\n" : words);
   constexpr std::chrono::seconds kPackMax{60};
-  const auto packed = source::child_output({"tar", "-C", directory_, "-czf", file, name_}, {}, kPackMax, 1 << 16);
+  const auto packed =
+      source::child_output({"tar", "--force-local", "-C", directory_, "-czf", file, name_}, {}, kPackMax, 1 << 16);
   if (!packed)
     return tl::make_unexpected(
         Error{fmt::format("tar {}", packed.error().message), fmt::format("can {} be written?", file)});

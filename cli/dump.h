@@ -26,7 +26,7 @@ class Dump {
   Dump& operator=(Dump&&) = delete;
   ~Dump();
 
-  // `path` is relative; its secrets are taken out here.
+  // `path` is relative and leads nowhere out, else it is missing; its secrets are taken out here.
   void add(const std::string& path, const Result<nlohmann::ordered_json>& document);
   void add_text(const std::string& path, const Result<std::string>& text);
   // Not even begun once there is no more time.

@@ -3,6 +3,7 @@
 #include "cli/cluster/helm.h"
 #include "cli/cluster/leftovers.h"
 #include "cli/cluster/preflight.h"
+#include "cli/cluster/shown_manifests.h"
 #include "cli/cluster_status.h"
 #include "cli/interrupt.h"
 
@@ -53,7 +54,7 @@ class Report {
 };
 
 Result<void> wait_until_ready(Cluster& cluster, const Installation& given) {
-  const auto path = fmt::format("/apis/apps/v1/namespaces/{}/daemonsets/{}", given.space, given.release);
+  const auto path = fmt::format("/apis/apps/v1/namespaces/{}/daemonsets/{}", given.space, chart_name(given.release));
   const auto end = Clock::now() + std::chrono::seconds(given.timeout);
   std::string said;
   catch_interrupts();
@@ -83,6 +84,7 @@ Result<void> wait_until_ready(Cluster& cluster, const Installation& given) {
 
 Result<void> ready_and_shown(const Context& context, Cluster& cluster, const Installation& given) {
   if (auto ready = wait_until_ready(cluster, given); !ready) return ready;
+  cluster.look_in(given.space);
   return show_cluster_status(context);
 }
 
@@ -115,7 +117,7 @@ Result<void> install(const Context& context, Installation given) {
     report.add(check_nodes(server));
   }
   if (given.dry_run) {
-    fmt::print("{}", *manifests);
+    fmt::print("{}", shown_manifests(*manifests));
     return report.verdict();
   }
   if (auto good = report.verdict(); !good) return good;
@@ -168,7 +170,7 @@ Result<void> update(const Context& context, Installation given) {
     if (!capabilities) return tl::make_unexpected(capabilities.error().error);
     const auto manifests = helm->render_upgrade(given.release, given.space, given.values, *capabilities);
     if (!manifests) return tl::make_unexpected(manifests.error());
-    fmt::print("{}", *manifests);
+    fmt::print("{}", shown_manifests(*manifests));
     return {};
   }
   if (auto done = helm->upgrade(given.release, given.space, given.values); !done) return done;
@@ -211,7 +213,7 @@ Result<void> uninstall(const Context& context, Installation given) {
 void add_values(CLI::App& command, Installation& given) {
   command.add_option("--set", given.values.set, "a value of the chart: key=value")->allow_extra_args(false);
   command.add_option("--values", given.values.files, "a file of values of the chart")->allow_extra_args(false);
-  command.add_flag("--dry-run", given.dry_run, "print what helm would send, change nothing");
+  command.add_flag("--dry-run", given.dry_run, "print what helm would send, without Secrets' data; change nothing");
 }
 
 using Verb = Result<void> (*)(const Context&, Installation);

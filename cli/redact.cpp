@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/redact.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+
+#include "cli/secret_name.h"
 
 namespace cortexflow::cli {
 namespace {
@@ -45,6 +49,7 @@ std::size_t web_token_size(std::string_view text) {
 // How much of `text`, which begins behind a name, is the sign between name and value; 0: none.
 std::size_t sign_size(std::string_view text, bool flag) {
   std::size_t at = 0;
+  while (at < text.size() && text[at] == '\\') ++at;  // JSON in a text of JSON
   if (at < text.size() && (text[at] == '"' || text[at] == '\'')) ++at;
   const auto first = at;
   while (at < text.size() && is_space(text[at])) ++at;
@@ -53,12 +58,27 @@ std::size_t sign_size(std::string_view text, bool flag) {
     while (at < text.size() && is_space(text[at])) ++at;
     return at;
   }
-  return flag && at > first ? at : 0;
+  if (flag && at > first) return at;
+  // "name": "PASSWORD", "value": and the arguments "--password",
+  if (first == 0 || at >= text.size() || text[at] != ',') return 0;
+  ++at;
+  while (at < text.size() && is_space(text[at])) ++at;
+  if (flag) return at;
+  constexpr std::string_view kMarks = "\\\"' \t";
+  const auto word = std::min(text.find_first_not_of(kMarks, at), text.size());
+  if (!text.substr(word).starts_with("value")) return 0;
+  const auto colon = text.find_first_not_of(kMarks, word + 5);
+  if (colon == std::string_view::npos || text[colon] != ':') return 0;
+  return std::min(text.find_first_not_of(" \t", colon + 1), text.size());
 }
 
 // Of a value: to its quote, else to the line's end (YAML), but to a space or comma in what is written in one line.
 std::size_t value_size(std::string_view text, bool to_line_end) {
   if (text.empty()) return 0;
+  if (text.starts_with("\\\"")) {
+    const auto end = text.find("\\\"", 2);
+    return end == std::string_view::npos ? text.size() : end + 2;
+  }
   if (text[0] == '"' || text[0] == '\'') {
     std::size_t at = 1;
     while (at < text.size() && text[at] != text[0]) at += text[at] == '\\' && text[0] == '"' ? 2 : 1;
@@ -107,7 +127,7 @@ void add_line(std::string& out, std::string_view line) {
     const bool bearer = lower == "bearer" || lower == "basic";
     if (!bearer && !names_secret(word)) continue;
     const auto behind = line.substr(i);
-    const auto sign = bearer ? behind.find_first_not_of(" \t") : sign_size(behind, word.starts_with("--"));
+    const auto sign = bearer ? behind.find_first_not_of(" \t") : sign_size(behind, word.starts_with('-'));
     if (sign == 0 || sign == std::string_view::npos) continue;
     const bool first_in_line = line.find_first_not_of(" \t-\"'") + size == i;
     const bool yaml =
@@ -115,55 +135,118 @@ void add_line(std::string& out, std::string_view line) {
     const auto value = behind.substr(sign, value_size(behind.substr(sign), yaml));
     if (is_no_secret(value) || (bearer && value.size() < 8)) continue;
     out += behind.substr(0, sign);
+    if (value.starts_with("\\\"")) {
+      out += fmt::format("\\\"{}\\\"", kRedacted);
+      i += sign + value.size();
+      continue;
+    }
     const bool quoted = value.front() == '"' || value.front() == '\'';
     out += quoted ? value.front() + std::string(kRedacted) + value.front() : kRedacted;
     i += sign + value.size();
   }
 }
 
+// What lines below one of YAML bear its secret.
+struct Block {
+  enum class Kind { kNone, kScalar, kPlain, kValue, kItem };
+  Kind kind = Kind::kNone;
+  std::size_t column = 0;  // of the name
+
+  // kScalar: "password: |"; kPlain: "password:", and what goes on below; kValue: "- name: PASSWORD", whose value is
+  // next; kItem: "- --password", likewise.
+  static Block begun_by(std::string_view line) {
+    const auto first = line.find_first_not_of(" \t");
+    if (first == std::string_view::npos) return {};
+    const bool item = line.substr(first).starts_with("- ");
+    const auto column = item ? std::min(line.find_first_not_of(" \t\"'", first + 1), line.size())
+                             : std::min(line.find_first_not_of("\"'", first), line.size());
+    const auto rest = line.substr(column);
+    const auto size = static_cast<std::size_t>(std::find_if_not(rest.begin(), rest.end(), is_word) - rest.begin());
+    const auto name = rest.substr(0, size);
+    const auto behind = rest.substr(size);
+    if (item && name.starts_with('-') && names_secret(name) &&
+        behind.find_first_not_of("\"' \t\r") == std::string_view::npos) {
+      return {Kind::kItem, first};
+    }
+    const auto sign = sign_size(behind, false);
+    if (sign == 0 || behind.substr(0, sign).find(':') == std::string_view::npos) return {};
+    const auto value = behind.substr(sign);
+    if (name == "name") {
+      const auto end = value.find_last_not_of("\"' \t\r,");
+      const auto begin = value.find_first_not_of("\"'");
+      if (end == std::string_view::npos || !names_secret(value.substr(begin, end + 1 - begin))) return {};
+      return {Kind::kValue, column};
+    }
+    if (!names_secret(name) || line.ends_with(',')) return {};
+    return {value.starts_with('|') || value.starts_with('>') ? Kind::kScalar : Kind::kPlain, column};
+  }
+
+  [[nodiscard]] bool has(std::string_view line) const {
+    const auto first = line.find_first_not_of(" \t");
+    if (kind == Kind::kNone || first == std::string_view::npos) return kind == Kind::kScalar;
+    const auto text = line.substr(first);
+    const bool item = text.starts_with("- ");
+    if (kind == Kind::kItem) return first == column && item;
+    if (kind == Kind::kValue) return first == column && (text.starts_with("value:") || text.starts_with("\"value\":"));
+    if (kind == Kind::kScalar) return first > column;
+    if (first < column || (first == column && !item)) return false;
+    const bool has_names = text.find(": ") != std::string_view::npos || text.ends_with(':');
+    return !has_names && text.find_first_of("{}[]") == std::string_view::npos;
+  }
+
+  // The line without what it bears; kValue and kItem end with it, unless the value goes on below.
+  void add(std::string& out, std::string_view line) {
+    const auto first = std::min(line.find_first_not_of(" \t"), line.size());
+    out += line.substr(0, first);
+    const auto text = line.substr(first);
+    if (text.empty()) return;
+    if (text.starts_with("- ")) out += "- ";
+    if (kind == Kind::kValue) {
+      const auto colon = text.find(':');
+      out += text.substr(0, colon + 1);
+      out += ' ';
+      const auto value = text.substr(std::min(text.find_first_not_of(" \t", colon + 1), text.size()));
+      kind = value.starts_with('|') || value.starts_with('>') ? Kind::kScalar : Kind::kPlain;
+      if (kind == Kind::kScalar) {
+        out += value;
+        return;
+      }
+    } else if (kind == Kind::kItem) {
+      kind = text.substr(2).starts_with('|') || text.substr(2).starts_with('>') ? Kind::kScalar : Kind::kNone;
+    }
+    out += kRedacted;
+  }
+};
+
 }  // namespace
 
-bool names_secret(std::string_view name) {
-  std::string letters;
-  for (const char c : name) {
-    if (c >= 'A' && c <= 'Z') letters += static_cast<char>(c + ('a' - 'A'));
-    if (c >= 'a' && c <= 'z') letters += c;
-  }
-  constexpr std::array<std::string_view, 9> kEnds{"password",   "passphrase", "passwd",      "secret",       "token",
-                                                  "privatekey", "apikey",     "credentials", "authorization"};
-  return std::any_of(kEnds.begin(), kEnds.end(), [&](auto end) { return letters.ends_with(end); });
-}
-
 std::string redacted(std::string_view text) {
+  // A document in one text, as annotations have it, has its own names.
+  if (text.starts_with('{') || text.starts_with('[')) {
+    auto document = ordered_json::parse(text, nullptr, false);
+    if (document.is_structured()) {
+      redact(document);
+      return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+             (text.ends_with('\n') ? "\n" : "");
+    }
+  }
   const auto whole = without_keys(text);
   std::string out;
+  Block block;
   std::string_view left = whole;
   while (!left.empty()) {
     const auto end = std::min(left.find('\n'), left.size());
-    add_line(out, left.substr(0, end));
+    const auto line = left.substr(0, end);
+    if (block.has(line)) {
+      block.add(out, line);
+    } else {
+      add_line(out, line);
+      block = Block::begun_by(line);
+    }
     if (end < left.size()) out += '\n';
     left.remove_prefix(std::min(end + 1, left.size()));
   }
   return out;
-}
-
-void redact(ordered_json& document) {
-  if (document.is_string()) {
-    document = redacted(document.get<std::string>());
-  } else if (document.is_array()) {
-    for (auto& item : document) redact(item);
-  } else if (document.is_object()) {
-    const bool pair = document.contains("name") && document["name"].is_string() && document.contains("value");
-    const bool secret = pair && names_secret(document["name"].get<std::string>());
-    for (auto& [key, value] : document.items()) {
-      const bool hidden = names_secret(key) || (secret && key == "value");
-      if (hidden && value.is_string()) {
-        value = kRedacted;
-      } else {
-        redact(value);
-      }
-    }
-  }
 }
 
 }  // namespace cortexflow::cli

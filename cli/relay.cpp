@@ -81,7 +81,9 @@ void add_relay(CLI::App& app, Context& context) {
   command->callback([&context, path] {
     context.run = [path]() -> Result<void> {
       const auto socket = path->starts_with(kLoopback) ? connect_port(path->substr(kLoopback.size()))
-                                                       : UnixTransport(*path).connect_raw();
+                          : *path == Context::kIdentitySocket
+                              ? UnixTransport(*path, {"cfidentity", "cfidentity", "--identity-socket"}).connect_raw()
+                              : UnixTransport(*path).connect_raw();
       if (!socket) return tl::make_unexpected(socket.error());
       return relay(socket->get());
     };

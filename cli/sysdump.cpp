@@ -9,13 +9,15 @@
 #include <ctime>
 
 #include "agent/source/manifest/file_text.h"
+#include "cli/answer_body.h"
+#include "cli/interrupt.h"
 
 namespace cortexflow::cli {
 namespace {
 
 using nlohmann::ordered_json;
 
-constexpr int kRecords = 500;  // of the latest lookups, and flows
+constexpr std::size_t kRecords = 500;  // of the latest lookups, and flows
 
 struct SysdumpOptions {
   std::string file, metrics = "127.0.0.1:9464";
@@ -30,7 +32,7 @@ Result<ordered_json> latest(const Client& agent, const std::string& path, const 
       path, {{"since", "1h"}, {"limit", std::to_string(kRecords)}, {"follow", "false"}}, [] {},
       [&](const ordered_json& line) {
         if (line.contains(key)) rows.push_back(line[key]);
-        return !line.contains("summary");
+        return !line.contains("summary") && rows.size() < kRecords;
       });
   if (!done) return tl::make_unexpected(done.error());
   return ordered_json{{"latest", std::move(rows)}};
@@ -71,6 +73,7 @@ Result<void> sysdump(const Context& context, const SysdumpOptions& given) {
   if (!environment) return tl::make_unexpected(environment.error());
   const auto name = "cortexflow-sysdump-" + stamp();
   const auto file = given.file.empty() ? name + ".tar.gz" : given.file;
+  catch_interrupts();  // so that what was collected goes
   auto dump = Dump::open(name, static_cast<std::size_t>(given.size_max) << 20,
                          Dump::Clock::now() + std::chrono::seconds(given.timeout));
   if (!dump) return tl::make_unexpected(dump.error());
@@ -93,6 +96,7 @@ Result<void> sysdump(const Context& context, const SysdumpOptions& given) {
   } else {
     dump_machine(*dump, context.client(), given.metrics);
   }
+  if (interrupted()) return fail("interrupted: there is no archive");
   const auto missing = dump->missing();
   if (auto packed = dump->pack(file); !packed) return packed;
   for (const auto& one : missing) fmt::print(stderr, "missing: {}\n", printable(one));
@@ -105,9 +109,13 @@ Result<void> sysdump(const Context& context, const SysdumpOptions& given) {
 
 void dump_agent(Dump& dump, const Client& agent, const std::string& directory) {
   // One that does not answer is asked once.
-  const auto status = agent.get("/v1/status");
-  dump.add(directory + "/status.json", status);
-  if (!status) return;
+  bool answers = false;
+  dump.collect(directory + "/status.json", [&] {
+    auto status = agent.get("/v1/status");
+    answers = status.has_value();
+    return status;
+  });
+  if (!answers) return;
   for (const char* what : {"bpf", "workloads", "services", "drops", "veths", "denylist", "identities", "policies"}) {
     dump.collect(fmt::format("{}/{}.json", directory, what), [&] { return agent.get(fmt::format("/v1/{}", what)); });
   }
@@ -121,10 +129,14 @@ void dump_agent(Dump& dump, const Client& agent, const std::string& directory) {
 Result<std::string> metrics_text(const Transport& transport) {
   const auto connection = transport.connect();
   if (!connection) return tl::make_unexpected(connection.error());
-  const auto response = (*connection)->http().Get("/metrics");
+  AnswerBody answer;
+  const auto response = (*connection)->http().Get("/metrics", [&answer](const char* data, std::size_t size) {
+    return answer.take(data, size);
+  });
+  if (answer.is_too_long()) return tl::make_unexpected(AnswerBody::too_long());
   if (!response) return tl::make_unexpected((*connection)->no_answer(response.error()));
   if (response->status != 200) return fail("status {}", response->status);
-  return response->body;
+  return answer.text();
 }
 
 void dump_machine(Dump& dump, const Client& agent, const std::string& metrics) {
@@ -132,10 +144,13 @@ void dump_machine(Dump& dump, const Client& agent, const std::string& metrics) {
   dump.collect_text("machine/metrics.txt", [&]() -> Result<std::string> {
     httplib::Client http("http://" + metrics);
     http.set_read_timeout(10);
-    const auto response = http.Get("/metrics");
+    AnswerBody answer;
+    const auto response =
+        http.Get("/metrics", [&answer](const char* data, std::size_t size) { return answer.take(data, size); });
+    if (answer.is_too_long()) return tl::make_unexpected(AnswerBody::too_long());
     if (!response || response->status != 200)
       return fail("nothing answers on {}; --metrics names another address", metrics);
-    return response->body;
+    return answer.text();
   });
   dump.collect_text("machine/agent.yaml", [&]() -> Result<std::string> {
     const auto status = agent.get("/v1/status");

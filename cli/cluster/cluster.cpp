@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "agent/source/kubernetes/kubeconfig.h"
 #include "cli/cluster/pod_transport.h"
@@ -75,6 +76,11 @@ Result<std::shared_ptr<Cluster>> Cluster::open(const Environment& environment) {
   return out;
 }
 
+void Cluster::look_in(const std::string& mesh_namespace) {
+  mesh_namespace_ = mesh_namespace;
+  agents_.reset();
+}
+
 Result<std::vector<AgentPod>> Cluster::agents() {
   if (agents_) return *agents_;
   const auto path_in = [](const std::string& space) { return fmt::format("/api/v1/namespaces/{}/pods", space); };
@@ -84,11 +90,19 @@ Result<std::vector<AgentPod>> Cluster::agents() {
   if (!pods) return tl::make_unexpected(std::move(pods.error().error).wrap("cannot look for agents"));
   // Of an agent that is replaced, both are there for a while.
   std::map<std::string, AgentPod> by_node;
+  std::set<std::string> spaces;
   for (const auto& pod : *pods) {
     auto agent = agent_pod(pod);
     if (agent.node.empty() || !text_at(pod, "/metadata/deletionTimestamp").empty()) continue;
+    spaces.insert(agent.pod_namespace);
     auto& known = by_node[agent.node];
     if (known.pod.empty() || (agent.ready && !known.ready)) known = std::move(agent);
+  }
+  if (spaces.size() > 1) {
+    return tl::make_unexpected(
+        Error{fmt::format("pods in several namespaces call themselves agents: {}", fmt::join(spaces, ", ")),
+              "say which is the mesh's: cfcli env add NAME --context CONTEXT --namespace NAMESPACE, then --env NAME; "
+              "the others may want to be taken for agents"});
   }
   agents_.emplace();
   for (auto& [node, agent] : by_node) agents_->push_back(std::move(agent));
@@ -113,9 +127,10 @@ Result<AgentPod> Cluster::agent_of(const std::string& node) {
   return tl::make_unexpected(Error{fmt::format("no agent runs on node {}", node), next});
 }
 
-std::shared_ptr<const Transport> Cluster::transport(const AgentPod& agent, const std::string& socket) const {
-  return std::make_shared<PodTransport>(
-      server_, agent.node, source::ExecTarget{agent.pod_namespace, agent.pod, "agent", {"cfcli", "relay", socket}});
+std::shared_ptr<const Transport> Cluster::transport(const AgentPod& agent, const std::string& socket,
+                                                    std::string next_step) const {
+  const source::ExecTarget target{agent.pod_namespace, agent.pod, "agent", {"cfcli", "relay", socket}};
+  return std::make_shared<PodTransport>(server_, agent.node, target, std::move(next_step));
 }
 
 }  // namespace cortexflow::cli

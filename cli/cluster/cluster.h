@@ -28,11 +28,15 @@ class Cluster {
   [[nodiscard]] static Result<std::shared_ptr<Cluster>> open(const Environment& environment);
 
   [[nodiscard]] ApiServer& server() { return *server_; }
-  // One a node, by the nodes' names.
+  // Agents are looked for in this namespace alone from now on.
+  void look_in(const std::string& mesh_namespace);
+  // One a node, by the nodes' names.  Who may make pods anywhere may label them as an agent's: where such are in
+  // several namespaces it is an error, as nothing says which are the mesh's.
   [[nodiscard]] Result<std::vector<AgentPod>> agents();
   [[nodiscard]] Result<AgentPod> agent_of(const std::string& node);
-  // To the socket at `socket` in the pod.
-  [[nodiscard]] std::shared_ptr<const Transport> transport(const AgentPod& agent, const std::string& socket) const;
+  // To the socket at `socket` in the pod.  `next_step`: what to do where nothing answers there.
+  [[nodiscard]] std::shared_ptr<const Transport> transport(const AgentPod& agent, const std::string& socket,
+                                                           std::string next_step = {}) const;
 
  private:
   explicit Cluster(source::ApiAccess access) : server_(std::make_shared<ApiServer>(std::move(access))) {}

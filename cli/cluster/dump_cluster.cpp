@@ -21,7 +21,14 @@ Result<ordered_json> objects(ApiServer& server, const std::string& path, const s
   for (const auto& item : *list) {
     auto text = item;
     // Who wrote which field, and the images that a node has: most of an object's size, and of no use here.
-    if (text.contains("metadata") && text["metadata"].is_object()) text["metadata"].erase("managedFields");
+    // What kubectl applied last is all of it once more, in a text.
+    const auto metadata = text.find("metadata");
+    if (metadata != text.end() && metadata->is_object()) {
+      metadata->erase("managedFields");
+      const auto annotations = metadata->find("annotations");
+      if (annotations != metadata->end() && annotations->is_object())
+        annotations->erase("kubectl.kubernetes.io/last-applied-configuration");
+    }
     if (text.contains("status") && text["status"].is_object()) text["status"].erase("images");
     items.push_back(ordered_json::parse(text.dump()));
   }
@@ -41,10 +48,10 @@ void dump_namespace(Dump& dump, ApiServer& server, const std::string& space) {
   const std::string apps = "/apis/apps/v1/namespaces/" + space;
   const std::string ours = "app.kubernetes.io/name=cortexflow";
   const std::string directory = "namespace-" + space;
-  dump.collect(directory + "/pods.json", [&] { return objects(server, core + "/pods"); });
+  dump.collect(directory + "/pods.json", [&] { return objects(server, core + "/pods", ours); });
   dump.collect(directory + "/events.json", [&] { return objects(server, core + "/events"); });
-  dump.collect(directory + "/daemonsets.json", [&] { return objects(server, apps + "/daemonsets"); });
-  dump.collect(directory + "/deployments.json", [&] { return objects(server, apps + "/deployments"); });
+  dump.collect(directory + "/daemonsets.json", [&] { return objects(server, apps + "/daemonsets", ours); });
+  dump.collect(directory + "/deployments.json", [&] { return objects(server, apps + "/deployments", ours); });
   dump.collect(directory + "/configmaps.json", [&] { return objects(server, core + "/configmaps", ours); });
 }
 

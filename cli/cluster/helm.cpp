@@ -16,6 +16,13 @@ constexpr std::size_t kPrintedMax = 16 << 20;  // octets
 
 }  // namespace
 
+std::string chart_name(const std::string& release) {
+  constexpr std::size_t kMax = 50;
+  auto out = release.substr(0, kMax);
+  if (out.ends_with('-')) out.pop_back();
+  return out;
+}
+
 Result<Helm> Helm::open(const Environment& environment) {
   Helm out;
   for (const auto& file : environment.kubeconfig) out.kubeconfig_ += (out.kubeconfig_.empty() ? "" : ":") + file;

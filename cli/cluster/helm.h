@@ -15,6 +15,9 @@ namespace cortexflow::cli {
 // The chart, as an archive.
 [[nodiscard]] std::string_view embedded_chart();
 
+// What the chart calls a release's objects, as cortexflow.name in its templates/_helpers.tpl: 50 octets at most.
+[[nodiscard]] std::string chart_name(const std::string& release);
+
 // What a user gives: --set, --values.
 struct ChartValues {
   std::vector<std::string> set, files;

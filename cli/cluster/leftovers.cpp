@@ -2,6 +2,9 @@
 #include "cli/cluster/leftovers.h"
 
 #include <array>
+#include <set>
+
+#include "cli/cluster/helm.h"
 
 namespace cortexflow::cli {
 namespace {
@@ -18,6 +21,9 @@ ApiResult<std::vector<std::string>> own_crds(ApiServer& server) {
   return out;
 }
 
+// helm leaves it on purpose.
+bool is_kept(const Json& object) { return text_at(object, "/metadata/annotations/helm.sh~1resource-policy") == "keep"; }
+
 }  // namespace
 
 Leftovers leftovers(ApiServer& server, const Release& release) {
@@ -26,6 +32,7 @@ Leftovers leftovers(ApiServer& server, const Release& release) {
   const auto in = [&](const char* group, const char* resource) {
     return fmt::format("{}/namespaces/{}/{}", group, release.space, resource);
   };
+  std::set<std::string> stray;  // two versions of a group show the same
   // DaemonSets: that of the agents, and the one that cleans nodes of pins.
   const std::array paths{in("/apis/apps/v1", "daemonsets"),
                          in("/apis/apps/v1", "deployments"),
@@ -34,6 +41,16 @@ Leftovers leftovers(ApiServer& server, const Release& release) {
                          in("/api/v1", "services"),
                          in("/api/v1", "serviceaccounts"),
                          in("/api/v1", "configmaps"),
+                         in("/api/v1", "secrets"),
+                         in("/api/v1", "endpoints"),
+                         in("/apis/coordination.k8s.io/v1", "leases"),
+                         in("/apis/networking.k8s.io/v1", "networkpolicies"),
+                         in("/apis/policy/v1", "poddisruptionbudgets"),
+                         in("/apis/policy/v1beta1", "poddisruptionbudgets"),
+                         in("/apis/monitoring.coreos.com/v1", "podmonitors"),
+                         in("/apis/monitoring.coreos.com/v1", "prometheusrules"),
+                         in("/apis/rbac.authorization.k8s.io/v1", "roles"),
+                         in("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
                          std::string("/apis/rbac.authorization.k8s.io/v1/clusterroles"),
                          std::string("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"),
                          std::string("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"),
@@ -42,22 +59,32 @@ Leftovers leftovers(ApiServer& server, const Release& release) {
     const auto found = server.list(path, selector);
     const auto resource = path.substr(path.rfind('/') + 1);
     if (!found) {
-      out.stray.push_back(fmt::format("perhaps {} ({})", resource, found.error().error.message));
+      // A kind that the server does not know; who has no right to it is told so first.
+      const auto group = server.get(path.substr(0, path.find("/namespaces/")));
+      if (found.error().status == 404 || (!group && group.error().status == 404)) continue;
+      stray.insert(fmt::format("perhaps {} ({})", resource, found.error().error.message));
       continue;
     }
     for (const auto& one : *found) {
-      if (text_at(one, "/metadata/deletionTimestamp").empty())
-        out.stray.push_back(resource + "/" + text_at(one, "/metadata/name"));
+      if (!text_at(one, "/metadata/deletionTimestamp").empty()) continue;
+      const auto name = resource + "/" + text_at(one, "/metadata/name");
+      if (is_kept(one)) {
+        out.kept.push_back(name + ", with what belongs to it (kubectl delete removes both)");
+      } else {
+        stray.insert(name);
+      }
     }
   }
   // What the clean-up made of its own, without that label.
   for (const auto& path :
-       {in("/apis/apps/v1", "daemonsets"), in("/apis/batch/v1", "jobs"), in("/api/v1", "serviceaccounts")}) {
-    const auto name = release.name + "-cleanup";
+       {in("/apis/apps/v1", "daemonsets"), in("/apis/batch/v1", "jobs"), in("/api/v1", "serviceaccounts"),
+        in("/apis/rbac.authorization.k8s.io/v1", "roles"), in("/apis/rbac.authorization.k8s.io/v1", "rolebindings")}) {
+    const auto name = chart_name(release.name) + "-cleanup";
     const auto found = server.get(path + "/" + name);
     if (found && text_at(*found, "/metadata/deletionTimestamp").empty())
-      out.stray.push_back(path.substr(path.rfind('/') + 1) + "/" + name);
+      stray.insert(path.substr(path.rfind('/') + 1) + "/" + name);
   }
+  out.stray.assign(stray.begin(), stray.end());
   if (server.get("/api/v1/namespaces/" + release.space)) out.kept.push_back("namespace " + release.space);
   const auto crds = own_crds(server);
   if (!crds) {

@@ -7,7 +7,7 @@
 namespace cortexflow::cli {
 
 struct Leftovers {
-  std::vector<std::string> kept;   // on purpose: CRDs with policies
+  std::vector<std::string> kept;   // on purpose: CRDs with policies, the authority
   std::vector<std::string> stray;  // what the uninstall should have taken along, or what could not be looked at
 };
 

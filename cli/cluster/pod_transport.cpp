@@ -39,7 +39,8 @@ class ConnectedClient : public httplib::ClientImpl {
 
 class PodConnection : public Connection {
  public:
-  PodConnection(std::string node, std::string pod) : node_(std::move(node)), pod_(std::move(pod)) {}
+  PodConnection(std::string node, std::string pod, std::string next_step)
+      : node_(std::move(node)), pod_(std::move(pod)), next_step_(std::move(next_step)) {}
   PodConnection(const PodConnection&) = delete;
   PodConnection& operator=(const PodConnection&) = delete;
   ~PodConnection() override { end(); }
@@ -67,7 +68,11 @@ class PodConnection : public Connection {
   Error no_answer(httplib::Error) override {
     end();
     const auto where = fmt::format("node {}, pod {}", node_, pod_);
-    if (!carried_) return std::move(carried_.error()).wrap(where);
+    if (!carried_) {
+      auto why = std::move(carried_.error()).wrap(where);
+      if (!next_step_.empty()) why.next_step = next_step_;
+      return why;
+    }
     return {fmt::format("{}: the agent took the request and did not answer it", where),
             fmt::format("see its log: kubectl logs -n {}", pod_.replace(pod_.find('/'), 1, " "))};
   }
@@ -79,7 +84,7 @@ class PodConnection : public Connection {
     if (thread_.joinable()) thread_.join();
   }
 
-  std::string node_, pod_;
+  std::string node_, pod_, next_step_;
   std::optional<ConnectedClient> http_;
   Fd ours_;
   std::unique_ptr<source::PodExec> exec_;
@@ -94,7 +99,7 @@ Result<std::unique_ptr<Connection>> PodTransport::connect() const {
   auto exec = server_->exec(target_);
   const auto pod = target_.pod_namespace + "/" + target_.pod;
   if (!exec) return tl::make_unexpected(std::move(exec.error()).wrap(fmt::format("node {}, pod {}", node_, pod)));
-  auto connection = std::make_unique<PodConnection>(node_, pod);
+  auto connection = std::make_unique<PodConnection>(node_, pod, next_step_);
   if (auto started = connection->start(std::move(*exec)); !started) return tl::make_unexpected(started.error());
   return connection;
 }

@@ -213,6 +213,22 @@ def rights(env):
     assert done.returncode == 1 and "pods/exec" in done.stdout and NODE in done.stdout, done
 
 
+@test("pods of another namespace that call themselves agents are not asked: commands name the namespaces until one is chosen", seconds=60)
+def posing(env):
+    posed = pod("posing", "exec sleep 1000", **{"app.kubernetes.io/name": "cortexflow", "app.kubernetes.io/component": "agent"})
+    env.lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}, posed)
+    where = f"{env.place}/posing"
+    try:
+        wait_until(lambda: env.lab.kubectl("-n", "shop", "get", "pod", "posing", "-o", "jsonpath={.spec.nodeName}"), 20, "the pod has a node")
+        for args in (("status",), ("service", "list"), ("sysdump", "--file", f"{env.place}/posing.tar.gz")):
+            errors = refused(env, "--env", "lab", *args)
+            assert f"{SYSTEM}, shop" in errors and "--namespace" in errors, errors
+        cfcli(env, "env", "add", "chosen", "--context", "lab", "--kubeconfig", env.lab.admin, "--namespace", SYSTEM, where=where)
+        assert NODE in cfcli(env, "--env", "chosen", "status", where=where)
+    finally:
+        env.lab.kubectl("-n", "shop", "delete", "pod", "posing", "--grace-period=0", "--force")
+
+
 def agent_pid(env):
     said = env.lab.kubectl("-n", SYSTEM, "get", "pod", "-l", "app.kubernetes.io/component=agent", "-o", "jsonpath={.items[0].status.containerStatuses[0].containerID}")
     task = next(line.split() for line in subprocess.run(env.lab.argv("ctr", "task", "list"), capture_output=True, text=True, check=True).stdout.splitlines()
@@ -234,13 +250,17 @@ def silent(env):
     assert took < 25, took
 
 
+def in_dump(file):
+    with tarfile.open(file) as archive:
+        return {one.name.split("/", 1)[1]: archive.extractfile(one).read().decode() for one in archive.getmembers() if one.isfile()}
+
+
 @test("sysdump has what a bug report needs of every node, says what is missing, and bears no secret", seconds=120)
 def sysdump(env):
     file = f"{env.place}/dump.tar.gz"
     said = document(env, "sysdump", "--file", file)
     assert os.stat(file).st_mode & 0o077 == 0
-    with tarfile.open(file) as archive:
-        texts = {one.name.split("/", 1)[1]: archive.extractfile(one).read().decode() for one in archive.getmembers() if one.isfile()}
+    texts = in_dump(file)
     for name in ("status.json", "services.json", "policies.json", "flows.json", "lookups.json", "log.json", "pod.log", "metrics.txt"):
         assert f"node-{NODE}/{name}" in texts, (name, sorted(texts), said)
     assert "cortexflow_dns_requests_total" in texts[f"node-{NODE}/metrics.txt"]
@@ -251,12 +271,37 @@ def sysdump(env):
     sets = texts[f"namespace-{SYSTEM}/daemonsets.json"]
     assert "DB_PASSWORD" in sets and "[redacted]" in sets
     assert not [name for name, text in texts.items() if SECRET in text]
-    small = document(env, "sysdump", "--file", f"{env.place}/small.tar.gz", "--max-size", "1", "--timeout", "1")
-    assert small["parts"] > 0 and os.path.getsize(f"{env.place}/small.tar.gz") < 1 << 20, small
+
+
+@test("sysdump leaves out what is over its limits of size and time, and lists that with the cause", seconds=120)
+def limits(env):
+    names = ("ballast-0", "ballast-1")
+    try:
+        for name in names:
+            # Made, not applied: what kubectl applies is an annotation too, of 256 kB at most.
+            env.lab.kubectl("create", "-f", "-", text=json.dumps({
+                "apiVersion": "v1", "kind": "ConfigMap", "data": {"text": "log line\n" * 80_000},
+                "metadata": {"name": name, "namespace": SYSTEM, "labels": {"app.kubernetes.io/name": "cortexflow"}}}))
+        said = document(env, "sysdump", "--file", f"{env.place}/small:1.tar.gz", "--max-size", "1")
+    finally:
+        env.lab.kubectl("-n", SYSTEM, "delete", "configmap", *names)
+    assert f"namespace-{SYSTEM}/configmaps.json: the dump is as large as it may be" in said["missing"], said
+    texts = in_dump(f"{env.place}/small:1.tar.gz")
+    assert "the dump is as large as it may be" in texts["missing.txt"] and sum(map(len, texts.values())) < 2 << 20, texts["missing.txt"]
+    pid = agent_pid(env)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        said = document(env, "sysdump", "--file", f"{env.place}/short.tar.gz", "--timeout", "1")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert f"node-{NODE}/metrics.txt: there was no more time: --timeout" in said["missing"], said
+    assert "there was no more time" in in_dump(f"{env.place}/short.tar.gz")["missing.txt"]
 
 
 @test("update keeps the release's values and refuses a lower major version", seconds=120)
 def updated(env):
+    shown = cfcli(env, "--env", "lab", "update", "--dry-run", "--set", "identity.enabled=true")
+    assert f"{RELEASE}-identity-passphrase" in shown and "# data: left out" in shown and "passphrase: " not in shown, shown
     cfcli(env, "--env", "lab", "update", "--set", "config.log_level=debug", "--timeout", "100")
     config = env.lab.kubectl("-n", SYSTEM, "get", "configmap", RELEASE, "-o", "yaml")
     assert "log_level: debug" in config, config
@@ -270,8 +315,14 @@ def updated(env):
 @test("uninstall waits until every node is clean, says what is kept, and leaves nothing with --crds", seconds=180)
 def uninstalled(env):
     assert env.lab.pins()
-    said = cfcli(env, "--env", "lab", "uninstall", "--crds", "--timeout", "120")
-    assert "nothing else of mesh is left" in said, said
+    labels = {"app.kubernetes.io/instance": RELEASE}
+    env.lab.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {
+                      "name": "authority", "namespace": SYSTEM, "labels": labels, "annotations": {"helm.sh/resource-policy": "keep"}}},
+                  {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "forgotten", "namespace": SYSTEM, "labels": labels}},
+                  {"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "forgotten", "namespace": SYSTEM, "labels": labels}})
+    done = run(env, "--env", "lab", "uninstall", "--crds", "--timeout", "120")
+    assert done.returncode == 1 and "left behind: leases/forgotten, poddisruptionbudgets/forgotten;" in done.stderr, done
+    assert "kept: secrets/authority" in done.stdout, done
     assert not env.lab.pins(), env.lab.pins()
     assert "cortexflow" not in env.lab.kubectl("get", "crd", "-o", "name")
     assert "no release of the chart" in refused(env, "--env", "lab", "uninstall")

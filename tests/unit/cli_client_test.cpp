@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <thread>
+
 #include "tests/unit/cli_run.h"
 #include "tests/unit/control_fixture.h"
 
@@ -95,4 +97,25 @@ TEST_CASE("A server that is no agent is not understood") {
   }
   other.stop();
   thread.join();
+}
+
+TEST_CASE("An answer without an end is not taken: neither one document, nor one line of a stream") {
+  const Directory directory;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  directory.socket().copy(address.sun_path, sizeof address.sun_path - 1);
+  const Fd listening(socket(AF_UNIX, SOCK_STREAM, 0));
+  REQUIRE(bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(listen(listening.get(), 4) == 0);
+  const std::vector<std::pair<std::vector<std::string>, const char*>> rows{{{"status"}, "67108864 octets"},
+                                                                           {{"dns", "watch"}, "262144 octets"}};
+  for (const auto& [command, said] : rows) {
+    std::thread endless([&] {
+      const Fd peer(accept(listening.get(), nullptr, nullptr));
+      std::string text = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+      while (send(peer.get(), text.data(), text.size(), MSG_NOSIGNAL) > 0) text.assign(1 << 16, 'x');
+    });
+    check_refused(run_cli(with_socket(directory.socket(), command)), {said});
+    endless.join();
+  }
 }

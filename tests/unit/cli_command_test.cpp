@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // cfcli against a control API.
 #include "agent/flow/record_log.h"
+#include "cli/cluster/helm.h"
+#include "cli/cluster/shown_manifests.h"
 #include "cli/output.h"
 #include "tests/unit/cli_run.h"
 #include "tests/unit/control_fixture.h"
@@ -252,4 +254,22 @@ TEST_CASE("The help and openapi.json name the log's true size") {
   CHECK(run_cli({"dns", "top", "--help"}).out.find(size) != std::string::npos);
   const Serving serving;
   CHECK(get(serving.directory.socket(), "/v1/openapi.json")->body.find(size) != std::string::npos);
+}
+
+TEST_CASE("a release's objects have its name, cut where the chart cuts it") {
+  const std::string long_one(53, 'a');
+  CHECK(cli::chart_name("mesh") == "mesh");
+  CHECK(cli::chart_name(long_one) == std::string(50, 'a'));
+  CHECK(cli::chart_name(std::string(49, 'a') + "-bcd") == std::string(49, 'a'));
+}
+
+TEST_CASE("a dry run shows Secrets without their data, and all else as it is") {
+  const std::string map = "---\napiVersion: v1\nkind: ConfigMap\ndata:\n  a: b\n";
+  const std::string given =
+      map + "---\nkind: Secret\nmetadata:\n  name: p\ndata:\n  passphrase: eHh4\n\n  b: c\ntype: Opaque\n" + map;
+  const auto shown = cli::shown_manifests(given);
+  CHECK(shown.find("eHh4") == std::string::npos);
+  CHECK(shown.find("b: c\n") == std::string::npos);
+  CHECK(shown.starts_with(map + "---\nkind: Secret\nmetadata:\n  name: p\n# data: left out"));
+  CHECK(shown.ends_with("\ntype: Opaque\n" + map));
 }
