@@ -18,6 +18,7 @@ struct WorkloadRule {
   std::optional<gid_t> gid;
   std::optional<std::string> cgroup;   // this one, or one below it
   std::vector<std::string> dns_names;  // that it may have; "*." stands for one label
+  bool operator==(const WorkloadRule&) const = default;
 };
 
 class Mapping {

@@ -191,13 +191,14 @@ std::string Daemon::problem() const {
 }
 
 Result<std::size_t> Daemon::reload(const std::string& path) {
-  auto fresh = read_settings(path);
-  if (!fresh) return tl::make_unexpected(std::move(fresh.error()));
-  if (fresh->trust_domain != settings_.trust_domain) return fail("another trust domain needs a restart");
-  const auto count = fresh->workloads.size();
-  issuer_->set_mapping(Mapping(std::move(fresh->workloads)));
+  auto workloads = reread_workloads(path, settings_);
+  if (!workloads) return tl::make_unexpected(std::move(workloads.error()));
+  const auto count = workloads->size();
+  set_workloads(std::move(*workloads));
   return count;
 }
+
+void Daemon::set_workloads(std::vector<WorkloadRule> workloads) { issuer_->set_mapping(Mapping(std::move(workloads))); }
 
 std::string Daemon::words() const {
   return fmt::format("issues for {}; authority {}, {} certificates standing; on {} and {}{}{}", settings_.trust_domain,

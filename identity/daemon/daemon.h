@@ -37,6 +37,7 @@ class Daemon {
 
   // What may change while it runs: the mapping.  How many workloads it has then.
   [[nodiscard]] Result<std::size_t> reload(const std::string& path);
+  void set_workloads(std::vector<WorkloadRule> workloads);
 
   [[nodiscard]] const prometheus::Collectable& metrics() const { return *metrics_; }
   [[nodiscard]] Issuer& issuer() { return *issuer_; }

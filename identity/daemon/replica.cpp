@@ -167,7 +167,8 @@ void Replica::follow_lease() {
 void Replica::begin_term() {
   auto claim = new_claim(settings_.cluster->replica);
   if (claim) term_ = std::make_shared<Term>(std::move(*claim));
-  auto daemon = claim ? start_daemon() : Result<std::unique_ptr<Daemon>>(tl::make_unexpected(claim.error()));
+  const auto settings = current_settings();
+  auto daemon = claim ? start_daemon(settings) : Result<std::unique_ptr<Daemon>>(tl::make_unexpected(claim.error()));
   over_.reset();
   announce_at_ = {};
   {
@@ -175,14 +176,20 @@ void Replica::begin_term() {
     figures_.problem = daemon ? std::string() : daemon.error().to_string();
     ++(daemon ? figures_.begun : figures_.not_begun);
     if (daemon) daemon_ = std::move(*daemon);
+    if (daemon && settings_.workloads != settings.workloads) daemon_->set_workloads(settings_.workloads);
   }
   if (daemon) return log_.info("leads, and " + daemon_->words());
   log_.error(Error(daemon.error()).wrap("cannot lead"));
   resign(kPause);
 }
 
-Result<std::unique_ptr<Daemon>> Replica::start_daemon() const {
-  return Daemon::start(settings_, std::make_unique<ClusterStorage>(secrets_, term_, settings_.cluster->name), version_,
+Settings Replica::current_settings() const {
+  const std::lock_guard lock(mutex_);
+  return settings_;
+}
+
+Result<std::unique_ptr<Daemon>> Replica::start_daemon(const Settings& settings) const {
+  return Daemon::start(settings, std::make_unique<ClusterStorage>(secrets_, term_, settings.cluster->name), version_,
                        log_.error);
 }
 
@@ -212,11 +219,12 @@ void Replica::resign(std::chrono::seconds pause) {
 }
 
 Result<std::size_t> Replica::reload(const std::string& path) {
-  auto fresh = read_settings(path);
-  if (!fresh) return tl::make_unexpected(std::move(fresh.error()));
+  auto workloads = reread_workloads(path, settings_);
+  if (!workloads) return tl::make_unexpected(std::move(workloads.error()));
   const std::lock_guard lock(mutex_);
-  if (daemon_) return daemon_->reload(path);
-  return fresh->workloads.size();
+  settings_.workloads = std::move(*workloads);
+  if (daemon_) daemon_->set_workloads(settings_.workloads);
+  return settings_.workloads.size();
 }
 
 bool Replica::ready() const {

@@ -51,7 +51,8 @@ class Replica : public prometheus::Collectable {
   void step();
   void follow_lease();
   void begin_term();
-  [[nodiscard]] Result<std::unique_ptr<Daemon>> start_daemon() const;
+  [[nodiscard]] Result<std::unique_ptr<Daemon>> start_daemon(const Settings& settings) const;
+  [[nodiscard]] Settings current_settings() const;
   void end_term();
   void announce();
   void resign(std::chrono::seconds pause);
@@ -66,7 +67,7 @@ class Replica : public prometheus::Collectable {
     std::string problem;  // why the latest term could not begin; empty: it could
   };
 
-  Settings settings_;
+  Settings settings_;  // `workloads` under mutex_: of the next term too
   const std::string version_;
   const Log log_;
   const std::unique_ptr<source::ApiCalls> calls_;

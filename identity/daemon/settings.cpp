@@ -385,4 +385,11 @@ Result<Settings> read_settings(const std::string& path) {
   return settings;
 }
 
+Result<std::vector<WorkloadRule>> reread_workloads(const std::string& path, const Settings& running) {
+  auto fresh = read_settings(path);
+  if (!fresh) return tl::make_unexpected(std::move(fresh.error()));
+  if (fresh->trust_domain != running.trust_domain) return fail("another trust domain needs a restart");
+  return std::move(fresh->workloads);
+}
+
 }  // namespace cortexflow::identity

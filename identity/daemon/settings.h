@@ -74,5 +74,7 @@ struct Settings {
 // Of a file; what differs from one replica to the next is taken from the environment where it is set there:
 // CORTEXFLOW_IDENTITY_REPLICA and CORTEXFLOW_IDENTITY_ADDRESS.
 [[nodiscard]] Result<Settings> read_settings(const std::string& path);
+// The mapping, which alone may change while cfidentity runs with `running`.
+[[nodiscard]] Result<std::vector<WorkloadRule>> reread_workloads(const std::string& path, const Settings& running);
 
 }  // namespace cortexflow::identity

@@ -11,7 +11,7 @@ import types
 import urllib.request
 
 from agent import CFCLI, ROOT, wait_until
-from authority import DOMAIN, Authority
+from authority import CART_UID, DOMAIN, Authority
 from harness import test
 from isolation import PREFIX
 from lab import Lab, free_port_in
@@ -218,6 +218,35 @@ def ended(env):
     env.serials.append(issued(env, other))
     env.leader.start()
     env.leader = other
+
+
+@test("what SIGHUP read on a stand-by holds when it leads; it refuses another trust domain, as a leader does", seconds=60)
+def reread(env):
+    standby = env.b if env.leader is env.a else env.a
+    assert standby.curl("/v1/status").returncode != 0, "it stands by"
+    path = standby.path("identity.yaml")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace(DOMAIN, "elsewhere.example"))
+    standby.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "another trust domain needs a restart" in standby.log(), 10, standby.log())
+    web = f"spiffe://{DOMAIN}/ns/shop/sa/web"
+    standby.settings(workloads=[f"{{spiffe_id: {web}, uid: {CART_UID}}}"])
+    standby.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "settings read again: 1 workloads" in standby.log(), 10, standby.log())
+    assert env.leader.stop() == 0
+    wait_until(standby.leads, 6, f"the other leads: {standby.log()}")
+    os.chmod(env.folder, 0o711)
+    done = standby.cli("issue", CART, "--out", f"{env.folder}/gone", uid=CART_UID)
+    assert done.returncode == 1 and CART in done.stderr, done.stderr
+    folder = f"{env.folder}/web"
+    os.mkdir(folder)
+    os.chown(folder, CART_UID, CART_UID)
+    done = standby.cli("issue", web, "--out", f"{folder}/svid", uid=CART_UID)
+    assert done.returncode == 0, done.stderr
+    env.leader.start()
+    env.leader = standby
 
 
 @test("whoever removes the first Secret removes all, and nothing else is left of it", seconds=120)

@@ -148,7 +148,7 @@ def bad_api_server(env):
         code, document = curl(env, "/v1/certificates", "-d", csr(env, f"URI:{CART}"), token="bad")
         assert code == 503 and "could not be reviewed" in document["error"]["message"], (answer[1][:20], code, document)
     env.server.answers["bad"] = (403, b"{}")
-    refused(cli(env, "list", token=write(env, "bad", "bad")), "system:auth-delegator")
+    refused(cli(env, "list", token=write(env, "bad", "bad")), "create tokenreviews")
     assert len(env.ca.json("list")["certificates"]) == before
 
 

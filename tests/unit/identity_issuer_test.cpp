@@ -49,6 +49,26 @@ TEST_CASE("who is which workload: all that a rule gives has to hold, a cgroup wi
   CHECK(rule({}, {}, "/system.slice").of({3, 1001, 1001, ""}).empty());  // unknown
 }
 
+TEST_CASE("the mapping may be read again while the trust domain stays; another one needs a restart") {
+  const TemporaryDirectory directory;
+  const auto path = directory.at("identity.yaml");
+  const auto write = [&](const std::string& domain) {
+    std::ofstream(path) << "trust_domain: " << domain << "\nworkloads:\n  - {spiffe_id: spiffe://" << domain
+                        << "/ns/shop/sa/cart, uid: 7}\n";
+  };
+  Settings running;
+  running.trust_domain = "example.org";
+  write("example.org");
+  const auto workloads = reread_workloads(path, running);
+  REQUIRE(workloads);
+  REQUIRE(workloads->size() == 1);
+  CHECK(workloads->front().uid == uid_t{7});
+  write("example.com");
+  const auto refused = reread_workloads(path, running);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().to_string() == "another trust domain needs a restart");
+}
+
 TEST_CASE("lists grow with revocations and are made anew when they are old; a full ledger refuses with 507") {
   IssuerPlace place;
   auto& issuer = place.issuer;

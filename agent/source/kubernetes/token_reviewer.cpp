@@ -36,7 +36,8 @@ TokenReview review_of(const ApiReply& reply, const std::string& audience) {
       return unreachable("the API server does not take this process's own credential");
     case 403:
       return unreachable(
-          "this process may not create TokenReviews: bind ClusterRole system:auth-delegator to its service account");
+          "this process may not create TokenReviews: let its service account create "
+          "tokenreviews.authentication.k8s.io");
     default:
       return unreachable(fmt::format("the API server answered with status {}", reply.status));
   }
