@@ -148,11 +148,11 @@ void add_line(std::string& out, std::string_view line) {
 
 // What lines below one of YAML bear its secret.
 struct Block {
-  enum class Kind { kNone, kScalar, kPlain, kValue, kItem };
+  enum class Kind { kNone, kScalar, kContinued, kValue, kItem };
   Kind kind = Kind::kNone;
   std::size_t column = 0;  // of the name
 
-  // kScalar: "password: |"; kPlain: "password:", and what goes on below; kValue: "- name: PASSWORD", whose value is
+  // kScalar: "password: |"; kContinued: "password:", and what goes on below; kValue: "- name: PASSWORD", whose value is
   // next; kItem: "- --password", likewise.
   static Block begun_by(std::string_view line) {
     const auto first = line.find_first_not_of(" \t");
@@ -178,7 +178,7 @@ struct Block {
       return {Kind::kValue, column};
     }
     if (!names_secret(name) || line.ends_with(',')) return {};
-    return {value.starts_with('|') || value.starts_with('>') ? Kind::kScalar : Kind::kPlain, column};
+    return {value.starts_with('|') || value.starts_with('>') ? Kind::kScalar : Kind::kContinued, column};
   }
 
   [[nodiscard]] bool has(std::string_view line) const {
@@ -206,7 +206,7 @@ struct Block {
       out += text.substr(0, colon + 1);
       out += ' ';
       const auto value = text.substr(std::min(text.find_first_not_of(" \t", colon + 1), text.size()));
-      kind = value.starts_with('|') || value.starts_with('>') ? Kind::kScalar : Kind::kPlain;
+      kind = value.starts_with('|') || value.starts_with('>') ? Kind::kScalar : Kind::kContinued;
       if (kind == Kind::kScalar) {
         out += value;
         return;

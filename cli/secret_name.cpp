@@ -40,8 +40,8 @@ bool names_secret(std::string_view name) {
   constexpr std::array<std::string_view, 22> kPlainEnds{
       "file", "files",    "path",   "dir",  "name", "names",  "type",     "kind",    "size",  "bits",     "algorithm",
       "ttl",  "audience", "expiry", "mode", "ref",  "usages", "lifetime", "seconds", "count", "required", "usage"};
-  constexpr std::array<std::string_view, 3> kPlain{"key", "topologyKey", "public_key"};
-  if (std::find(kPlain.begin(), kPlain.end(), name) != kPlain.end()) return false;
+  constexpr std::array<std::string_view, 3> kPlainNames{"key", "topologyKey", "public_key"};
+  if (std::find(kPlainNames.begin(), kPlainNames.end(), name) != kPlainNames.end()) return false;
   const auto words = words_of(name);
   if (words.empty() || std::find(kPlainEnds.begin(), kPlainEnds.end(), words.back()) != kPlainEnds.end()) return false;
   return std::any_of(words.begin(), words.end(), is_secret_word);
