@@ -46,6 +46,10 @@ void add_ports(const model::PolicyOperation& operation, std::vector<PortOfProtoc
   }
 }
 
+bool allows(const PolicyStatement& statement) {
+  return statement.say == CF_POLICY_SAY_ALLOW || statement.say == CF_POLICY_SAY_DRY_ALLOW;
+}
+
 void add_entity(model::Entity entity, const PolicyRuleContext& context, PolicyStatement& statement) {
   switch (entity) {
     case model::Entity::kHost:
@@ -61,7 +65,7 @@ void add_entity(model::Entity entity, const PolicyRuleContext& context, PolicySt
       break;
   }
   for (const auto& [number, identity] : context.identities) {
-    if (!identity.managed) statement.peers.insert(number);
+    if (!identity.managed || (identity.unsure && !allows(statement))) statement.peers.insert(number);
   }
 }
 
@@ -70,6 +74,7 @@ void add_peers(const model::PolicySource& source, const PolicyRuleContext& conte
   for (const auto entity : source.entities) add_entity(entity, context, statement);
   if (!source.ip_blocks.empty() || !source.entities.empty()) return;
   for (const auto& [number, identity] : context.identities) {
+    if (identity.unsure && allows(statement)) continue;
     if (matches_source(source, identity, context.input.trust_domain)) statement.peers.insert(number);
   }
 }

@@ -42,6 +42,7 @@ std::string PolicyIdentity::to_string() const {
   for (const auto& port : ports)
     text += fmt::format(" {}:{}/{}", port.name, port.port, static_cast<int>(port.protocol));
   if (!managed) text += " unmanaged";
+  if (unsure) text += " perhaps unmanaged";
   return text;
 }
 

@@ -19,6 +19,7 @@ struct PolicyIdentity {
   model::Labels labels;                 // only those with keys that policies name
   std::set<model::PodPort> ports = {};  // likewise, with names
   bool managed = true;                  // false: no AuthorizationPolicy selects it or means it by a name
+  bool unsure = false;  // it may be unmanaged, as its namespace can't be read: whatever refuses means it, both ways
   auto operator<=>(const PolicyIdentity&) const = default;
   // "shop/web app=web,version=v2", "shop/web unmanaged"
   [[nodiscard]] std::string to_string() const;

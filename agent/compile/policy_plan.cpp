@@ -70,6 +70,8 @@ void number_pods(const PolicyInput& input, PolicyPlan& plan) {
   for (const auto& pod : input.pods) {
     auto identity = identity_of(*pod, looked.label_keys, looked.port_names);
     identity.managed = is_managed(input, *pod, plan);
+    identity.unsure = input.unread_namespaces.contains(pod->name.ns) && !mesh_label(*pod, nullptr);
+    if (identity.unsure) identity.managed = true;
     const auto number = identity_number(input.hash_key, identity);
     const auto [known, fresh] = plan.identities.emplace(number, identity);
     if (!fresh && known->second != identity) {

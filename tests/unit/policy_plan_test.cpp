@@ -238,6 +238,27 @@ TEST_CASE("a namespace whose AuthorizationPolicies can't be read is closed, but 
   CHECK(world.verdict("10.0.0.3", {"shop", "legacy-0"}, 80) == "closed");
 }
 
+TEST_CASE(
+    "whether a workload is managed is not known where its namespace can't be read: DENY means it, ALLOW does not") {
+  auto pods = shop();
+  pods.push_back(pod("attic", "box-0", "box", {}, "10.0.0.5"));
+  pods.push_back(pod("attic", "clock-0", "clock", {{"cortexflow.io/mesh", "enabled"}}, "10.0.0.6"));
+  const auto verdicts = [&](const std::string& action, const std::string& source) {
+    World world({policy("{action: " + action + ", rules: [{from: [{source: " + source + "}]}]}"),
+                 policy("{}", "closed", "attic")},
+                pods);
+    world.input.unread_namespaces = {"attic"};
+    world.plan = compile::plan_policies(world.input, world.numbers);
+    CHECK(world.verdict("192.0.2.1", {"attic", "box-0"}, 80) == "not_allowed");
+    return std::pair(world.verdict("10.0.0.5", kCalledPod, 80), world.verdict("10.0.0.6", kCalledPod, 80));
+  };
+  const std::string unmanaged = "{entities: [unmanaged]}", by_name = "{namespaces: [attic]}";
+  CHECK(verdicts("DENY", unmanaged) == std::pair<std::string, std::string>("denied shop/p[0]", "not_denied"));
+  CHECK(verdicts("DENY", by_name) == std::pair<std::string, std::string>("denied shop/p[0]", "denied shop/p[0]"));
+  CHECK(verdicts("ALLOW", unmanaged) == std::pair<std::string, std::string>("not_allowed", "not_allowed"));
+  CHECK(verdicts("ALLOW", by_name) == std::pair<std::string, std::string>("not_allowed", "allowed shop/p[0]"));
+}
+
 TEST_CASE("audit mode refuses nothing and says what it would refuse") {
   const World world({policy("{mode: audit}", "everybody-out"),
                      policy("{action: DENY, mode: audit, rules: [{to: [{operation: {ports: [90]}}]}]}", "no-90"),
