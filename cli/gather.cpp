@@ -14,6 +14,7 @@ using nlohmann::ordered_json;
 std::vector<NodeAnswer> ask_all(const std::vector<AgentAt>& agents, const std::string& path,
                                 const Client::Parameters& parameters) {
   std::vector<NodeAnswer> out;
+  out.reserve(agents.size());
   for (const auto& agent : agents) out.push_back({agent.node, ordered_json()});
   std::atomic<std::size_t> next = 0;
   const auto work = [&] {

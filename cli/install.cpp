@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // install, update and uninstall: the chart of this cfcli, by helm.
+#include <functional>
+
 #include "cli/cluster/helm.h"
 #include "cli/cluster/leftovers.h"
 #include "cli/cluster/preflight.h"
@@ -177,7 +179,7 @@ Result<void> update(const Context& context, Installation given) {
   return ready_and_shown(context, **cluster, given);
 }
 
-Result<void> uninstall(const Context& context, Installation given) {
+Result<void> uninstall(const Context& context, const Installation& given) {
   const auto environment = context.environment();
   if (!environment) return tl::make_unexpected(environment.error());
   const auto cluster = context.cluster();
@@ -216,10 +218,10 @@ void add_values(CLI::App& command, Installation& given) {
   command.add_flag("--dry-run", given.dry_run, "print what helm would send, without Secrets' data; change nothing");
 }
 
-using Verb = Result<void> (*)(const Context&, Installation);
+using Verb = std::function<Result<void>(const Context&, const Installation&)>;
 
 CLI::App* add_verb(CLI::App& app, Context& context, const char* name, const char* help,
-                   const std::shared_ptr<Installation>& given, Verb verb) {
+                   const std::shared_ptr<Installation>& given, const Verb& verb) {
   auto* command = app.add_subcommand(name, help);
   command->add_option("--release", given->release, "helm's name for it");
   command->add_option("--namespace", given->space, "where it is");

@@ -13,7 +13,7 @@
 namespace cortexflow::cli {
 
 // The chart, as an archive.
-[[nodiscard]] std::string_view embedded_chart();
+std::string_view embedded_chart();
 
 // What the chart calls a release's objects, as cortexflow.name in its templates/_helpers.tpl: 50 octets at most.
 [[nodiscard]] std::string chart_name(const std::string& release);

@@ -22,8 +22,8 @@ using Right = std::tuple<std::string, std::string, std::string>;
 // "5.10.0-28" -> {5, 10}
 std::pair<int, int> two_numbers(std::string_view text) {
   std::pair<int, int> out{0, 0};
-  const char* const end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, out.first);
+  const auto* const end = text.end();
+  const auto [at, error] = std::from_chars(text.begin(), end, out.first);
   if (error != std::errc() || at == end || *at != '.') return out;
   std::from_chars(at + 1, end, out.second);
   return out;

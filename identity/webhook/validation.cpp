@@ -45,7 +45,9 @@ json named(const AdmissionRequest& request) {
   if (!object["metadata"].is_object()) return object;
   auto& metadata = object["metadata"];
   const auto add = [&metadata](const char* key, const std::string& text) {
-    if (!text.empty() && metadata.value(key, json("")) == "") metadata[key] = text;
+    const auto there = metadata.value(key, json(""));
+    const bool lacks = there.is_string() && there.get_ref<const std::string&>().empty();
+    if (!text.empty() && lacks) metadata[key] = text;
   };
   add("namespace", request.name.ns);
   add("name", request.name.name.empty() ? "unnamed" : request.name.name);

@@ -115,7 +115,9 @@ TEST_CASE("An answer without an end is not taken: neither one document, nor one 
       std::string text = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
       while (send(peer.get(), text.data(), text.size(), MSG_NOSIGNAL) > 0) text.assign(1 << 16, 'x');
     });
-    check_refused(run_cli(with_socket(directory.socket(), command)), {said});
+    auto result = run_cli(with_socket(directory.socket(), command));
+    if (command.back() == "watch") result.out.clear();  // its header
+    check_refused(result, {said});
     endless.join();
   }
 }
