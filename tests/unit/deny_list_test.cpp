@@ -62,7 +62,8 @@ TEST_CASE("what a DenyList can't mean is refused with its line and field") {
   CHECK(deny_refusal("cidr: 198.51.100.7") == "");
   CHECK_THAT(deny_refusal("cidr: 198.51.100.7/24"),
              Catch::StartsWith("6 spec.entries[0].cidr: expected an address with zeros"));
-  CHECK_THAT(deny_refusal("cidr: 198.51.100.0/33"), Catch::StartsWith("6 spec.entries[0].cidr: expected ADDRESS/LENGTH"));
+  CHECK_THAT(deny_refusal("cidr: 198.51.100.0/33"),
+             Catch::StartsWith("6 spec.entries[0].cidr: expected ADDRESS/LENGTH"));
   CHECK_THAT(deny_refusal("cidr: \"::ffff:192.0.2.1\""), Catch::StartsWith("6 spec.entries[0].cidr: "));
   CHECK_THAT(deny_refusal("cidr: everybody"), Catch::StartsWith("6 spec.entries[0].cidr: "));
   CHECK_THAT(deny_refusal("ports: [80]"), Catch::StartsWith("6 spec.entries[0].cidr: "));

@@ -16,7 +16,7 @@
 
 namespace cortexflow::source {
 
-inline constexpr std::size_t kObjectsMax = 262'144;             // of one kind: more are refused, and counted
+inline constexpr std::size_t kObjectsMax = 262'144;  // of one kind: more are refused, and counted
 
 class ObjectStore {
  public:
