@@ -77,7 +77,7 @@ void check(const PolicyInput& input, const PolicyPlan& plan, const compile::Rule
   }
   for (const auto& [workload, in] : plan.pods) {
     for (const auto& [address, peer] : plan.addresses) {
-      for (const std::uint16_t port : {80, 8080}) {
+      for (const std::uint16_t port : {std::uint16_t{80}, std::uint16_t{8080}}) {
         for (const auto direction : {CF_POLICY_IN, CF_POLICY_OUT}) {
           const auto said = compile::decide(plan, direction, {in, peer, address, port, model::Protocol::kTcp},
                                             CF_POLICY_UNKNOWN_DENY);
