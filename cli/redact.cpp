@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/source/kubernetes/json_text.h"
 #include "cli/secret_name.h"
 
 namespace cortexflow::cli {
@@ -223,7 +224,7 @@ struct Block {
 std::string redacted(std::string_view text) {
   // A document in one text, as annotations have it, has its own names.
   if (text.starts_with('{') || text.starts_with('[')) {
-    auto document = ordered_json::parse(text, nullptr, false);
+    auto document = source::parse_json(text) ? ordered_json::parse(text, nullptr, false) : ordered_json();
     if (document.is_structured()) {
       redact(document);
       return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +

@@ -35,7 +35,7 @@ ApiResult<std::string> ApiServer::ask(const source::ApiRequest& request) {
   if (!end->error.empty()) return wrong(0, end->error, "is the cluster there, and the kubeconfig's server reachable?");
   if (too_long) return wrong(0, fmt::format("{}: the answer to {} is too long", address(), request.path), "");
   if (status >= 200 && status < 300) return body;
-  auto words = source::status_message(body);
+  auto words = source::status_text(body, "message");
   if (words.empty()) words = fmt::format("{} answered {} with status {}", address(), request.path, status);
   std::string next;
   if (status == 401) next = "log in anew: the server does not take this kubeconfig's credentials";

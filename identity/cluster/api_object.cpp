@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "identity/cluster/api_object.h"
 
+#include "agent/source/kubernetes/json_text.h"
+
 namespace cortexflow::identity {
 namespace {
 
@@ -12,12 +14,9 @@ constexpr std::size_t kWordsMax = 300;
 
 // The server's own words, in a Status.
 std::string words_of(const std::string& body) {
-  const auto status = json::parse(body, nullptr, false);
-  const auto message = status.is_object() ? status.find("message") : status.end();
-  auto words = status.is_object() && message != status.end() && message->is_string() ? message->get<std::string>()
-                                                                                     : std::string("no reason given");
+  auto words = source::status_text(body, "message");
   if (words.size() > kWordsMax) words.resize(kWordsMax);
-  return words;
+  return words.empty() ? "no reason given" : words;
 }
 
 }  // namespace
@@ -50,8 +49,8 @@ ApiObject ApiObjects::ask(source::ApiRequest request) const {
   switch (reply.status) {
     case 200:
     case 201: {
-      auto object = json::parse(reply.body, nullptr, false);
-      if (object.is_object()) return {ApiOutcome::kObject, std::move(object), {}};
+      auto object = source::parse_json(reply.body);
+      if (object && object->is_object()) return {ApiOutcome::kObject, std::move(*object), {}};
       return {ApiOutcome::kFailed, {}, {"the API server's answer is no object", {}}};
     }
     case 404:

@@ -2,6 +2,7 @@
 """The chart's dashboards: each of their queries, asked of a real Prometheus that scrapes an agent at work, has data."""
 
 import json
+import math
 import os
 import re
 import socket
@@ -92,7 +93,7 @@ def ask(env, query):
         raise AssertionError(f"{query}: {error.read()}") from error
     except (OSError, urllib.error.URLError):
         return []  # it has not begun
-    return answer["data"]["result"]
+    return [row for row in answer["data"]["result"] if math.isfinite(float(row["value"][1]))]  # a quotient of nothing is no data
 
 
 class Traffic(threading.Thread):

@@ -12,13 +12,6 @@ namespace {
 constexpr std::size_t kCertificatesOctetsMax = 1 << 20;
 constexpr const char* kServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-Result<std::string> whole_file(const std::string& path) {
-  auto text = read_text(path, kCertificatesOctetsMax);
-  if (!text) return tl::make_unexpected(std::move(text.error()));
-  if (!*text) return fail("{}: there is no such file", path);
-  return std::move(**text);
-}
-
 Result<ApiAccess> in_cluster() {
   const char* host = std::getenv("KUBERNETES_SERVICE_HOST");
   const char* port = std::getenv("KUBERNETES_SERVICE_PORT");
@@ -29,7 +22,7 @@ Result<ApiAccess> in_cluster() {
   ApiAccess access;
   const bool v6 = std::string_view(host).find(':') != std::string_view::npos;
   access.servers.push_back(v6 ? fmt::format("https://[{}]:{}", host, port) : fmt::format("https://{}:{}", host, port));
-  auto ca = whole_file(std::string(kServiceAccount) + "/ca.crt");
+  auto ca = read_whole(std::string(kServiceAccount) + "/ca.crt", kCertificatesOctetsMax);
   if (!ca) return tl::make_unexpected(std::move(ca.error()));
   access.ca = std::move(*ca);
   access.token_file = std::string(kServiceAccount) + "/token";

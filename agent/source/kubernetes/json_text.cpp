@@ -53,4 +53,11 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+std::string status_text(std::string_view body, const char* key) {
+  const auto status = parse_json(body);
+  if (!status || !status->is_object()) return {};
+  const auto text = status->find(key);
+  return text != status->end() && text->is_string() ? text->get<std::string>() : std::string();
+}
+
 }  // namespace cortexflow::source

@@ -17,4 +17,7 @@ inline constexpr std::size_t kJsonDepthMax = 64;
 // For a URL's query (RFC 3986): all but unreserved characters by number.
 [[nodiscard]] std::string escaped(std::string_view text);
 
+// A text of an API server's Status: its "message", say.  Empty where `body` is none, or lacks it.
+[[nodiscard]] std::string status_text(std::string_view body, const char* key);
+
 }  // namespace cortexflow::source

@@ -19,13 +19,6 @@ namespace {
 constexpr std::size_t kConfigOctetsMax = 1 << 20;
 constexpr std::size_t kItemsMax = 1000;
 
-Result<std::string> whole_file(const std::string& path) {
-  auto text = read_text(path, kConfigOctetsMax);
-  if (!text) return tl::make_unexpected(std::move(text.error()));
-  if (!*text) return fail("{}: there is no such file", path);
-  return std::move(**text);
-}
-
 // Reads what files of one kubeconfig name: a relative path is relative to it.
 class Reader {
  public:
@@ -41,7 +34,7 @@ class Reader {
     }
     const std::string path = file(holder[file_key]);
     if (path.empty()) return {};
-    auto text = whole_file(path);
+    auto text = read_whole(path, kConfigOctetsMax);
     if (!text) holder[file_key].refuse(text.error().to_string());
     return text.value_or("");
   }

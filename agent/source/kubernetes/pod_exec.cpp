@@ -53,13 +53,6 @@ std::string header_of(std::string_view head, std::string_view name) {
   return first == std::string_view::npos ? std::string() : std::string(value.substr(first));
 }
 
-std::string status_text(std::string_view body, const char* key) {
-  const auto status = parse_json(body);
-  if (!status || !status->is_object()) return {};
-  const auto text = status->find(key);
-  return text != status->end() && text->is_string() ? text->get<std::string>() : std::string();
-}
-
 }  // namespace
 
 struct PodExec::Connection : CurlRequest {
@@ -107,8 +100,6 @@ struct PodExec::Connection : CurlRequest {
     }
   }
 };
-
-std::string status_message(std::string_view body) { return status_text(body, "message"); }
 
 PodExec::PodExec(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
 PodExec::~PodExec() = default;
@@ -164,7 +155,7 @@ Result<void> PodExec::shake_hands(const ApiAccess& access, const Credential& cre
       if (!more || more->empty()) break;
       body += *more;
     }
-    auto words = status_message(body);
+    auto words = status_text(body, "message");
     if (words.empty()) words = std::string(first_line);
     std::string next;
     if (first_line.find(" 403") != std::string_view::npos) {
@@ -218,7 +209,7 @@ Result<void> PodExec::take(const WebsocketReader::Message& message, int fd) {
 Result<void> PodExec::ended() const {
   if (status_text(status_, "status") != "Failure" && said_.empty()) return {};
   auto words = said_.substr(0, said_.find_last_not_of(" \r\n") + 1);
-  if (words.empty()) words = status_message(status_);
+  if (words.empty()) words = status_text(status_, "message");
   return fail("{}", words);
 }
 

@@ -49,7 +49,4 @@ class PodExec {
   bool closed_ = false;
 };
 
-// What an API server's Status says in words; empty where it is none.
-[[nodiscard]] std::string status_message(std::string_view body);
-
 }  // namespace cortexflow::source

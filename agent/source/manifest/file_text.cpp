@@ -35,4 +35,11 @@ Result<std::optional<std::string>> read_text(const std::string& path, std::size_
   return fail("expected no more than {} MiB", octets_max >> 20);
 }
 
+Result<std::string> read_whole(const std::string& path, std::size_t octets_max) {
+  auto text = read_text(path, octets_max);
+  if (!text) return tl::make_unexpected(std::move(text.error()));
+  if (!*text) return fail("{}: there is no such file", path);
+  return std::move(**text);
+}
+
 }  // namespace cortexflow::source
