@@ -13,6 +13,13 @@
 #define ETH_P_IP   0x0800
 #define ETH_P_IPV6 0x86DD
 
+/*
+ * `value`, of which the verifier then knows nothing: where paths that differ by a flag meet, it goes on with one of
+ * them instead of with each.  `word` is a 32-bit member of the program's context, which no one writes: read twice, it
+ * cancels out.
+ */
+#define FORGOTTEN(value, word) ((value) + *(const volatile __u32 *)&(word) - *(const volatile __u32 *)&(word))
+
 /* What a cgroup_skb or sock_addr program answers to let the traffic pass: here, always. */
 #define CF_PASS 1
 

@@ -100,10 +100,13 @@ static __always_inline int edge_receive(struct xdp_md *ctx)
 {
 	const struct cf_edge_settings *settings;
 	struct cf_edge_frontend *frontend;
-	struct edge_packet p = {};
 	__u32 zero = 0, unknown = CF_EDGE_V_REPLY_UNKNOWN;
+	struct edge_packet *p = bpf_map_lookup_elem(&edge_packets, &zero);
 
-	switch (edge_parse(ctx, &p)) {
+	if (!p)
+		return edge_verdict(CF_EDGE_V_HELPER_FAILED, XDP_PASS);
+	__builtin_memset(p, 0, sizeof(*p));
+	switch (edge_parse(ctx, p)) {
 	case EDGE_PARSED:
 		break;
 	case EDGE_BAD:
@@ -116,19 +119,19 @@ static __always_inline int edge_receive(struct xdp_md *ctx)
 	settings = bpf_map_lookup_elem(&edge_settings, &zero);
 	if (!settings)
 		return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
-	frontend = edge_frontend_of(p.flow.dest, p.flow.dest_port, p.flow.protocol);
+	frontend = edge_frontend_of(p->flow.dest, p->flow.dest_port, p->flow.protocol);
 	if (frontend && frontend->mode != CF_EDGE_LOCAL_BACKEND)
-		return edge_to_frontend(ctx, &p, settings, frontend);
-	if (p.flow.dest_port < settings->nat_port_min || p.flow.dest_port > settings->nat_port_max ||
-	    !edge_same(p.flow.dest, p.is_v6 ? settings->address6 : settings->address4)) {
+		return edge_to_frontend(ctx, p, settings, frontend);
+	if (p->flow.dest_port < settings->nat_port_min || p->flow.dest_port > settings->nat_port_max ||
+	    !edge_same(p->flow.dest, p->is_v6 ? settings->address6 : settings->address4)) {
 		if (!(settings->flags & CF_EDGE_HAS_LOCAL))
 			return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
-		frontend = edge_frontend_of(p.flow.source, p.flow.source_port, p.flow.protocol);
+		frontend = edge_frontend_of(p->flow.source, p->flow.source_port, p->flow.protocol);
 		if (!frontend || frontend->mode != CF_EDGE_LOCAL_BACKEND)
 			return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
 		unknown = CF_EDGE_V_NOT_OURS;
 	}
-	return edge_from_backend(ctx, &p, settings, unknown);
+	return edge_from_backend(ctx, p, settings, unknown);
 }
 
 #endif

@@ -27,6 +27,13 @@ static __always_inline void know_caller(void *ctx, struct caller *caller, bool d
 	}
 }
 
+static __always_inline bool forgotten(void *ctx, bool value)
+{
+	const struct redirect_packet *p = ctx;
+
+	return FORGOTTEN(value, p->tick) & 1;
+}
+
 /* The key of the flow's other way. */
 static __always_inline void redirect_other_way(const struct cf_redirect_flow *flow,
 					       const struct cf_redirect_entry *entry, struct cf_redirect_flow *key)

@@ -20,6 +20,9 @@ struct caller {
  * this has its own: `ctx` is what it gave to choose(). */
 static __always_inline void know_caller(void *ctx, struct caller *caller, bool deep);
 
+/* FORGOTTEN(), by what each such program has to read twice. */
+static __always_inline bool forgotten(void *ctx, bool value);
+
 /* The backend in that slot, if it is (still) one of the service's. */
 static __always_inline struct cf_backend *backend_in(__u32 table, __u32 index, __u32 service, __u32 *number)
 {
@@ -154,7 +157,7 @@ static __always_inline enum choice choose(void *ctx, __u32 service, bool connect
 		load = bpf_map_lookup_elem(&svc_load, &service);
 		if (!load)
 			continue;
-		limits_pending = s.max_pending && chosen->watched;
+		limits_pending = forgotten(ctx, s.max_pending && chosen->watched);
 		chosen->eperm = s.flags & CF_SVC_REFUSE_EPERM;
 		refusal = CHOICE_NONE;
 		bpf_spin_lock(&load->lock);

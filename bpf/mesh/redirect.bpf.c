@@ -52,6 +52,16 @@ static __always_inline int translate(struct __sk_buff *skb, const struct redirec
 	return finish(verdict, ACT_PASS);
 }
 
+/* However it was read: what comes after is verified once. */
+static __always_inline void forget(struct __sk_buff *skb, struct redirect_packet *p)
+{
+	p->kind = FORGOTTEN(p->kind, skb->ifindex);
+	p->is_v6 = FORGOTTEN(p->is_v6, skb->ifindex);
+	p->tcp_flags = FORGOTTEN(p->tcp_flags, skb->ifindex);
+	p->flow.protocol = FORGOTTEN(p->flow.protocol, skb->ifindex);
+	p->flow.direction = FORGOTTEN(p->flow.direction, skb->ifindex);
+}
+
 SEC("tcx/ingress")
 int redirect_from_workload(struct __sk_buff *skb)
 {
@@ -65,6 +75,7 @@ int redirect_from_workload(struct __sk_buff *skb)
 
 	if (parsed != REDIRECT_PARSED)
 		return pass(parsed);
+	forget(skb, &p);
 	known = bpf_map_lookup_elem(&redirect_flows, &p.flow);
 	if (known && redirect_goes_on(&p, known)) {
 		redirect_touch(&p, known);

@@ -35,6 +35,11 @@ static __always_inline void know_caller(void *ctx, struct caller *caller, bool d
 	}
 }
 
+static __always_inline bool forgotten(void *ctx, bool value)
+{
+	return FORGOTTEN(value, ((struct bpf_sock_addr *)ctx)->type) & 1;
+}
+
 enum { IPPROTO_MPTCP_ = 262, REFUSED = 111 /* ECONNREFUSED */ };
 
 /* TCP and UDP are ours; Multipath TCP connects as TCP does.  0: not ours. */
@@ -271,9 +276,9 @@ static __always_inline enum translation translate(struct bpf_sock_addr *ctx, str
 		return UNTOUCHED;
 	service = frontend->service;
 	if (connecting) {
-		chosen.watched = watched(ctx);
-		chosen.kernels = is_kernels(ctx);
-		stays = let_go_connected(ctx);
+		chosen.watched = forgotten(ctx, watched(ctx));
+		chosen.kernels = forgotten(ctx, is_kernels(ctx));
+		stays = forgotten(ctx, let_go_connected(ctx));
 	}
 	if (a->protocol == IPPROTO_UDP)
 		cookie = bpf_get_socket_cookie(ctx);
