@@ -17,6 +17,7 @@ constexpr std::chrono::seconds kLookEvery{1};
 // All is compiled anew: where pods come and go all the time, that takes a fifth of a core at most.
 constexpr int kPodsRest = 4;
 constexpr std::chrono::milliseconds kPodsRestMax{500};
+constexpr std::size_t kLocalsMax = CF_POLICY_LOCALS_MAX / 2;  // a new set is written before the last one goes
 
 std::string range_key(const std::string& cidr) {
   const auto slash = cidr.find('/');
@@ -222,7 +223,8 @@ Result<void> Policies::tick(std::chrono::steady_clock::time_point now) {
   looked_ = now;
   if (auto kept = keep_pinned(); !kept) return kept;
   find_locals();
-  return locals_wanted_ == locals_ && failure_.empty() ? Result<void>{} : apply();
+  const bool whole = std::all_of(written_.begin(), written_.end(), [](const auto& one) { return one.second.whole; });
+  return locals_wanted_ == locals_ && failure_.empty() && whole ? Result<void>{} : apply();
 }
 
 // An error once: function_status() goes on saying it.
@@ -244,6 +246,8 @@ void Policies::find_locals() {
       local_refusals_.push_back(fmt::format("Pod {}/{}: {}", pod.name.ns, pod.name.name, why));
     };
     if (!id) return refuse(id.error().to_string());
+    if (locals_wanted_.size() >= kLocalsMax)
+      return refuse(fmt::format("{} cgroups and namespaces are known: known by its addresses alone", kLocalsMax));
     const auto identity = octets_of(plan_.pods.at(pod.name));
     const auto [known, fresh] =
         locals_wanted_.emplace(octets_of(cf_policy_local{*id, static_cast<__u32>(kind), 0}), identity);
@@ -270,42 +274,47 @@ std::uint32_t Policies::flags() const {
   return out | (ranges_.empty() ? 0U : static_cast<std::uint32_t>(CF_POLICY_HAS_RANGES));
 }
 
-Result<void> Policies::put_all(const char* map, const Octets& wanted, const Octets& had) {
+// `had` is what the kernel has, however far this comes; as below.
+Result<void> Policies::put_all(const char* map, const Octets& wanted, Octets& had) {
   for (const auto& [key, value] : wanted) {
     const auto known = had.find(key);
     if (known != had.end() && known->second == value) continue;
     if (auto put = tables_->put(map, key, value); !put) return put;
+    had.insert_or_assign(key, value);
   }
   return {};
 }
 
 Result<void> Policies::erase_others(const char* map, const Octets& wanted, Octets& had) {
-  for (const auto& [key, value] : had) {
-    if (wanted.contains(key)) continue;
-    if (auto erased = tables_->erase(map, key); !erased) return erased;
+  for (auto at = had.begin(); at != had.end();) {
+    if (wanted.contains(at->first)) {
+      ++at;
+      continue;
+    }
+    if (auto erased = tables_->erase(map, at->first); !erased) return erased;
+    at = had.erase(at);
   }
-  had = wanted;
   return {};
 }
 
-// Those that the kernel has not under any number.  A table that can't be written whole closes its workloads.
-Result<bool> Policies::write_tables(std::map<std::uint64_t, cf_policy_target>& targets) {
+// Those that the kernel has not under any number.  A table that can't be written whole closes its workloads, until it
+// is written anew.
+void Policies::write_tables(std::map<std::uint64_t, cf_policy_target>& targets) {
   std::vector<std::uint32_t> numbers;
   std::set<std::size_t> closed;
-  bool changed = false;
   for (std::size_t i = 0; i < plan_.tables.size(); ++i) {
     const auto& table = plan_.tables[i];
     const auto known = std::find_if(written_.begin(), written_.end(), [&](const auto& one) {
-      return same_rules(one.second.rules, table.rules) && same_rules(one.second.blocks, table.blocks);
+      return one.second.whole && same_rules(one.second.rules, table.rules) &&
+             same_rules(one.second.blocks, table.blocks);
     });
     if (known != written_.end()) {
       numbers.push_back(known->first);
       continue;
     }
-    changed = true;
     const auto number = ++last_table_;
     numbers.push_back(number);
-    written_[number] = {table.rules, table.blocks};
+    auto& written = written_[number] = {table.rules, table.blocks, true};
     Result<void> put;
     for (auto at = table.rules.begin(); put && at != table.rules.end(); ++at) {
       put = tables_->put("policy_rules", in_table<cf_policy_rule_key>(at->first, number), octets_of(at->second));
@@ -314,6 +323,7 @@ Result<bool> Policies::write_tables(std::map<std::uint64_t, cf_policy_target>& t
       put = tables_->put("policy_blocks", in_table<cf_policy_block_key>(at->first, number), octets_of(at->second));
     }
     if (put) continue;
+    written.whole = false;
     closed.insert(i);
     plan_.refusals.push_back(
         fmt::format("policy: {}: the workloads whose rules these are are closed", std::move(put.error()).to_string()));
@@ -327,7 +337,6 @@ Result<bool> Policies::write_tables(std::map<std::uint64_t, cf_policy_target>& t
       written.side[direction] = {numbers[side.table], side.flags | closing};
     }
   }
-  return changed;
 }
 
 Result<void> Policies::erase_tables(const std::set<std::uint32_t>& numbers) {
@@ -345,10 +354,9 @@ Result<void> Policies::erase_tables(const std::set<std::uint32_t>& numbers) {
   return {};
 }
 
-Result<void> Policies::write_settings(bool rules_changed) {
+Result<void> Policies::write_settings() {
   ++settings_.generation;
   if (first_generation_ == 0) first_generation_ = settings_.generation;
-  if (rules_changed) ++settings_.rules_generation;
   settings_.flags = flags();
   settings_.unknown = unknown_peers();
   auto written = tables_->put("policy_settings", octets_of(std::uint32_t{0}), octets_of(settings_));
@@ -403,10 +411,8 @@ Result<void> Policies::write_plan() {
   for (const auto& [address, identity] : plan_.addresses) addresses[address_key(address)] = octets_of(identity);
   for (const auto& cidr : options_.workload_ranges) ranges[range_key(cidr)] = octets_of(std::uint32_t{1});
   // 1. What is pointed to, 2. what points to it, 3. that all verdicts are made anew, 4. what nothing points to.
-  const auto tables_changed = write_tables(planned);
-  if (!tables_changed) return tl::make_unexpected(tables_changed.error());
+  write_tables(planned);
   for (const auto& [identity, target] : planned) targets[octets_of(identity)] = octets_of(target);
-  const bool rules_changed = *tables_changed || targets != targets_;
   const auto step = [&](const Result<void>& done) {
     if (!done && failure_.empty()) failure_ = done.error().to_string();
     return done.has_value();
@@ -418,7 +424,7 @@ Result<void> Policies::write_plan() {
               step(erase_others("policy_addresses", addresses, addresses_)) &&
               step(erase_others("policy_locals", locals_wanted_, locals_)) &&
               step(erase_others("policy_ranges", ranges, ranges_)) &&
-              step(erase_others("policy_targets", targets, targets_)) && step(write_settings(rules_changed)) &&
+              step(erase_others("policy_targets", targets, targets_)) && step(write_settings()) &&
               step(tables_->attach()) && (!services_attached_ || step(tables_->attach_connects()));
   std::set<std::uint32_t> unused;
   for (const auto& [number, table] : written_) unused.insert(number);

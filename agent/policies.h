@@ -76,6 +76,7 @@ class Policies {
  private:
   struct Table {
     std::map<std::string, cf_policy_rule> rules, blocks;
+    bool whole = true;  // in the kernel
   };
   using Octets = std::map<std::string, std::string>;
 
@@ -94,9 +95,9 @@ class Policies {
   [[nodiscard]] Result<void> keep_pinned();
   void find_locals();
   [[nodiscard]] std::uint32_t flags() const;
-  [[nodiscard]] Result<bool> write_tables(std::map<std::uint64_t, cf_policy_target>& targets);
-  [[nodiscard]] Result<void> write_settings(bool rules_changed);
-  [[nodiscard]] Result<void> put_all(const char* map, const Octets& wanted, const Octets& had);
+  void write_tables(std::map<std::uint64_t, cf_policy_target>& targets);
+  [[nodiscard]] Result<void> write_settings();
+  [[nodiscard]] Result<void> put_all(const char* map, const Octets& wanted, Octets& had);
   [[nodiscard]] Result<void> erase_others(const char* map, const Octets& wanted, Octets& had);
   [[nodiscard]] Result<void> erase_tables(const std::set<std::uint32_t>& numbers);
 

@@ -50,6 +50,12 @@ bool allows(const PolicyStatement& statement) {
   return statement.say == CF_POLICY_SAY_ALLOW || statement.say == CF_POLICY_SAY_DRY_ALLOW;
 }
 
+// What refuses one workload refuses whoever has an address that may be its.
+void add_peer(std::uint64_t number, const PolicyRuleContext& context, PolicyStatement& statement) {
+  statement.peers.insert(number);
+  if (!allows(statement) && context.shared.contains(number)) statement.peers.insert(CF_POLICY_ID_AMBIGUOUS);
+}
+
 void add_entity(model::Entity entity, const PolicyRuleContext& context, PolicyStatement& statement) {
   switch (entity) {
     case model::Entity::kHost:
@@ -65,7 +71,7 @@ void add_entity(model::Entity entity, const PolicyRuleContext& context, PolicySt
       break;
   }
   for (const auto& [number, identity] : context.identities) {
-    if (!identity.managed || (identity.unsure && !allows(statement))) statement.peers.insert(number);
+    if (!identity.managed || (identity.unsure && !allows(statement))) add_peer(number, context, statement);
   }
 }
 
@@ -75,7 +81,7 @@ void add_peers(const model::PolicySource& source, const PolicyRuleContext& conte
   if (!source.ip_blocks.empty() || !source.entities.empty()) return;
   for (const auto& [number, identity] : context.identities) {
     if (identity.unsure && allows(statement)) continue;
-    if (matches_source(source, identity, context.input.trust_domain)) statement.peers.insert(number);
+    if (matches_source(source, identity, context.input.trust_domain)) add_peer(number, context, statement);
   }
 }
 

@@ -180,8 +180,8 @@ struct NamespacePolicies {
 
 class Planner {
  public:
-  Planner(const PolicyInput& input, RuleNumbers& numbers, PolicyPlan& plan)
-      : input_(input), context_{input, plan.identities, numbers}, plan_(plan) {
+  Planner(const PolicyInput& input, const std::set<std::uint64_t>& shared, RuleNumbers& numbers, PolicyPlan& plan)
+      : input_(input), context_{input, plan.identities, shared, numbers}, plan_(plan) {
     for (const auto& policy : input.policies) by_namespace_[policy->name.ns].policies.push_back(policy.get());
     for (const auto& policy : input.network_policies) {
       by_namespace_[policy->name.ns].network_policies.push_back(policy.get());
@@ -301,15 +301,25 @@ std::uint32_t RuleNumbers::number(const std::string& name) {
   return numbers_[name] = static_cast<std::uint32_t>(names_.size() - 1);
 }
 
+bool RuleNumbers::is_full() const { return names_.size() >= CF_POLICY_HITS_MAX; }
+
 const std::string& RuleNumbers::name(std::uint32_t number) const { return names_[number < names_.size() ? number : 0]; }
 
 PolicyPlan plan_policies(const PolicyInput& input, RuleNumbers& numbers) {
   PolicyPlan plan;
   number_pods(input, plan);
   const auto owners = place_addresses(input, plan);
-  Planner(input, numbers, plan).plan();
+  std::set<std::uint64_t> shared;
+  for (const auto& [address, several] : owners) shared.insert(several.begin(), several.end());
+  Planner(input, shared, numbers, plan).plan();
   drop_addresses(input, plan);
   close_untold(input, owners, plan);
+  if (numbers.is_full()) {
+    plan.refusals.push_back(fmt::format(
+        "policy: {} rules have had names since the agent started: further ones hold, but are shown and counted "
+        "without their names until it is started again",
+        static_cast<int>(CF_POLICY_HITS_MAX)));
+  }
   return plan;
 }
 

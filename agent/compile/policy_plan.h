@@ -46,7 +46,8 @@ struct PolicyInput {
 // Rules by name, "shop/allow-web[0]", "NetworkPolicy shop/web egress[0]"; a number stays with its name, and 0 is none.
 class RuleNumbers {
  public:
-  [[nodiscard]] std::uint32_t number(const std::string& name);
+  [[nodiscard]] std::uint32_t number(const std::string& name);  // 0 where it is full
+  [[nodiscard]] bool is_full() const;
   [[nodiscard]] const std::map<std::string, std::uint32_t>& all() const { return numbers_; }
   [[nodiscard]] const std::string& name(std::uint32_t number) const;
 

@@ -23,6 +23,7 @@ namespace cortexflow::compile {
 struct PolicyRuleContext {
   const PolicyInput& input;
   const std::map<std::uint64_t, PolicyIdentity>& identities;
+  const std::set<std::uint64_t>& shared;  // some address of theirs is another's too: its caller may be either
   RuleNumbers& numbers;
 };
 

@@ -46,6 +46,13 @@ EdgeTables::~EdgeTables() {
 
 std::string EdgeTables::pin_of(std::string_view name) const { return fmt::format("{}/{}", options_.pin_path, name); }
 
+// What a next agent takes over: all but the packet in hand.
+std::vector<bpf_map*> EdgeTables::kept_maps() const {
+  auto maps = maps_of(skeleton_->obj);
+  std::erase(maps, skeleton_->maps.edge_packets);
+  return maps;
+}
+
 Result<void> EdgeTables::load() {
   skeleton_ = edge_bpf__open();
   if (!skeleton_) return fail_errno("cannot open the edge program", errno);
@@ -53,7 +60,7 @@ Result<void> EdgeTables::load() {
   bpf_map__set_max_entries(skeleton_->maps.edge_opening, options_.opening);
   bpf_map__set_max_entries(skeleton_->maps.edge_pins, options_.pins);
   bpf_map__set_max_entries(skeleton_->maps.edge_candidates, options_.candidates);
-  adopted_ = reuse_pinned_maps(maps_of(skeleton_->obj), options_.pin_path);
+  adopted_ = reuse_pinned_maps(kept_maps(), options_.pin_path);
   if (const int error = edge_bpf__load(skeleton_); error != 0) {
     return fail_errno("the kernel refused the edge program", -error,
                       "run with --log-level debug for the verifier's words");
@@ -67,7 +74,7 @@ Result<EdgeAttachment> EdgeTables::attach(const std::string& interface, XdpMode 
   const auto index = static_cast<int>(if_nametoindex(interface.c_str()));
   if (index == 0) return fail_errno(fmt::format("no interface {}", interface), errno, "see: ip link");
   if (!adopted_) {
-    if (auto pinned = pin_maps(maps_of(skeleton_->obj), options_.pin_path); !pinned)
+    if (auto pinned = pin_maps(kept_maps(), options_.pin_path); !pinned)
       return tl::make_unexpected(std::move(pinned.error()));
   }
   EdgeAttachment out{interface, false, {}};

@@ -19,6 +19,7 @@
 #include "agent/kernel/introspect.h"
 #include "bpf/abi/edge.h"
 
+struct bpf_map;
 struct edge_bpf;
 
 namespace cortexflow::kernel {
@@ -90,6 +91,7 @@ class EdgeTables {
   [[nodiscard]] Result<void> load();
   [[nodiscard]] Result<void> put_table(int fd, const std::string& key, const std::string& value);
   [[nodiscard]] std::string pin_of(std::string_view name) const;
+  [[nodiscard]] std::vector<bpf_map*> kept_maps() const;
   void remove_pins();
 
   EdgeTablesOptions options_;

@@ -96,8 +96,8 @@ struct Pod {
   std::string node;
   std::string service_account;
   std::uint32_t weight = 1;  // annotation cortexflow.io/weight: share under the algorithm Weighted
-  std::string cgroup;        // annotation cortexflow.io/cgroup: a path below the cgroup v2 mount
-  std::string netns;         // annotation cortexflow.io/netns: a name under /run/netns, or a path
+  std::string cgroup;        // annotation cortexflow.io/cgroup, in manifests: a path below the cgroup v2 mount
+  std::string netns;         // annotation cortexflow.io/netns, in manifests: a name under /run/netns, or a path
   std::string uid{};         // in the paths of its cgroups; of a static pod its hash; empty without a cluster
   std::string owner{};       // "Deployment/web"; empty: none
   std::vector<std::pair<std::string, std::string>> containers{};  // id, name; of this node's pods

@@ -68,14 +68,13 @@ enum cf_policy_settings_flags {
 enum cf_policy_unknown { CF_POLICY_UNKNOWN_DENY = 0, CF_POLICY_UNKNOWN_ALLOW = 1, CF_POLICY_UNKNOWN_AUDIT = 2 };
 
 struct cf_policy_settings {
-	__u64 generation;	/* of all that a verdict depends on: cached ones of another generation are made anew */
-	__u64 rules_generation; /* of targets and rules alone */
-	__u64 hash_key[2];	/* of identities: this machine's, made once */
-	__u64 zero;		/* 0, which the verifier can't know: see policy_settled() */
-	__u32 flags;		/* enum cf_policy_settings_flags */
-	__u32 unknown;		/* enum cf_policy_unknown */
+	__u64 generation;  /* of all that a verdict depends on: cached ones of another generation are made anew */
+	__u64 hash_key[2]; /* of identities: this machine's, made once */
+	__u64 zero;	   /* 0, which the verifier can't know: see policy_settled() */
+	__u32 flags;	   /* enum cf_policy_settings_flags */
+	__u32 unknown;	   /* enum cf_policy_unknown */
 };
-CF_STATIC_ASSERT(sizeof(struct cf_policy_settings) == 48, "cf_policy_settings");
+CF_STATIC_ASSERT(sizeof(struct cf_policy_settings) == 40, "cf_policy_settings");
 
 /* While CF_POLICY_BOOT is set: sockets of other network namespaces than the machine's own are cut off. */
 struct cf_policy_boot {

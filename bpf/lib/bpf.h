@@ -15,8 +15,8 @@
 
 /*
  * `value`, of which the verifier then knows nothing: where paths that differ by a flag meet, it goes on with one of
- * them instead of with each.  `word` is a 32-bit member of the program's context, which no one writes: read twice, it
- * cancels out.
+ * them instead of with each.  `word` is 32 bits of the program's context or stack that nobody writes meanwhile: read
+ * twice, it cancels out.
  */
 #define FORGOTTEN(value, word) ((value) + *(const volatile __u32 *)&(word) - *(const volatile __u32 *)&(word))
 

@@ -81,7 +81,7 @@ struct policy_peer {
 };
 
 struct policy_asked {
-	__u64 rules_generation;
+	__u64 generation;
 	__u64 time_ns;
 	__u64 asked; /* 1: the socket's owner sent first; 0: the peer did, and might */
 };

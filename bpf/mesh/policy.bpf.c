@@ -141,19 +141,19 @@ static __always_inline bool policy_is_recent(const struct policy_asked *asked, _
 	return asked && now - asked->time_ns < CF_POLICY_ASKED_SECONDS * 1000000000ULL;
 }
 
-/* Might whoever spoke first still do so?  Judged again where rules have changed since, anybody's. */
+/* Might whoever spoke first still do so?  Judged again where anything has changed since: also an address's owner. */
 static __always_inline bool policy_may_answer(struct policy_asked *asked, struct __sk_buff *skb, struct bpf_sock *sk,
 					      const struct policy_packet *p, const struct cf_policy_settings *settings,
 					      bool egress)
 {
 	struct cf_policy_judgment first;
 
-	if (asked->rules_generation == settings->rules_generation)
+	if (asked->generation == settings->generation)
 		return true;
 	policy_judge(&first, skb, sk, p, settings, !egress);
 	if (first.verdict >= CF_POLICY_V_DENIED)
 		return false;
-	asked->rules_generation = settings->rules_generation;
+	asked->generation = settings->generation;
 	return true;
 }
 
@@ -168,7 +168,7 @@ static __always_inline struct policy_asked *policy_find_asked(struct __sk_buff *
 static __always_inline void policy_note_asked(struct __sk_buff *skb, const struct policy_packet *p,
 					      const struct cf_policy_settings *settings, __u64 now, bool egress)
 {
-	struct policy_asked fresh = {.rules_generation = settings->rules_generation, .time_ns = now, .asked = egress};
+	struct policy_asked fresh = {.generation = settings->generation, .time_ns = now, .asked = egress};
 	struct policy_peer key;
 
 	policy_peer_of(&key, skb, p);
@@ -205,7 +205,7 @@ static __always_inline int policy_on_udp(struct __sk_buff *skb, struct bpf_sock 
 	}
 	if (made.verdict == CF_POLICY_V_OWN || made.verdict == CF_POLICY_V_ANSWER)
 		return CF_PASS;
-	if (recent && asked->rules_generation == settings->rules_generation)
+	if (recent && asked->generation == settings->generation)
 		asked->time_ns = now;
 	else
 		policy_note_asked(skb, p, settings, now, egress);

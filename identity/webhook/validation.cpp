@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/source/kubernetes/object_reading.h"
+#include "agent/source/manifest/object_readers.h"
 #include "agent/source/manifest/value.h"
 #include "identity/webhook/enrolment.h"
 
@@ -14,6 +15,7 @@ using nlohmann::json;
 
 constexpr std::string_view kGroup = "cortexflow.io";
 constexpr std::string_view kPrefix = "cortexflow.io/";
+constexpr std::string_view kWeightKey = "cortexflow.io/weight";
 
 bool is_kept(const AdmissionRequest& request) {
   return request.subresource.empty() &&
@@ -75,14 +77,23 @@ void add_unread(const json& pod, const char* holder, const std::vector<std::stri
   }
 }
 
+void add_bad_weight(const json& pod, std::vector<std::string>& to) {
+  const auto path = json::json_pointer("/metadata/annotations/cortexflow.io~1weight");
+  if (!pod.contains(path)) return;
+  const auto& weight = pod.at(path);
+  if (weight.is_string() && source::parse_pod_weight(weight.get<std::string>())) return;
+  to.push_back(
+      fmt::format("metadata.annotations.{}: expected a number from 0 to 1000, in quotes; it counts as 1", kWeightKey));
+}
+
 std::vector<std::string> pod_warnings(const AdmissionRequest& request) {
   std::vector<std::string> out;
   if (mesh_choice(request.object) == MeshChoice::kUnclear) {
     out.push_back(fmt::format("{}: expected enabled or disabled; the pod is not enrolled", kMeshKey));
   }
-  add_unread(request.object, "annotations",
-             {kMeshKey, "cortexflow.io/weight", "cortexflow.io/cgroup", "cortexflow.io/netns"}, out);
+  add_unread(request.object, "annotations", {kMeshKey, kWeightKey}, out);
   add_unread(request.object, "labels", {kMeshKey, kWorkloadKey}, out);
+  add_bad_weight(request.object, out);
   const auto* resource = source::find_resource("", "Pod");
   const auto reading = reading_of(request, *resource);
   if (reading.refusal) {

@@ -100,9 +100,7 @@ TEST_CASE("a pod that is made gets the labels of its enrolment, and keeps all th
       {"one whose owner's name is no label's value",
        {{"ownerReferences", {{{"kind", "Job"}, {"name", std::string(64, 'j')}, {"controller", true}}}}},
        enabled},
-      {"one that no agent would use otherwise, by its weight",
-       {{"name", "a"}, {"annotations", {{"cortexflow.io/weight", "much"}}}},
-       enabled},
+      {"one whose weight is none", {{"name", "a"}, {"annotations", {{"cortexflow.io/weight", "much"}}}}, enabled},
   };
   for (const auto& row : rows) {
     INFO(row.sentence);
@@ -205,11 +203,17 @@ TEST_CASE("annotations of ours on a pod that nobody reads or that agents refuse 
   CHECK(
       of({{"annotations", {{"cortexflow.io/wieght", "5"}}}}) ==
       std::vector<std::string>{"metadata.annotations: nobody reads cortexflow.io/wieght; known are cortexflow.io/mesh, "
-                               "cortexflow.io/weight, cortexflow.io/cgroup, cortexflow.io/netns"});
+                               "cortexflow.io/weight"});
+  CHECK(of({{"annotations", {{"cortexflow.io/cgroup", "kubepods.slice"}}}})
+            .at(0)
+            .starts_with("metadata.annotations: nobody reads cortexflow.io/cgroup"));
   CHECK(of({{"labels", {{"cortexflow.io/team", "a"}}}}) ==
         std::vector<std::string>{
             "metadata.labels: nobody reads cortexflow.io/team; known are cortexflow.io/mesh, cortexflow.io/workload"});
-  CHECK(of({{"annotations", {{"cortexflow.io/weight", "1001"}}}}).at(0).starts_with("agents will not use this pod: "));
+  CHECK(of({{"annotations", {{"cortexflow.io/weight", "1001"}}}}) ==
+        std::vector<std::string>{
+            "metadata.annotations.cortexflow.io/weight: expected a number from 0 to 1000, in quotes; "
+            "it counts as 1"});
   CHECK(of({{"labels", {{"cortexflow.io/mesh", "on"}}}}) ==
         std::vector<std::string>{"cortexflow.io/mesh: expected enabled or disabled; the pod is not enrolled"});
   json many;

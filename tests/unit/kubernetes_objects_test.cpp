@@ -11,6 +11,7 @@
 
 #include "agent/source/kubernetes/api_access.h"
 #include "agent/source/kubernetes/base64.h"
+#include "agent/source/kubernetes/object_reading.h"
 #include "agent/source/kubernetes/object_store.h"
 #include "agent/source/kubernetes/resource.h"
 #include "agent/source/kubernetes/token.h"
@@ -142,6 +143,40 @@ TEST_CASE("a megabyte of annotations is not kept") {
   normalize(object, resources()[kServices], resources()[kServices].versions[0]);
   CHECK(object.dump().size() < 1000);
   CHECK(object["metadata"]["annotations"].contains("cortexflow.io/weight"));
+}
+
+TEST_CASE("what a pod's maker writes can't make it another's, nor unreadable") {
+  const auto* resource = find_resource("", "Pod");
+  const auto normal = [&](json annotations, json more = json::object()) {
+    json pod{
+        {"metadata", {{"name", "x"}, {"namespace", "evil"}, {"uid", "own"}, {"annotations", std::move(annotations)}}},
+        {"status", {{"podIP", "10.0.0.9"}}}};
+    pod.merge_patch(more);
+    normalize(pod, *resource, resource->versions.front());
+    const auto made = read_object(pod, model::Kind::kPod, {"evil", "x"});
+    INFO((made.refusal ? made.refusal->to_string() : ""));
+    REQUIRE((!made.refusal && made.read.objects.size() == 1));
+    return *std::get<std::shared_ptr<const model::Pod>>(made.read.objects[0].object);
+  };
+  const auto posing =
+      normal({{"cortexflow.io/cgroup", "kubepods.slice"}, {"cortexflow.io/netns", "/proc/self/ns/net"}});
+  CHECK((posing.cgroup.empty() && posing.netns.empty()));
+  CHECK(normal({{"kubernetes.io/config.hash", "another"}}).uid == "own");
+  CHECK(normal({{"kubernetes.io/config.hash", "a"}, {"kubernetes.io/config.mirror", "b"}}).uid == "own");
+  CHECK(normal({{"kubernetes.io/config.hash", "a"}, {"kubernetes.io/config.mirror", "a"}}).uid == "a");
+  CHECK(normal({{"cortexflow.io/weight", "7"}}).weight == 7);
+  for (const json& weight : {json("x"), json("1001"), json(""), json(7)}) {
+    CHECK(normal({{"cortexflow.io/weight", weight}}).weight == 1);
+  }
+  json owners = json::array(), containers = json::array(), labels = json::object();
+  for (int i = 0; i < 2000; ++i) {
+    owners.push_back({{"kind", "Job"}, {"name", fmt::format("j{}", i)}});
+    containers.push_back({{"name", fmt::format("c{}", i)}, {"ports", {{{"name", "p"}, {"containerPort", 80}}}}});
+    labels[fmt::format("l{}", i)] = "v";
+  }
+  const auto wide = normal(json::object(), {{"metadata", {{"ownerReferences", owners}, {"labels", labels}}},
+                                            {"spec", {{"containers", containers}}}});
+  CHECK((wide.labels.size() == 2000 && wide.addresses.size() == 1));
 }
 
 TEST_CASE("the state on disk is what was told, after any number of changes, and a torn end costs its last line only") {

@@ -248,6 +248,23 @@ TEST_CASE("an address of two workloads, one of them selected, is closed; of two 
   CHECK((sides[CF_POLICY_IN].flags == CF_POLICY_CLOSED && sides[CF_POLICY_OUT].flags == CF_POLICY_CLOSED));
 }
 
+TEST_CASE("who has an address that may be a refused workload's is refused, and not allowed what one of them is") {
+  auto pods = shop();
+  pods.push_back(pod("evil", "twin", "twin", {}, "10.0.0.3"));
+  const auto of = [&](const char* action, const char* ns) {
+    return World(
+        {policy(fmt::format("{{selector: {{matchLabels: {{app: cart}}}}, action: {}, rules: [{{from: [{{source: "
+                            "{{namespaces: [{}]}}}}]}}]}}",
+                            action, ns))},
+        pods);
+  };
+  for (const char* ns : {"evil", "other"}) {
+    CHECK(of("DENY", ns).verdict("10.0.0.3", kCalledPod, 80) == "denied shop/p[0]");
+    CHECK(of("ALLOW", ns).verdict("10.0.0.3", kCalledPod, 80) == "not_allowed");
+  }
+  CHECK(of("DENY", "shop").verdict("10.0.0.3", kCalledPod, 80) == "not_denied");
+}
+
 TEST_CASE("workloads for whose targets or addresses there is no room are closed, and the machine's addresses stay") {
   const World few({policy("{rules: [{}]}")}, shop(), {10, 10, 2, 10});
   CHECK(few.plan.targets.size() == 2);

@@ -7,6 +7,8 @@
 #include <set>
 #include <string_view>
 
+#include "agent/source/manifest/object_readers.h"
+
 namespace cortexflow::source {
 namespace {
 
@@ -19,8 +21,8 @@ ResourceVersion in_group(const std::string& version, const std::string& plural, 
 }
 
 // Annotations that a reader looks at begin so; others may have a megabyte.
-constexpr std::array<std::string_view, 3> kAnnotations{"cortexflow.io/", "service.kubernetes.io/",
-                                                       "kubernetes.io/config.hash"};
+constexpr std::array<std::string_view, 4> kAnnotations{"cortexflow.io/", "service.kubernetes.io/",
+                                                       "kubernetes.io/config.hash", "kubernetes.io/config.mirror"};
 
 constexpr std::array<const char*, 3> kContainerLists{"containerStatuses", "initContainerStatuses",
                                                      "ephemeralContainerStatuses"};
@@ -64,6 +66,45 @@ void keep_named_ports(json& pod) {
     } else {
       spec[list] = std::move(kept);
     }
+  }
+}
+
+void shorten(json& list, std::size_t max) {
+  if (list.is_array() && list.size() > max) list.erase(list.begin() + static_cast<std::ptrdiff_t>(max), list.end());
+}
+
+// Who makes a pod writes its annotations.  They can't say which cgroup or network namespace is its, as a manifest's do:
+// another's sockets would be its own.
+void distrust_annotations(json& annotations) {
+  annotations.erase("cortexflow.io/cgroup");
+  annotations.erase("cortexflow.io/netns");
+  const auto weight = annotations.find("cortexflow.io/weight");
+  if (weight != annotations.end() && !(weight->is_string() && parse_pod_weight(weight->get<std::string>()))) {
+    annotations.erase(weight);
+  }
+  // A static pod's, which its kubelet has shown to the API server.
+  const auto mirror = annotations.find("kubernetes.io/config.mirror"),
+             hash = annotations.find("kubernetes.io/config.hash");
+  if (hash != annotations.end() && (mirror == annotations.end() || *mirror != *hash)) annotations.erase(hash);
+}
+
+// Nothing that its maker can write makes a pod unreadable: policies would know nothing of it.
+void keep_readable(json& pod) {
+  auto& metadata = pod["metadata"];
+  if (metadata.is_object() && metadata.contains("annotations") && metadata["annotations"].is_object()) {
+    distrust_annotations(metadata["annotations"]);
+  }
+  if (metadata.is_object() && metadata.contains("ownerReferences")) shorten(metadata["ownerReferences"], kOwnersMax);
+  for (const char* list : {"containers", "initContainers"}) {
+    if (!pod.contains("spec") || !pod["spec"].is_object() || !pod["spec"].contains(list)) continue;
+    shorten(pod["spec"][list], kContainersMax);
+    for (auto& container : pod["spec"][list]) {
+      if (container.is_object() && container.contains("ports")) shorten(container["ports"], kContainerPortsMax);
+    }
+  }
+  for (const char* list : kContainerLists) {
+    if (!pod.contains("status") || !pod["status"].is_object() || !pod["status"].contains(list)) continue;
+    shorten(pod["status"][list], kContainersMax);
   }
 }
 
@@ -182,6 +223,7 @@ void normalize(json& object, const Resource& resource, const ResourceVersion& ve
         keep_only(container, [](const std::string& key) { return key == "name" || key == "containerID"; });
       }
     }
+    keep_readable(object);
   }
   if (resource.kind == model::Kind::kNode) {
     object.erase("spec");

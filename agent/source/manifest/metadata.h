@@ -10,7 +10,7 @@
 namespace cortexflow::source {
 
 inline constexpr std::string_view kDefaultNamespace = "default";
-inline constexpr std::size_t kLabelsMax = 1024;  // ours: the API server has a limit on octets only
+inline constexpr std::size_t kLabelsMax = 200'000;  // more than an object of the API server's, 1.5 MiB, has room for
 
 struct Metadata {
   model::ObjectName name;

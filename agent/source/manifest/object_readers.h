@@ -3,6 +3,10 @@
 // return counts only if the document has no problem.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+#include <string>
+
 #include "agent/model/authorization_policy.h"
 #include "agent/model/deny_list.h"
 #include "agent/model/network_policy.h"
@@ -10,6 +14,14 @@
 #include "agent/source/manifest/field.h"
 
 namespace cortexflow::source {
+
+// More of each and the reader refuses the pod.
+inline constexpr std::size_t kOwnersMax = 64;
+inline constexpr std::size_t kContainersMax = 1000;
+inline constexpr std::size_t kContainerPortsMax = 1000;
+
+// The annotation cortexflow.io/weight: 0 to 1000.
+[[nodiscard]] std::optional<std::uint32_t> parse_pod_weight(const std::string& text);
 
 [[nodiscard]] model::Service read_service(const Field& object);
 [[nodiscard]] model::EndpointSlice read_endpoint_slice(const Field& object);

@@ -14,22 +14,14 @@ namespace cortexflow::source {
 namespace {
 
 constexpr std::size_t kPodAddressesMax = 16;
-constexpr std::size_t kOwnersMax = 64;
-constexpr std::size_t kContainersMax = 1000;
-constexpr std::size_t kContainerPortsMax = 1000;
 constexpr std::uint32_t kPodWeightMax = 1000;
 
 // An annotation's value is a text, numbers too.
 std::uint32_t read_weight(const Field& annotation) {
   if (!annotation.present()) return 1;
-  const std::string text = annotation.text();
-  std::uint32_t weight = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || weight > kPodWeightMax) {
-    annotation.expected("a number from 0 to 1000, in quotes");
-    return 1;
-  }
-  return weight;
+  const auto weight = parse_pod_weight(annotation.text());
+  if (!weight) annotation.expected("a number from 0 to 1000, in quotes");
+  return weight.value_or(1);
 }
 
 bool climbs(const std::string& path) { return ("/" + path + "/").find("/../") != std::string::npos; }
@@ -109,6 +101,13 @@ std::vector<model::PodPort> read_named_ports(const Field& spec) {
 }
 
 }  // namespace
+
+std::optional<std::uint32_t> parse_pod_weight(const std::string& text) {
+  std::uint32_t weight = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
+  const bool whole = !text.empty() && error == std::errc{} && end == text.data() + text.size();
+  return whole && weight <= kPodWeightMax ? std::optional(weight) : std::nullopt;
+}
 
 model::Pod read_pod(const Field& object) {
   model::Pod pod;
