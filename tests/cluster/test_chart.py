@@ -250,8 +250,9 @@ def identity_upgraded(env):
     assert env.serial in authority(env, holder, "list").lower()
     wait_until(lambda: asked(env), 30, "it issues")
     assert verified_serial(env, env.roots) != env.serial
-    restarts = env.lab.kubectl("-n", SYSTEM, "get", "pods", "-l", "app.kubernetes.io/component=identity", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}")
-    assert restarts.split() == ["0", "0"], restarts
+    pods = json.loads(env.lab.kubectl("-n", SYSTEM, "get", "pods", "-l", "app.kubernetes.io/component=identity", "-o", "json"))["items"]
+    restarts = [status["restartCount"] for pod in pods if "deletionTimestamp" not in pod["metadata"] for status in pod["status"]["containerStatuses"]]
+    assert restarts == [0, 0], restarts
 
 
 @test("the agent is upgraded under traffic, and no call fails", seconds=180)
