@@ -343,6 +343,7 @@ Result<void> Policies::erase_tables(const std::set<std::uint32_t>& numbers) {
   for (const auto number : numbers) {
     const auto found = written_.find(number);
     if (found == written_.end()) continue;
+    found->second.whole = false;  // until the last of it is gone, it is neither
     for (const auto& [key, value] : found->second.rules) {
       if (auto gone = tables_->erase("policy_rules", in_table<cf_policy_rule_key>(key, number)); !gone) return gone;
     }

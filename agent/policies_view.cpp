@@ -163,7 +163,7 @@ std::optional<Policies::Figures> Policies::figures() const {
   out.maps = {{"policy_rules", {rules, CF_POLICY_RULES_MAX / 2}},
               {"policy_blocks", {blocks, CF_POLICY_BLOCKS_MAX / 2}},
               {"policy_addresses", {addresses_.size(), CF_POLICY_ADDRESSES_MAX / 2}},
-              {"policy_locals", {locals_.size(), CF_POLICY_LOCALS_MAX}},
+              {"policy_locals", {locals_.size(), CF_POLICY_LOCALS_MAX / 2}},
               {"policy_targets", {targets_.size(), CF_POLICY_TARGETS_MAX / 2}},
               {"policy_events", {ring.entries, ring.max_entries}}};
   return out;

@@ -318,7 +318,7 @@ PolicyPlan plan_policies(const PolicyInput& input, RuleNumbers& numbers) {
     plan.refusals.push_back(fmt::format(
         "policy: {} rules have had names since the agent started: further ones hold, but are shown and counted "
         "without their names until it is started again",
-        static_cast<int>(CF_POLICY_HITS_MAX)));
+        static_cast<int>(CF_POLICY_HITS_MAX) - 1));
   }
   return plan;
 }

@@ -42,11 +42,10 @@ enum {
 
 /* One direction of a TCP connection, being cut into messages (RFC 1035 4.2.2). */
 struct dns_stream {
-	struct cf_dns_key key; /* of its messages, but for the id */
-	__u32 next_seq;	       /* behind the last octet seen */
-	__u32 have;	       /* octets of the message so far, the two of its length included */
-	__u32 length;	       /* of the message, from those two */
-	__u32 lost;	       /* 1: octets from lost_at on are missing; `have` is as it was before them */
+	__u32 next_seq; /* behind the last octet seen */
+	__u32 have;	/* octets of the message so far, the two of its length included */
+	__u32 length;	/* of the message, from those two */
+	__u32 lost;	/* 1: octets from lost_at on are missing; `have` is as it was before them */
 	__u32 lost_at;
 	__u32 boundary; /* while lost: the sequence number at which a message starts, if has_boundary */
 	__u32 has_boundary;

@@ -6,6 +6,7 @@
 #include "bpf/lib/dns_maps.h"
 #include "bpf/lib/dns_message.h"
 #include "bpf/lib/dns_owner.h"
+#include "bpf/lib/packet.h"
 
 enum {
 	SHORT_NAME = 64, /* most names: their records take less of the ring */
@@ -19,6 +20,29 @@ static const struct cf_dns_query empty_query;
 static __always_inline __u64 ring_flags(void)
 {
 	return bpf_ringbuf_query(&dns_events, BPF_RB_AVAIL_DATA) >= WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+/*
+ * A packet's socket as global functions can take it: `id` is its cookie * 2 + (1 for what comes from the server), and
+ * `socket` the client's and the server's port, the transport, and whether the packet is IPv6.
+ */
+static __always_inline __u64 pack_socket(__u16 client_port, __u16 server_port, __u8 transport, bool is_v6)
+{
+	return (__u64)client_port << 48 | (__u64)server_port << 32 | (__u32)transport << 8 | is_v6;
+}
+
+/* The key of the packet's messages, but for their id. */
+static __always_inline int fill_key(struct cf_dns_key *key, struct __sk_buff *skb, __u64 id, __u64 socket)
+{
+	bool to_server = !(id & 1);
+
+	__builtin_memset(key, 0, sizeof(*key));
+	key->cookie = id >> 1;
+	key->client_port = socket >> 48;
+	key->server_port = socket >> 32;
+	key->transport = socket >> 8;
+	return packet_addresses(skb, socket & 1, to_server ? key->client : key->server,
+				to_server ? key->server : key->client);
 }
 
 struct ending {
@@ -282,9 +306,11 @@ static __always_inline void on_answer(const struct dns_message *m, struct cf_dns
 	on_stray_answer(m, key, &e, h);
 }
 
-/* A whole message, or as much of its start as was kept.  `key` lacks the id. */
-static __always_inline void on_message(const struct dns_message *m, struct cf_dns_key *key, bool to_server)
+/* A whole message, or as much of its start as was kept. */
+static __always_inline void on_message(const struct dns_message *m, __u64 id, __u64 socket)
 {
+	bool to_server = !(id & 1);
+	struct cf_dns_key key;
 	struct dns_header h;
 	__u16 flags;
 
@@ -304,11 +330,34 @@ static __always_inline void on_message(const struct dns_message *m, struct cf_dn
 		count(CF_DNS_C_ERR_QDCOUNT);
 		return;
 	}
-	key->id = bpf_ntohs(h.id);
+	if (fill_key(&key, m->skb, id, socket)) {
+		count(CF_DNS_C_ERR_IPHEADER);
+		return;
+	}
+	key.id = bpf_ntohs(h.id);
 	if (to_server)
-		on_query(m, key, &h);
+		on_query(m, &key, &h);
 	else
-		on_answer(m, key, &h);
+		on_answer(m, &key, &h);
+}
+
+/*
+ * The message in the packet's `size` octets from `at` on, or, where `at` is 0, in stream `id`'s head.  A global
+ * function, so that it is verified once.
+ */
+__noinline int message_seen(struct __sk_buff *skb, __u64 id, __u64 socket, __u32 at, __u32 size)
+{
+	struct dns_message m = {.skb = skb, .stream_id = id, .offset = at, .size = size, .readable = size};
+
+	if (!at) {
+		m.stream = bpf_map_lookup_elem(&dns_streams, &id);
+		if (!m.stream)
+			return 0;
+		m.size = m.stream->length;
+		m.readable = m.size < STREAM_HEAD ? m.size : STREAM_HEAD;
+	}
+	on_message(&m, id, socket);
+	return 0;
 }
 
 #endif

@@ -28,24 +28,31 @@ struct dns_message {
 	__u32 readable;
 };
 
+/* In words, wherever they lie: clang copies what may lie unaligned by the octet. */
+static __always_inline void copy_unaligned(void *to, const void *from, const __u32 n)
+{
+	__u32 at = 0;
+
+	for (; at + 4 <= n; at += 4)
+		*(__u32 *)(to + at) = *(const volatile __u32 *)(from + at);
+	for (; at < n; at++)
+		*(__u8 *)(to + at) = *(const volatile __u8 *)(from + at);
+}
+
 static __always_inline int message_read(const struct dns_message *m, __u32 at, void *to, const __u32 n)
 {
 	if (at + n > m->readable)
 		return -1;
 	if (m->stream) {
-		/* Octet by octet: the place is not known to the verifier but for this mask, which clang would drop. */
-		for (__u32 i = 0; i < n; i++) {
-			__u32 where = at + i;
-
-			asm volatile("" : "+r"(where));
-			((__u8 *)to)[i] = m->stream->head[where & (STREAM_HEAD - 1)];
-		}
+		/* The place is not known to the verifier but for this mask, which clang would drop. */
+		asm volatile("" : "+r"(at));
+		copy_unaligned(to, m->stream->head + (at & (STREAM_HEAD - 1)), n);
 		return 0;
 	}
 	return bpf_skb_load_bytes(m->skb, m->offset + at, to, n);
 }
 
-/* Octets from `at`, at most CF_DNS_NAME_MAX: how many were copied to `name`, 0 for none. */
+/* What is behind the header, at most CF_DNS_NAME_ROOM octets: how many were copied to `name`, 0 for none. */
 static __always_inline __u32 message_read_name(const struct dns_message *m, __u8 *name)
 {
 	__u32 n;
@@ -53,8 +60,8 @@ static __always_inline __u32 message_read_name(const struct dns_message *m, __u8
 	if (m->readable <= sizeof(struct dns_header))
 		return 0;
 	n = m->readable - sizeof(struct dns_header);
-	if (n > CF_DNS_NAME_MAX)
-		n = CF_DNS_NAME_MAX;
+	if (n > CF_DNS_NAME_ROOM)
+		n = CF_DNS_NAME_ROOM;
 	if (m->stream) {
 		__builtin_memcpy(name, m->stream->head + sizeof(struct dns_header), CF_DNS_NAME_ROOM);
 		return n;
@@ -106,7 +113,7 @@ __noinline int message_find_opt(struct __sk_buff *skb, __u64 id, __u64 offset_at
 	if (id && !stream)
 		return OPT_ABSENT;
 	for (int i = 0; i < OPT_STEPS_MAX && records; i++) {
-		__u8 rest[10]; /* type, class, TTL, length of the data */
+		__u8 rest[10] __attribute__((aligned(4))); /* type, class, TTL, length of the data */
 		__u8 label;
 
 		if (at > 0xffff || message_read(&m, at, &label, 1))
@@ -142,7 +149,7 @@ static __always_inline int message_opt(const struct dns_message *m, const struct
 static __always_inline __u32 message_read_question(const struct dns_message *m, const struct dns_header *h,
 						   struct cf_dns_query *q)
 {
-	__u8 type_class[4];
+	__u8 type_class[4] __attribute__((aligned(4)));
 	int opt;
 	__u32 n = message_read_name(m, q->name);
 	__u32 length = name_length(q->name, n);
@@ -162,26 +169,22 @@ static __always_inline __u32 message_read_question(const struct dns_message *m, 
 /* Is the message's question the one in `q`, to the octet? */
 static __always_inline bool message_asks(const struct dns_message *m, const struct cf_dns_query *q)
 {
-	__u32 length = q->name_len;
-	__u8 type_class[4];
+	__u8 type_class[4] __attribute__((aligned(4)));
+	__u32 length = q->name_len, difference = 0;
 
 	if (message_read(m, sizeof(struct dns_header) + length, type_class, 4) ||
 	    q->qtype != ((__u16)type_class[0] << 8 | type_class[1]) ||
 	    q->qclass != ((__u16)type_class[2] << 8 | type_class[3]))
 		return false;
-	for (__u32 at = 0; at < CF_DNS_NAME_ROOM; at += 4) {
-		__u8 ours[4];
+	/* In words, and one way through: type and class, which are the same, stand behind both names. */
+	for (__u32 at = 0; at < CF_DNS_NAME_ROOM && at < length; at += 4) {
+		__u32 word;
 
-		if (at >= length)
-			return true;
-		/* Type and class stand behind the name, so that four octets can always be read. */
-		if (message_read(m, sizeof(struct dns_header) + at, ours, 4))
+		if (message_read(m, sizeof(struct dns_header) + at, &word, sizeof(word)))
 			return false;
-		for (__u32 i = 0; i < 4; i++)
-			if (at + i < length && ours[i] != q->name[(at + i) & 0xff])
-				return false;
+		difference |= word ^ *(const __u32 *)(q->name + at);
 	}
-	return true;
+	return !difference;
 }
 
 #endif

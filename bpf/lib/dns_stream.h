@@ -15,7 +15,7 @@ static const struct dns_stream empty_stream;
  * Takes the next piece of a stream from the segment's octets from `at` on: the rest of a length field, of a head or of
  * what is skipped.  Returns where the next piece starts, 0 to stop.  A global function, so that it is verified once.
  */
-__noinline int stream_step(struct __sk_buff *skb, __u64 id, __u32 at)
+__noinline int stream_step(struct __sk_buff *skb, __u64 id, __u64 socket, __u32 at)
 {
 	struct dns_stream *s = bpf_map_lookup_elem(&dns_streams, &id);
 	__u32 left, n, keep;
@@ -56,11 +56,7 @@ __noinline int stream_step(struct __sk_buff *skb, __u64 id, __u32 at)
 			return 0;
 		s->have += n;
 		if (s->have - 2 == keep) {
-			struct dns_message m = {
-				.skb = skb, .stream = s, .stream_id = id, .size = s->length, .readable = keep};
-			struct cf_dns_key key = s->key;
-
-			on_message(&m, &key, !(id & 1));
+			message_seen(skb, id, socket, 0, 0);
 			if (s->have - 2 >= s->length)
 				s->have = 0;
 		}
@@ -75,25 +71,11 @@ __noinline int stream_step(struct __sk_buff *skb, __u64 id, __u32 at)
 	return at + n;
 }
 
-/* A message that lies whole in the segment, read without the stream's state.  A global function, as above. */
-__noinline int whole_message(struct __sk_buff *skb, __u64 id, __u32 at, __u32 size)
-{
-	struct dns_stream *s = bpf_map_lookup_elem(&dns_streams, &id);
-	struct dns_message m = {.skb = skb, .offset = at, .size = size, .readable = size};
-	struct cf_dns_key key;
-
-	if (!s)
-		return 0;
-	key = s->key;
-	on_message(&m, &key, !(id & 1));
-	return 0;
-}
-
 /* Reads messages from octet `at` of the segment on; returns the octet it came to, 0 for what is not DNS.  As above. */
-__noinline int stream_read(struct __sk_buff *skb, __u64 id, __u32 at)
+__noinline int stream_read(struct __sk_buff *skb, __u64 id, __u64 socket, __u32 at)
 {
 	for (int i = 0; i < STREAM_PIECES_MAX; i++) {
-		at = stream_step(skb, id, at);
+		at = stream_step(skb, id, socket, at);
 		if (!at || at >= skb->len)
 			break;
 	}
@@ -104,9 +86,9 @@ __noinline int stream_read(struct __sk_buff *skb, __u64 id, __u32 at)
  * Reads a segment from octet `at` to its end, s->next_seq.  False where that was not reached: no DNS, and the stream is
  * forgotten; or too much, and it has lost octets that don't come again.
  */
-static __always_inline bool read_stream(struct __sk_buff *skb, __u64 id, struct dns_stream *s, __u32 at)
+static __always_inline bool read_stream(struct __sk_buff *skb, __u64 id, __u64 socket, struct dns_stream *s, __u32 at)
 {
-	__u32 to = stream_read(skb, id, at);
+	__u32 to = stream_read(skb, id, socket, at);
 
 	if (to >= skb->len)
 		return true;
@@ -136,7 +118,7 @@ static __always_inline bool holds_whole_messages(struct __sk_buff *skb, __u32 at
 	return at == skb->len;
 }
 
-static __always_inline void read_whole_messages(struct __sk_buff *skb, __u64 id, __u32 at)
+static __always_inline void read_whole_messages(struct __sk_buff *skb, __u64 id, __u64 socket, __u32 at)
 {
 	for (int i = 0; i < STREAM_MESSAGES_MAX && at < skb->len; i++) {
 		__u8 prefix[2];
@@ -145,7 +127,7 @@ static __always_inline void read_whole_messages(struct __sk_buff *skb, __u64 id,
 		if (bpf_skb_load_bytes(skb, at, prefix, sizeof(prefix)))
 			return;
 		size = (__u32)prefix[0] << 8 | prefix[1];
-		whole_message(skb, id, at + 2, size);
+		message_seen(skb, id, socket, at + 2, size);
 		at += 2 + size;
 	}
 }
@@ -171,8 +153,8 @@ static __always_inline void stream_skip(struct dns_stream *s, __u32 n)
  * cut in messages by its sender, or is passed over: only segments that hold nothing but whole messages are read.
  * Returns true where a message starts at the segment's first octet, from which to go on as ever.
  */
-static __always_inline bool on_lost_stream(struct __sk_buff *skb, __u64 id, struct dns_stream *s, __u32 at, __u32 seq,
-					   __u32 length)
+static __always_inline bool on_lost_stream(struct __sk_buff *skb, __u64 id, __u64 socket, struct dns_stream *s,
+					   __u32 at, __u32 seq, __u32 length)
 {
 	__u32 into = s->lost_at - seq;
 	__u32 end = seq + length;
@@ -181,7 +163,7 @@ static __always_inline bool on_lost_stream(struct __sk_buff *skb, __u64 id, stru
 	if (into < length) { /* unsigned: and not behind it */
 		if (dropped < 0)
 			s->next_seq = end;
-		if (!read_stream(skb, id, s, at + into))
+		if (!read_stream(skb, id, socket, s, at + into))
 			return false;
 		s->lost_at = end;
 		if (dropped <= 0) {
@@ -196,7 +178,7 @@ static __always_inline bool on_lost_stream(struct __sk_buff *skb, __u64 id, stru
 		return false; /* seen before */
 	s->next_seq = end;
 	if (holds_whole_messages(skb, at)) {
-		read_whole_messages(skb, id, at);
+		read_whole_messages(skb, id, socket, at);
 		s->boundary = end;
 		s->has_boundary = 1;
 	} else if (s->has_boundary && s->boundary == seq) {
@@ -211,7 +193,7 @@ static __always_inline bool on_lost_stream(struct __sk_buff *skb, __u64 id, stru
 }
 
 /* A stream whose next octet has number `seq`, and starts a message. */
-static __always_inline struct dns_stream *start_stream(__u64 id, const struct cf_dns_key *key, __u32 seq)
+static __always_inline struct dns_stream *start_stream(__u64 id, __u32 seq)
 {
 	struct dns_stream *s;
 
@@ -220,17 +202,13 @@ static __always_inline struct dns_stream *start_stream(__u64 id, const struct cf
 		return NULL;
 	}
 	s = bpf_map_lookup_elem(&dns_streams, &id);
-	if (s) {
-		s->key = *key;
+	if (s)
 		s->next_seq = seq;
-	}
 	return s;
 }
 
-static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p, const struct cf_dns_key *key,
-				   bool to_server)
+static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p, __u64 id, __u64 socket)
 {
-	__u64 id = key->cookie << 1 | !to_server;
 	struct dns_stream *s;
 	__u32 at, seq, length;
 	__u8 head[2]; /* data offset, flags */
@@ -254,13 +232,13 @@ static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p
 		return;
 	}
 	if (head[1] & TCP_SYN)
-		s = start_stream(id, key, ++seq);
+		s = start_stream(id, ++seq);
 	else
 		s = length ? bpf_map_lookup_elem(&dns_streams, &id) : NULL;
 	if (!length)
 		return;
 	if (!s) /* a connection that was there before us: take what comes as a message's start */
-		s = start_stream(id, key, seq);
+		s = start_stream(id, seq);
 	if (!s)
 		return;
 	ahead = (__s32)(seq - s->next_seq);
@@ -277,7 +255,7 @@ static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p
 		}
 	}
 	if (s->lost) {
-		if (!on_lost_stream(skb, id, s, at, seq, length))
+		if (!on_lost_stream(skb, id, socket, s, at, seq, length))
 			return;
 		ahead = 0;
 	}
@@ -288,7 +266,7 @@ static __always_inline void on_tcp(struct __sk_buff *skb, const struct packet *p
 		length -= (__u32)-ahead;
 	}
 	s->next_seq += length;
-	read_stream(skb, id, s, at);
+	read_stream(skb, id, socket, s, at);
 }
 
 #endif

@@ -120,9 +120,9 @@ static __always_inline const __be16 *packet_plain_ports(struct __sk_buff *skb, _
 }
 
 /* Source and destination as 16 octets, IPv4 mapped. */
-static __always_inline int packet_addresses(struct __sk_buff *skb, const struct packet *p, __u8 *source, __u8 *dest)
+static __always_inline int packet_addresses(struct __sk_buff *skb, bool is_v6, __u8 *source, __u8 *dest)
 {
-	if (p->is_v6)
+	if (is_v6)
 		return bpf_skb_load_bytes(skb, offsetof(struct ipv6hdr, saddr), source, 16) ||
 		       bpf_skb_load_bytes(skb, offsetof(struct ipv6hdr, daddr), dest, 16);
 	__builtin_memset(source, 0, 10);

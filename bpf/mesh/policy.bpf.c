@@ -265,7 +265,7 @@ static __always_inline int policy_on_packet(struct __sk_buff *skb, bool egress)
 	if (result == PACKET_OK && parsed.protocol != protocol)
 		return CF_PASS; /* an error about what was sent, to a socket of another kind */
 	if (result != PACKET_OK ||
-	    packet_addresses(skb, &parsed, egress ? p.local : p.remote, egress ? p.remote : p.local)) {
+	    packet_addresses(skb, parsed.is_v6, egress ? p.local : p.remote, egress ? p.remote : p.local)) {
 		if (!closed && egress && !(settings->flags & CF_POLICY_HAS_OUT))
 			return CF_PASS;
 		return policy_refuse(CF_POLICY_V_UNREADABLE, skb, sk, &p, settings, egress);

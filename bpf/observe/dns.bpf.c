@@ -6,51 +6,36 @@
  *
  * No per-CPU scratch memory: on its way out a packet is in process context, where a program can be preempted.
  */
-#include "bpf/lib/dns_match.h"
 #include "bpf/lib/dns_stream.h"
 #include "bpf/lib/packet.h"
 
-/* Several datagrams of one size, the last may be shorter, that a socket sends at once (UDP_SEGMENT, udp(7)). */
-static __always_inline void on_datagrams(struct __sk_buff *skb, const struct cf_dns_key *key, __u32 at, __u32 size,
-					 bool to_server)
+static __always_inline void on_udp(struct __sk_buff *skb, const struct packet *p, __u64 id, __u64 socket)
 {
-	__u64 id = key->cookie << 1 | !to_server;
+	__u32 at = p->l4 + sizeof(struct udphdr);
+	__u32 size;
 
-	if (!start_stream(id, key, 0)) /* where whole_message() finds the key */
-		return;
-	for (int i = 0; i < DATAGRAMS_MAX && at < skb->len; i++) {
-		whole_message(skb, id, at, size < skb->len - at ? size : skb->len - at);
-		at += size;
-	}
-	if (at < skb->len)
-		count(CF_DNS_C_ERR_MANY);
-	bpf_map_delete_elem(&dns_streams, &id);
-}
-
-static __always_inline void on_udp(struct __sk_buff *skb, const struct packet *p, struct cf_dns_key *key,
-				   bool to_server)
-{
-	struct dns_message m = {.skb = skb, .offset = p->l4 + sizeof(struct udphdr)};
-
-	if (m.offset >= skb->len) {
+	if (at >= skb->len) {
 		count(CF_DNS_C_PACKETS);
 		count(CF_DNS_C_ERR_SHORT);
 		return;
 	}
-	m.size = m.readable = skb->len - m.offset;
-	if (skb->gso_size && m.size > skb->gso_size)
-		on_datagrams(skb, key, m.offset, skb->gso_size, to_server);
-	else
-		on_message(&m, key, to_server);
+	/* Several datagrams of one size, the last may be shorter, that a socket sends at once: UDP_SEGMENT, udp(7). */
+	size = skb->gso_size ? skb->gso_size : skb->len - at;
+	for (int i = 0; i < DATAGRAMS_MAX && at < skb->len; i++) {
+		message_seen(skb, id, socket, at, size < skb->len - at ? size : skb->len - at);
+		at += size;
+	}
+	if (at < skb->len)
+		count(CF_DNS_C_ERR_MANY);
 }
 
 static __always_inline int look(struct __sk_buff *skb, bool egress)
 {
 	__u32 ethertype = skb->protocol;
 	const __be16 *ports = packet_plain_ports(skb, ethertype);
-	struct cf_dns_key key = {};
 	struct packet p = {};
 	enum packet_result result;
+	__u64 id, socket;
 
 	if (ports && !is_dns_port(ports[egress]))
 		return CF_PASS; /* nearly all there is */
@@ -64,18 +49,13 @@ static __always_inline int look(struct __sk_buff *skb, bool egress)
 	}
 	if (!is_dns_port(egress ? p.dest_be : p.source_be))
 		return CF_PASS;
-	key.cookie = bpf_get_socket_cookie(skb);
-	key.transport = p.protocol == IPPROTO_UDP ? CF_TRANSPORT_UDP : CF_TRANSPORT_TCP;
-	key.client_port = bpf_ntohs(egress ? p.source_be : p.dest_be);
-	key.server_port = bpf_ntohs(egress ? p.dest_be : p.source_be);
-	if (packet_addresses(skb, &p, egress ? key.client : key.server, egress ? key.server : key.client)) {
-		count(CF_DNS_C_ERR_IPHEADER);
-		return CF_PASS;
-	}
+	id = bpf_get_socket_cookie(skb) << 1 | !egress;
+	socket = pack_socket(bpf_ntohs(egress ? p.source_be : p.dest_be), bpf_ntohs(egress ? p.dest_be : p.source_be),
+			     p.protocol == IPPROTO_UDP ? CF_TRANSPORT_UDP : CF_TRANSPORT_TCP, p.is_v6);
 	if (p.protocol == IPPROTO_UDP)
-		on_udp(skb, &p, &key, egress);
+		on_udp(skb, &p, id, socket);
 	else
-		on_tcp(skb, &p, &key, egress);
+		on_tcp(skb, &p, id, socket);
 	return CF_PASS;
 }
 

@@ -78,7 +78,7 @@ void add_unread(const json& pod, const char* holder, const std::vector<std::stri
 }
 
 void add_bad_weight(const json& pod, std::vector<std::string>& to) {
-  const auto path = json::json_pointer("/metadata/annotations/cortexflow.io~1weight");
+  const auto path = json::json_pointer("/metadata/annotations") / std::string(kWeightKey);
   if (!pod.contains(path)) return;
   const auto& weight = pod.at(path);
   if (weight.is_string() && source::parse_pod_weight(weight.get<std::string>())) return;

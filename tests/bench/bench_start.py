@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long after its start an agent sees lookups, beside bpftool, which loads the DNS programs alone and attaches nothing.
-
-What the kernel takes to verify programs is most of both.
-"""
+"""How long after its start an agent sees lookups, beside bpftool, which loads the DNS programs alone and attaches nothing."""
 
 import concurrent.futures
 import contextlib
@@ -17,7 +14,9 @@ from place import Place
 
 RATE = 2000  # lookups a second: the first that is seen is no later than half a millisecond after the first that could be
 FLOOR = "bpftool loads dns.bpf.o"
-ARMS = {"agent": (), "agent with services and policy": ("--manifests", os.path.join(ROOT, "examples", "policy"))}
+EXAMPLES = os.path.join(ROOT, "examples")
+ARMS = {"agent": (),
+        "agent with services and policy": ("--manifests", os.path.join(EXAMPLES, "shop"), os.path.join(EXAMPLES, "policy"))}
 
 
 def instant(text):

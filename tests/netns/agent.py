@@ -16,7 +16,7 @@ import urllib.parse
 import urllib.request
 
 import dnsmsg
-from isolation import CGROUP, PREFIX
+from isolation import CGROUP, PATIENCE, PREFIX
 from netns import bound_to_us, sh
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -36,6 +36,7 @@ def free_port():
 
 def wait_until(condition, timeout=5.0, what="condition"):
     """Polls; answers the first true value of `condition()`."""
+    timeout *= PATIENCE
     end = time.monotonic() + timeout
     while True:
         value = condition()
@@ -88,7 +89,7 @@ class Place:
     def run(self, *flags, prefix=(), timeout=15, argv=None, cgroup_root=CGROUP):
         """Runs the agent to its end, for the cases in which it must end by itself."""
         argv = argv or self.argv(*flags, cgroup_root=cgroup_root)
-        return subprocess.run(bound_to_us([*prefix, *argv]), capture_output=True, text=True, timeout=timeout, check=False)
+        return subprocess.run(bound_to_us([*prefix, *argv]), capture_output=True, text=True, timeout=timeout * PATIENCE, check=False)
 
     def close(self):
         subprocess.run(["umount", self.bpffs], capture_output=True, check=False)
@@ -134,7 +135,7 @@ class Agent:
             return file.read()[-4000:]
 
     def get(self, path, timeout=5):
-        connection = _UnixConnection(self.place.socket, timeout)
+        connection = _UnixConnection(self.place.socket, timeout * PATIENCE)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -162,14 +163,14 @@ class Agent:
         return name
 
     def metrics(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.place.metrics_port}/metrics", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.place.metrics_port}/metrics", timeout=5 * PATIENCE) as response:
             return parse_metrics(response.read().decode())
 
     def cfcli_argv(self, *args):
         return bound_to_us([CFCLI, "--socket", self.place.socket, *args])
 
     def cfcli(self, *args, timeout=20):
-        return subprocess.run(self.cfcli_argv(*args), capture_output=True, text=True, timeout=timeout, check=False)
+        return subprocess.run(self.cfcli_argv(*args), capture_output=True, text=True, timeout=timeout * PATIENCE, check=False)
 
     def balance(self):
         """Waits until the ring is drained, and answers the status; the accounting must be closed by then."""
@@ -190,7 +191,7 @@ class Agent:
         """SIGTERM; answers the exit status."""
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
-        return self.process.wait(timeout)
+        return self.process.wait(timeout * PATIENCE)
 
     def close(self):
         try:
@@ -249,6 +250,7 @@ class Watch:
 
     def wait_for(self, predicate, count=1, timeout=5.0):
         """The lookups for which predicate(lookup) holds, once there are `count` of them."""
+        timeout *= PATIENCE
         found, at = [], 0
         end = time.monotonic() + timeout
         with self._changed:

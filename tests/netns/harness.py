@@ -42,7 +42,7 @@ def test(sentence, seconds=20):
 @contextlib.contextmanager
 def bounded(seconds, what):
     def expire(*_):
-        raise TestTimeout(f"{what}: not done within {seconds} s")
+        raise TestTimeout(f"{what}: not done within {seconds:g} s")
 
     signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -83,6 +83,7 @@ def describe(error):
 
 def attempt(sentence, seconds, action):
     """Runs one bounded action and reports it; answers whether it passed."""
+    seconds *= isolation.PATIENCE
     began = time.monotonic()
     try:
         with bounded(seconds, sentence):

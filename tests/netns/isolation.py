@@ -13,6 +13,8 @@ import time
 
 PREFIX = f"cft-{os.getpid()}-"
 CLONE_NEWNET = 0x40000000
+# What every bound on waiting is multiplied by: an emulated machine is slow, and sets it.  Nothing is measured by it.
+PATIENCE = float(os.environ.get("CORTEXFLOW_PATIENCE", "1"))
 
 libc = ctypes.CDLL(None, use_errno=True)
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 
-from isolation import CLONE_NEWNET, PREFIX, libc
+from isolation import CLONE_NEWNET, PATIENCE, PREFIX, libc
 
 _numbers = itertools.count(1)
 
@@ -61,7 +61,7 @@ class Namespace:
     def socket(self, family=socket.AF_INET, kind=socket.SOCK_DGRAM, proto=0):
         with self.entered():
             made = socket.socket(family, kind, proto)
-        made.settimeout(5)
+        made.settimeout(5 * PATIENCE)
         return made
 
     def argv(self, *argv):
@@ -72,7 +72,7 @@ class Namespace:
 
     def run(self, *argv, timeout=20, **options):
         """Runs a command in the namespace; it must succeed.  Answers its standard output."""
-        return sh(*self.argv(*argv), timeout=timeout, **options)
+        return sh(*self.argv(*argv), timeout=timeout * PATIENCE, **options)
 
     def close(self):
         os.close(self._fd)

@@ -196,6 +196,33 @@ def answers(env):
             pass
 
 
+@test("answers by UDP don't come in any more once the address that was asked is another workload's", seconds=60)
+def next_owner(env):
+    policies = (network_policy("in", podSelector=CART, policyTypes=["Ingress"]),
+                network_policy("out", podSelector=CART, policyTypes=["Egress"], egress=[{"to": [of(app="web")]}]))
+    env.apply(*policies)
+    env.becomes({("cart", "web"): True, ("cart", "db"): False, ("web", "cart"): False})
+    with env.pods["cart"].socket() as asking, env.pods["web"].socket() as asked:
+        asked.bind((ADDRESS["web"], 7002))
+        asked.settimeout(3)
+        asking.settimeout(1)
+        asking.sendto(b"?", (ADDRESS["web"], 7002))
+        peer = asked.recvfrom(10)[1]
+        asked.sendto(b"!", peer)
+        assert asking.recv(10) == b"!"
+        # Both identities were there before, and both still are: only who has which address is another.
+        moved, heir = pod("web"), pod("db")
+        moved["status"] = {"podIP": "10.72.99.2", "podIPs": [{"ip": "10.72.99.2"}]}
+        heir["metadata"]["name"], heir["status"] = "heir", pod("web")["status"]
+        env.apply(*policies, pods=[pod("cart"), pod("db"), moved, heir])
+        env.becomes({("cart", "web"): False})
+        asked.sendto(b"!", peer)
+        try:
+            raise AssertionError(f"{asking.recv(10)} came in")
+        except TimeoutError:
+            pass
+
+
 @test("a pod that may call nobody reaches itself, by any address of its own", seconds=60)
 def itself(env):
     env.pods["cart"].ip("address", "add", "172.17.0.1/32", "dev", "lo")

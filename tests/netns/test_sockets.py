@@ -15,7 +15,7 @@ import dnsmsg
 from agent import Agent, expect, wait_until
 from dnsserver import Server
 from harness import test
-from isolation import CGROUP, MOUNT, PREFIX, cgroup as cgroup_of, inside, own_cgroup
+from isolation import CGROUP, MOUNT, PATIENCE, PREFIX, cgroup as cgroup_of, inside, own_cgroup
 from netns import Namespace, bound_to_us, sh, veth
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -146,7 +146,7 @@ def uring(env, way):
         sh("cc", "-O2", "-Wall", "-Werror", "-o", program, f"{HERE}/uring_send.c", "-luring")
     child = env.near.popen(program, way, "127.0.0.1", "53", dnsmsg.query(name).hex(), stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE, text=True)
-    out, err = child.communicate(timeout=10)
+    out, err = child.communicate(timeout=10 * PATIENCE)
     assert child.returncode == 0 and out.strip(), err
     lookup = env.watch.one(name)
     expect(lookup, outcome="answered", pid=child.pid)
@@ -268,7 +268,7 @@ def same_id(env):
         child.stdin.write("\n")
         child.stdin.flush()
     for child in children:
-        child.communicate(timeout=10)
+        child.communicate(timeout=10 * PATIENCE)
         assert child.returncode == 0
     lookups = env.watch.named(name, 2)
     assert {lookup["pid"] for lookup in lookups} == {child.pid for child in children}, lookups
@@ -327,7 +327,7 @@ def inherited(env):
 def dig(env):
     name = dnsmsg.unique("dig")
     child = env.near.popen("dig", "+tries=1", "+time=3", "@127.0.0.1", name, "AAAA", stdout=subprocess.PIPE)
-    child.communicate(timeout=10)
+    child.communicate(timeout=10 * PATIENCE)
     lookup = env.watch.one(name)
     # dig sends from a thread named isc-net-0000.
     expect(lookup, pid=child.pid, comm="dig", qtype="AAAA", outcome="answered", edns_size=1232)

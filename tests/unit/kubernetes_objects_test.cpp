@@ -223,10 +223,10 @@ TEST_CASE("the state on disk is what was told, after any number of changes, and 
 
 TEST_CASE("nonsense in the place of the state on disk is as if nothing were there, and no line of it does harm") {
   const Scratch scratch;
-  const std::string head = R"({"format":1,"server":"https://one"})"
+  const std::string head = R"({"format":2,"server":"https://one"})"
                            "\n";
   for (const auto& text : {std::string("\0\xff[[[", 5),
-                           std::string(R"({"format":"1","server":7})"
+                           std::string(R"({"format":"2","server":7})"
                                        "\n"),
                            head + "[]\n7\n{\"k\":[],\"ns\":1,\"n\":{}}\nnonsense\n",
                            head + R"({"k":"Service","ns":"shop","n":"cart","v":7,"o":{"metadata":{"name":5}}})"

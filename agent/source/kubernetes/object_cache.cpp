@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr std::size_t kLinesSpare = 10'000;
 constexpr std::size_t kBufferMax = 1 << 20;
 
