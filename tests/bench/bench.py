@@ -13,6 +13,7 @@ import time
 from agent import CFAGENT, sh
 
 NAMES = ["tracing", "rate", "programs", "memory", "peer", "connect", "scale", "fairness", "edge", "redirect", "policy", "identity", "start"]
+IN_A_CLUSTER = ["kubernetes"]  # against what tests/cluster/kubelab builds first
 SECONDS_MAX = 2400  # of one bench
 TOOLS = ("ip", "nsenter", "taskset", "setpriv", "cc", "clang-19", "dnsperf", "unbound", "unbound-control", "bpftool", "dumpcap", "tshark", "iptables-legacy-restore", "nft", "iperf3")
 
