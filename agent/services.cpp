@@ -189,7 +189,7 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
     pods_.update(pod, known.get());
     callers_.update(pod, known.get(), *tables_, errors);
   }
-  note_addresses(update.touched, snapshot);
+  note_addresses(update);
   auto touched = update.touched.services;
   note_unread(unread, touched);
   for (const auto& name : touched) {

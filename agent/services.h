@@ -151,7 +151,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
 
   [[nodiscard]] std::pair<std::shared_ptr<const state::Snapshot>, CallersPlace> known_place() const;
   void open_edge(const source::Settings& settings);
-  void note_addresses(const state::Touched& touched, const state::Snapshot& snapshot);
+  void note_addresses(const state::Update& update);
   void poll_edge(std::vector<Error>& errors);
   void poll_addresses(std::vector<Error>& errors);
   void recall_deny();
@@ -242,6 +242,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   bool configuration_changed_ = false;  // since it was looked what of it is not used
   Clock::time_point looked_unused_;
   KnownCallers callers_;
+  std::shared_ptr<const state::Snapshot> named_;  // as pods last changed; the event loop's thread alone writes it
   PodDirectory pods_;
   AddressDirectory pod_addresses_, service_addresses_;
   // What can't be read yet; none: since the start all could be once, so that the sources keep the last good.

@@ -18,7 +18,10 @@ std::vector<model::IpAddress> addresses_of(const model::Service& service) {
 
 }  // namespace
 
-void Services::note_addresses(const state::Touched& touched, const state::Snapshot& snapshot) {
+void Services::note_addresses(const state::Update& update) {
+  const auto& [snapshot_pointer, touched] = update;
+  const auto& snapshot = *snapshot_pointer;
+  if (!touched.pods.empty()) named_ = snapshot_pointer;
   for (const auto& name : touched.pods) {
     const auto pod = snapshot.pods.find(name);
     // In the host's network, the address is the machine's.
@@ -34,7 +37,7 @@ void Services::name_flow(model::Flow& flow, const cf_policy_judgment& policy) co
   policies_.name_verdict(flow, policy);
   const auto name_by_address = [this](const model::IpAddress& address, model::Workload& workload) {
     const auto* name = pod_addresses_.find(address);
-    const auto pod = name ? desired_.snapshot()->pods.find(*name) : nullptr;
+    const auto pod = name ? named_->pods.find(*name) : nullptr;
     if (pod) PodDirectory::fill(workload, *name, pod->owner);
   };
   pods_.name(flow.workload);

@@ -19,6 +19,12 @@ namespace cortexflow::cli {
 
 using nlohmann::ordered_json;
 
+namespace {
+
+constexpr std::size_t kPackedASecond = 5 << 20;  // octets; a slow machine's gzip
+
+}  // namespace
+
 Result<Dump> Dump::open(const std::string& name, std::size_t octets_max, Clock::time_point until) {
   umask(077);
   const char* temporary = std::getenv("TMPDIR");
@@ -37,6 +43,7 @@ Dump::Dump(Dump&& other) noexcept
     : directory_(std::exchange(other.directory_, {})),
       name_(std::move(other.name_)),
       octets_left_(other.octets_left_),
+      written_(other.written_),
       until_(other.until_),
       parts_(other.parts_),
       missing_(std::move(other.missing_)) {}
@@ -68,6 +75,7 @@ void Dump::write(const std::string& path, std::string text) {
       return;
     }
     octets_left_ -= text.size();
+    written_ += text.size();
     ++parts_;
   }
   const auto file = std::filesystem::path(directory_) / name_ / path;
@@ -123,13 +131,20 @@ Result<void> Dump::pack(const std::string& file) {
   for (const auto& one : missing_) words += one + "\n";
   octets_left_ += words.size();  // it is always there
   write("missing.txt", words.empty() ? "nothing is missing\n" : words);
-  constexpr std::chrono::seconds kPackMax{60};
-  const auto packed =
-      source::child_output({"tar", "--force-local", "-C", directory_, "-czf", file, name_}, {}, kPackMax, 1 << 16);
-  if (!packed)
-    return tl::make_unexpected(
-        Error{fmt::format("tar {}", packed.error().message), fmt::format("can {} be written?", file)});
-  return {};
+  // As a new file: one that is there may be others' to read.
+  const auto unfinished = file + ".new";
+  std::error_code error;
+  std::filesystem::remove(unfinished, error);
+  const std::chrono::seconds pack_max(60 + written_ / kPackedASecond);
+  const auto packed = source::child_output({"tar", "--force-local", "-C", directory_, "-czf", unfinished, name_}, {},
+                                           pack_max, 1 << 16);
+  if (packed) std::filesystem::rename(unfinished, file, error);
+  if (packed && !error) return {};
+  const auto why = packed ? fmt::format("cannot write {}: {}", file, error.message())
+                          : fmt::format("tar {}", packed.error().message);
+  std::filesystem::remove(unfinished, error);
+  return tl::make_unexpected(
+      Error{why, fmt::format("can {} be written, with room for the archive? --max-size makes it smaller", file)});
 }
 
 }  // namespace cortexflow::cli

@@ -46,9 +46,9 @@ class Dump {
   [[nodiscard]] bool in_time(const std::string& path);
 
   std::string directory_, name_;  // directory_ empty: nothing is this one's
-  std::size_t octets_left_ = 0;
+  std::size_t octets_left_ = 0, written_ = 0;
   Clock::time_point until_;
-  std::mutex mutex_;  // all below, and octets_left_
+  std::mutex mutex_;  // all below, octets_left_ and written_
   std::size_t parts_ = 0;
   std::vector<std::string> missing_;  // "PATH: why"
 };

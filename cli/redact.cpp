@@ -43,7 +43,8 @@ std::string without_keys(std::string_view text) {
 // Three parts of base64url, of which the first begins as JSON does: {"
 std::size_t web_token_size(std::string_view text) {
   if (!text.starts_with("eyJ")) return 0;
-  const auto end = static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_word) - text.begin());
+  auto end = static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_word) - text.begin());
+  while (text[end - 1] == '.') --end;  // of a sentence
   return std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(end), '.') == 2 ? end : 0;
 }
 
@@ -82,24 +83,37 @@ std::size_t value_size(std::string_view text, bool to_line_end) {
   }
   if (text[0] == '"' || text[0] == '\'') {
     std::size_t at = 1;
-    while (at < text.size() && text[at] != text[0]) at += text[at] == '\\' && text[0] == '"' ? 2 : 1;
+    const auto escaped = [&] { return text[0] == '"' ? text[at] == '\\' : text.substr(at, 2) == "''"; };
+    while (at < text.size() && (text[at] != text[0] || escaped())) at += escaped() ? 2 : 1;
     return std::min(at + 1, text.size());
   }
+  if (text[0] == '[') return std::min(text.find(']'), text.size() - 1) + 1;
   const auto end = text.find_first_of(to_line_end ? "\r" : " \t,;&}\r");
   return std::min(end, text.size());
 }
 
+// Of the header's value, which has spaces ("Basic dXNlcg=="): to its quote, else to the line's end.
+std::size_t header_size(std::string_view text) {
+  if (!text.empty() && (text[0] == '"' || text[0] == '\'' || text[0] == '\\')) return value_size(text, true);
+  return std::min(text.find_first_of("\"'\r"), text.size());
+}
+
 bool is_no_secret(std::string_view value) {
   constexpr std::array<std::string_view, 7> kNoSecrets{"", "true", "false", "null", "{}", "[]", "\"\""};
-  return std::find(kNoSecrets.begin(), kNoSecrets.end(), value) != kNoSecrets.end() || value.starts_with('{') ||
-         value.starts_with('[') || value.starts_with('|') || value.starts_with('>');
+  if (std::find(kNoSecrets.begin(), kNoSecrets.end(), value) != kNoSecrets.end()) return true;
+  // What follows in further lines, or has names of its own.
+  const auto behind = value.substr(1);
+  if (value[0] == '|' || value[0] == '>') return behind.find_first_not_of("+-123456789 \t") == std::string_view::npos;
+  if (value[0] == '{') return behind.empty() || behind[0] == '"' || behind[0] == ' ';
+  return value[0] == '[' && (behind.empty() || behind[0] == '{');
 }
 
 // "//user:password@" -> "//[redacted]@"
 std::size_t user_size(std::string_view text) {
   if (!text.starts_with("//")) return 0;
-  const auto end = text.find_first_of("@/ \"'", 2);
-  return end != std::string_view::npos && end > 2 && text[end] == '@' ? end : 0;
+  const auto end = std::min(text.find_first_of("/ \"'", 2), text.size());
+  const auto at = text.substr(0, end).rfind('@');
+  return at != std::string_view::npos && at > 2 ? at : 0;
 }
 
 void add_line(std::string& out, std::string_view line) {
@@ -133,7 +147,8 @@ void add_line(std::string& out, std::string_view line) {
     const bool first_in_line = line.find_first_not_of(" \t-\"'") + size == i;
     const bool yaml =
         !bearer && first_in_line && behind.substr(0, sign).find(':') != std::string_view::npos && !line.ends_with(',');
-    const auto value = behind.substr(sign, value_size(behind.substr(sign), yaml));
+    const auto value = behind.substr(sign, lower.ends_with("authorization") ? header_size(behind.substr(sign))
+                                                                            : value_size(behind.substr(sign), yaml));
     if (is_no_secret(value) || (bearer && value.size() < 8)) continue;
     out += behind.substr(0, sign);
     if (value.starts_with("\\\"")) {

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <ctime>
+#include <deque>
 
 #include "agent/source/manifest/file_text.h"
 #include "cli/answer_body.h"
@@ -27,15 +28,16 @@ struct SysdumpOptions {
 
 // Of a stream, what it has now.
 Result<ordered_json> latest(const Client& agent, const std::string& path, const char* key) {
-  ordered_json rows = ordered_json::array();
+  std::deque<ordered_json> rows;
   const auto done = agent.stream(
-      path, {{"since", "1h"}, {"limit", std::to_string(kRecords)}, {"follow", "false"}}, [] {},
+      path, {{"since", "1h"}, {"follow", "false"}}, [] {},
       [&](const ordered_json& line) {
         if (line.contains(key)) rows.push_back(line[key]);
-        return !line.contains("summary") && rows.size() < kRecords;
+        if (rows.size() > kRecords) rows.pop_front();
+        return !line.contains("summary");
       });
   if (!done) return tl::make_unexpected(done.error());
-  return ordered_json{{"latest", std::move(rows)}};
+  return ordered_json{{"latest", ordered_json(std::move(rows))}};
 }
 
 std::string stamp() {

@@ -49,8 +49,10 @@ Result<Caller> caller_of(int socket) {
   int raw = -1;
   size = sizeof raw;
   const bool has_pidfd = getsockopt(socket, SOL_SOCKET, kPeerPidFd, &raw, &size) == 0;
+  const bool ended = !has_pidfd && errno != ENOPROTOOPT;  // which kernels before 6.5 say: they know no such option
   const Fd pidfd(has_pidfd ? raw : -1);
   Caller caller{credentials.pid, credentials.uid, credentials.gid, {}};
+  if (ended) return caller;  // its number may be another's
   auto cgroup = cgroup_of(caller.pid);
   if (still_there(pidfd, caller)) caller.cgroup = std::move(cgroup);  // asked after it was read
   return caller;

@@ -28,6 +28,10 @@ class Cluster {
   [[nodiscard]] static Result<std::shared_ptr<Cluster>> open(const Environment& environment);
 
   [[nodiscard]] ApiServer& server() { return *server_; }
+  // Where the mesh is, as far as the environment says; else where it is by default.
+  [[nodiscard]] std::string mesh_namespace() const {
+    return mesh_namespace_.empty() ? kMeshNamespace : mesh_namespace_;
+  }
   // Agents are looked for in this namespace alone from now on.
   void look_in(const std::string& mesh_namespace);
   // One a node, by the nodes' names.  Who may make pods anywhere may label them as an agent's: where such are in

@@ -35,10 +35,11 @@ Result<ordered_json> objects(ApiServer& server, const std::string& path, const s
   return ordered_json{{"items", std::move(items)}};
 }
 
-Result<std::string> log_of(ApiServer& server, const AgentPod& agent, const char* more) {
+Result<std::string> log_of(ApiServer& server, const std::string& space, const std::string& pod, const char* container,
+                           const char* more = "") {
   auto log = server.text(
-      fmt::format("/api/v1/namespaces/{}/pods/{}/log?container=agent&timestamps=true&tailLines={}&limitBytes={}{}",
-                  agent.pod_namespace, agent.pod, kLogLines, Dump::kPartMax, more));
+      fmt::format("/api/v1/namespaces/{}/pods/{}/log?container={}&timestamps=true&tailLines={}&limitBytes={}{}", space,
+                  pod, container, kLogLines, Dump::kPartMax, more));
   if (!log) return tl::make_unexpected(log.error().error);
   return std::move(*log);
 }
@@ -53,6 +54,13 @@ void dump_namespace(Dump& dump, ApiServer& server, const std::string& space) {
   dump.collect(directory + "/daemonsets.json", [&] { return objects(server, apps + "/daemonsets", ours); });
   dump.collect(directory + "/deployments.json", [&] { return objects(server, apps + "/deployments", ours); });
   dump.collect(directory + "/configmaps.json", [&] { return objects(server, core + "/configmaps", ours); });
+  const auto authorities = server.list(core + "/pods", ours + ",app.kubernetes.io/component=identity");
+  if (!authorities) return;  // pods.json says it
+  for (const auto& pod : *authorities) {
+    const auto name = text_at(pod, "/metadata/name");
+    dump.collect_text(fmt::format("{}/{}.log", directory, name),
+                      [&] { return log_of(server, space, name, "identity"); });
+  }
 }
 
 }  // namespace
@@ -71,13 +79,18 @@ void dump_cluster(Dump& dump, Cluster& cluster, const std::vector<AgentPod>& age
   }
   std::set<std::string> spaces;
   for (const auto& agent : agents) spaces.insert(agent.pod_namespace);
+  if (spaces.empty()) {
+    spaces.insert(cluster.mesh_namespace());
+    dump.add_text("agents", fail("no agent runs on any node: see events.json and daemonsets.json"));
+  }
   for (const auto& space : spaces) dump_namespace(dump, server, space);
   for (const auto& agent : agents) {
     const auto directory = "node-" + agent.node;
-    dump.collect_text(directory + "/pod.log", [&] { return log_of(server, agent, ""); });
+    dump.collect_text(directory + "/pod.log", [&] { return log_of(server, agent.pod_namespace, agent.pod, "agent"); });
     // Of the container before, where there was one: its last words.
     if (!agent.ready)
-      dump.collect_text(directory + "/pod-before.log", [&] { return log_of(server, agent, "&previous=true"); });
+      dump.collect_text(directory + "/pod-before.log",
+                        [&] { return log_of(server, agent.pod_namespace, agent.pod, "agent", "&previous=true"); });
   }
   // The agents themselves, several at a time: these go by exec alone.
   std::atomic<std::size_t> next = 0;

@@ -36,7 +36,10 @@ void SharedCertificate::lead(Issuer& issuer, const std::string& claim, Clock::ti
   const bool reads = !read_at_ || now >= *read_at_ + kEvery;
   follow(now);
   // What was just tried waits for the next look.
-  if (reads && known_ && due(issuer)) note(make(issuer, claim));
+  if (!reads || !known_ || !due(issuer)) return;
+  if (now >= again_at_) return note_made(make(issuer, claim), now);
+  const std::lock_guard lock(mutex_);
+  figures_.problem = made_in_vain_;
 }
 
 Result<void> SharedCertificate::read() {
@@ -113,6 +116,13 @@ void SharedCertificate::note(const Result<void>& done) {
   const std::lock_guard lock(mutex_);
   figures_.failed += done ? 0 : 1;
   figures_.problem = done ? std::string() : done.error().to_string();
+}
+
+void SharedCertificate::note_made(const Result<void>& made, Clock::time_point now) {
+  note(made);
+  made_in_vain_ = made ? std::string() : made.error().to_string();
+  again_at_ = made ? Clock::time_point() : now + retry_;
+  retry_ = made ? kEvery : std::min(2 * retry_, kRetryMax);
 }
 
 std::shared_ptr<SSL_CTX> SharedCertificate::current() {

@@ -15,7 +15,8 @@ namespace cortexflow::identity {
 class SharedCertificate : public ServingCertificate {
  public:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::seconds kEvery{5};  // the Secret is read
+  static constexpr std::chrono::seconds kEvery{5};       // the Secret is read
+  static constexpr std::chrono::seconds kRetryMax{600};  // after one that was made in vain: it stays in the ledger
   static constexpr const char* kCertificateKey = "tls.crt";
   static constexpr const char* kPrivateKey = "tls.key";
   static constexpr const char* kNamesKey = "dns-names";
@@ -49,6 +50,7 @@ class SharedCertificate : public ServingCertificate {
   [[nodiscard]] Result<void> make(Issuer& issuer, const std::string& claim);
   void take(Loaded loaded);
   void note(const Result<void>& done);
+  void note_made(const Result<void>& made, Clock::time_point now);
 
   const std::shared_ptr<SecretStore> secrets_;
   const std::string secret_;
@@ -56,8 +58,11 @@ class SharedCertificate : public ServingCertificate {
   const std::function<Time()> wall_;
   // The one thread's.
   std::optional<Clock::time_point> read_at_;
-  bool known_ = false;   // what is there, with the latest look
-  std::string version_;  // that is there; empty: none
+  Clock::time_point again_at_{};  // one is made
+  std::chrono::seconds retry_{kEvery};
+  std::string made_in_vain_;  // why the latest was; empty: it was not
+  bool known_ = false;        // what is there, with the latest look
+  std::string version_;       // that is there; empty: none
 
   mutable std::mutex mutex_;
   std::optional<Loaded> loaded_;

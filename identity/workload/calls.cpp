@@ -77,7 +77,8 @@ void WorkloadApi::look(const Key& key, Connection& connection, Watch& watch) {
     if (auto caller = caller_of(connection.fd.get())) connection.caller = std::move(*caller);
   }
   workers_->add([this, key, caller = connection.caller, wants_svids = watch.wants_svids,
-                 standing = watch.standing(issuer_.now())] {
+                 standing = watch.standing(issuer_.now()), gone = watch.gone] {
+    if (*gone) return;
     auto made =
         std::make_shared<Made>(wants_svids ? make_svids(issuer_, caller, standing) : identities(issuer_, caller));
     post([this, key, made] { finish(key, std::move(*made)); });
@@ -133,7 +134,9 @@ void WorkloadApi::forget(const Key& key, Connection& connection) {
   if (found == connection.watches.end()) return;
   const bool svids = found->second.wants_svids;
   if (found->second.due) renewals_.erase({*found->second.due, key});
+  *found->second.gone = true;
   connection.watches.erase(found);
+  if (connection.watches.empty()) connection.idle_since = Clock::now();
   --calls_;
   count([svids](WorkloadFigures& figures) { --(svids ? figures.svid_calls : figures.bundle_calls); });
 }

@@ -31,9 +31,7 @@ void WorkloadApi::accept_all() {
       return count([](WorkloadFigures& figures) { ++figures.refused["connections"]; });
     }
     auto caller = caller_of(fd.get());
-    const auto user = caller ? users_.find(caller->uid) : users_.end();
-    if (!caller || connections_.size() >= limits_.connections ||
-        (user != users_.end() && user->second >= limits_.connections_per_user)) {
+    if (!caller || !make_room(caller->uid)) {
       count([](WorkloadFigures& figures) { ++figures.refused["connections"]; });
       continue;
     }
@@ -44,10 +42,27 @@ void WorkloadApi::accept_all() {
     auto& connection = connections_[id];
     connection.fd = std::move(fd);
     connection.caller = std::move(*caller);
-    connection.active = Clock::now();
+    connection.active = connection.idle_since = Clock::now();
     count([this](WorkloadFigures& figures) { figures.connections = connections_.size(); });
     pump_or_drop(id);
   }
+}
+
+// Whoever asks for nothing keeps nobody out.
+bool WorkloadApi::make_room(uid_t user) {
+  const auto known = users_.find(user);
+  const bool user_full = known != users_.end() && known->second >= limits_.connections_per_user;
+  if (!user_full && connections_.size() < limits_.connections) return true;
+  auto oldest = connections_.end();
+  for (auto one = connections_.begin(); one != connections_.end(); ++one) {
+    const auto& [id, connection] = *one;
+    if (!connection.watches.empty() || (user_full && connection.caller.uid != user)) continue;
+    if (oldest == connections_.end() || connection.idle_since < oldest->second.idle_since) oldest = one;
+  }
+  if (oldest == connections_.end()) return false;
+  drop(oldest->first);
+  count([](WorkloadFigures& figures) { ++figures.refused["connections"]; });
+  return true;
 }
 
 void WorkloadApi::serve(std::uint64_t id, std::uint32_t events) {
@@ -63,7 +78,6 @@ bool WorkloadApi::receive(Connection& connection) {
   const auto got = recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
   if (got < 0) return errno == EAGAIN || errno == EINTR;
   if (got == 0) return false;
-  connection.active = Clock::now();
   if (!connection.session.receive({buffer.data(), static_cast<std::size_t>(got)})) connection.over = true;
   return true;
 }
@@ -133,8 +147,8 @@ void WorkloadApi::sweep() {
   std::optional<Time> first_end;
   std::vector<std::uint64_t> late;
   for (const auto& [id, connection] : connections_) {
-    const auto quiet = swept_ - connection.active;
-    if (connection.waits_to_send ? quiet > kStallMax : connection.watches.empty() && quiet > kIdleMax) {
+    const bool idle = connection.watches.empty() && swept_ - connection.idle_since > kIdleMax;
+    if (idle || (connection.waits_to_send && swept_ - connection.active > kStallMax)) {
       late.push_back(id);
     }
     for (const auto& [stream, watch] : connection.watches) {

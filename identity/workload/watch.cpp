@@ -38,6 +38,7 @@ Watch::Taken Watch::take(Made made, Time now) {
   const bool nothing = wants_svids ? held.empty() : made.ids.empty();
   if (nothing) taken.refusal = made.refusal.value_or(Refusal{500, {"there is no certificate that holds", {}}});
   set_due();
+  if (taken.failed) due = due ? std::min(*due, now + kRetry) : now + kRetry;
   return taken;
 }
 

@@ -2,6 +2,8 @@
 // A standing call of the Workload API: what its caller holds, and whether that is what it was told.
 #pragma once
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,6 +22,7 @@ struct Watch {
   bool known = false;       // it has had its first look
   bool untold = false;      // what it has is not what it was told
   bool sending = false;
+  std::shared_ptr<std::atomic<bool>> gone = std::make_shared<std::atomic<bool>>(false);  // told to who sees to it
   std::vector<Svid> held;
   std::optional<Time> due;  // the first renewal
 

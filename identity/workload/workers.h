@@ -33,6 +33,14 @@ class Workers {
     }
     more_.notify_one();
   }
+  // Before all that waits.
+  void add_first(std::function<void()> job) {
+    {
+      const std::lock_guard lock(mutex_);
+      jobs_.push_front(std::move(job));
+    }
+    more_.notify_one();
+  }
 
  private:
   void work(const std::stop_token& stop) {

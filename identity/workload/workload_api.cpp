@@ -157,7 +157,7 @@ void WorkloadApi::refresh_trust() {
   trust_asked_ = true;
   trust_again_ = false;
   trust_at_ = now;
-  workers_->add([this] {
+  workers_->add_first([this] {
     auto made = std::make_shared<Answer<Trust>>(make_trust(issuer_));
     post([this, made] {
       trust_asked_ = false;

@@ -26,7 +26,8 @@
 
 namespace cortexflow::identity {
 
-// What is more is refused: connections are hung up on, calls answered with RESOURCE_EXHAUSTED.
+// What is more is refused: connections are hung up on, the longest without a call first, calls answered with
+// RESOURCE_EXHAUSTED.
 struct WorkloadLimits {
   std::size_t connections = 16'384;
   std::size_t connections_per_user = 1'024;
@@ -71,8 +72,9 @@ class WorkloadApi {
     Secret unsent;                          // of what the session gave out
     std::size_t unsent_at = 0;
     bool waits_to_send = false;
-    bool over = false;         // the peer speaks no HTTP/2
-    Clock::time_point active;  // heard from, or took something
+    bool over = false;             // the peer speaks no HTTP/2
+    Clock::time_point active;      // took something
+    Clock::time_point idle_since;  // without a standing call
   };
   struct Key {
     std::uint64_t connection;
@@ -92,6 +94,7 @@ class WorkloadApi {
 
   // connections.cpp
   void accept_all();
+  [[nodiscard]] bool make_room(uid_t user);
   void serve(std::uint64_t id, std::uint32_t events);
   // False where the connection is over.
   [[nodiscard]] bool pump(std::uint64_t id, Connection& connection);

@@ -20,6 +20,7 @@ class FakeSecrets : public identity::SecretStore {
   int writes = 0;   // puts and removals so far
   int lost_at = 0;  // this one and all after it; 0: none
   Loss loss = Loss::kNone;
+  bool unwritable = false;             // as a role without the right to patch makes it
   std::function<void()> before_write;  // called once, in front of the write number `before_at`
   int before_at = 0;
 
@@ -33,7 +34,7 @@ class FakeSecrets : public identity::SecretStore {
                                                const std::string& claim,
                                                const std::map<std::string, std::string>& data) override {
     begin_write();
-    if (is_lost(writes) && (loss == Loss::kRequest || writes > lost_at)) return lost();
+    if (unwritable || (is_lost(writes) && (loss == Loss::kRequest || writes > lost_at))) return lost();
     const auto found = secrets.find(name);
     if ((found == secrets.end() ? std::string() : found->second.version) != version) return conflict();
     identity::StoredSecret next =

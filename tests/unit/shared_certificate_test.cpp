@@ -18,7 +18,7 @@ struct SharingPlace {
   Time now = kNoon;
   SharedCertificate::Clock::time_point steady{};
   std::unique_ptr<Authorities> authorities = Authorities::given(test::root_authority(), {});
-  std::unique_ptr<Ledger> ledger = *Ledger::open(directory.at("ledger"), {100, 100});
+  std::unique_ptr<Ledger> ledger = *Ledger::open(directory.at("ledger"), {1000, 1000});
   Issuer issuer{*authorities, *ledger, {"example.org", 24h, 48h}, [this] { return now; }};
   std::shared_ptr<test::FakeSecrets> secrets = std::make_shared<test::FakeSecrets>();
   SharedCertificate leader = certificate({"a.example.org"}), follower = certificate({"a.example.org"});
@@ -95,6 +95,22 @@ TEST_CASE("a certificate whose Secret can't be read or written is served as long
   place.look();
   CHECK(place.follower.current());
   CHECK(shared_serial(place.leader) == shared_serial(place.follower));
+}
+
+TEST_CASE(
+    "a Secret that can be read and not written costs the ledger few certificates, and that is said all the time") {
+  SharingPlace place;
+  place.look();
+  place.now += 13h;
+  place.secrets->unwritable = true;
+  for (int looks = 0; looks < 17'280; ++looks) {  // a day
+    place.look();
+    REQUIRE(place.leader.figures().problem.find("cannot write") != std::string::npos);
+  }
+  CHECK(place.ledger->size() <= 160);
+  place.secrets->unwritable = false;
+  for (int looks = 0; looks < 120; ++looks) place.look();
+  CHECK(place.leader.figures().problem.empty());
 }
 
 TEST_CASE("what somebody else wrote into the Secret is replaced, and what is no certificate is not served") {

@@ -156,6 +156,30 @@ TEST_CASE("what a standing call holds: new ones replace old ones, failures keep 
   CHECK(watch.held.empty());
 }
 
+TEST_CASE("an identity that could not be had is asked for again soon, though another one stands") {
+  Watch watch;
+  const Refusal full{507, {"full", {}}};
+  Made made{{"a", "b"}, {}, full};
+  made.svids.push_back(held_svid("a", kNoon + 24h, kNoon + 12h));
+  const auto taken = watch.take(std::move(made), kNoon);
+  CHECK(taken.failed);
+  CHECK(watch.held.size() == 1);
+  CHECK(watch.due == kNoon + Watch::kRetry);
+}
+
+TEST_CASE("connections that ask for nothing keep nobody out: the longest idle one is hung up on") {
+  WorkloadPlace place({.connections = 8, .connections_per_user = 2});
+  auto idle = place.client();
+  auto asking = place.client();
+  REQUIRE(asking.answer(asking.call("FetchX509SVID")));
+  auto third = place.client();
+  CHECK(third.answer(third.call("FetchX509SVID")));
+  CHECK(asking.answer(asking.call("FetchX509SVID")));
+  CHECK(idle.status(idle.call("FetchX509SVID")).empty());
+  CHECK(place.api.figures().connections == 2);
+  CHECK(place.api.figures().refused.at("connections") == 1);
+}
+
 TEST_CASE("what is too much is refused: connections of a user are hung up on, calls get RESOURCE_EXHAUSTED") {
   WorkloadPlace place({.connections = 8, .connections_per_user = 2, .calls = 2, .calls_per_connection = 1});
   auto first = place.client();
