@@ -27,11 +27,11 @@ def endpoint_slice(name, addresses):
 class Connection:
     """One of the administrator's to the API server, kept open."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, seconds=30):
         pki = os.path.join(lab.dir, "pki")
         context = ssl.create_default_context(cafile=f"{pki}/ca.crt")
         context.load_cert_chain(f"{pki}/admin.crt", f"{pki}/admin.key")
-        self._connection = http.client.HTTPSConnection("127.0.0.1", 443, context=context, timeout=30)
+        self._connection = http.client.HTTPSConnection("127.0.0.1", 443, context=context, timeout=seconds)
         with lab.namespace.entered():
             self._connection.connect()
 
@@ -65,7 +65,7 @@ class BareWatch:
         self.came = {}
         self._changed = threading.Condition()
         path = f"{SLICES}?watch=1&fieldSelector=metadata.name%3D{name}&resourceVersion={version}"
-        threading.Thread(target=self._read, args=(Connection(lab), path), daemon=True).start()
+        threading.Thread(target=self._read, args=(Connection(lab, seconds=None), path), daemon=True).start()
 
     def _read(self, connection, path):
         for line in connection.lines(path):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """arrival.py SERVICE PORT TARGET-PORT ADDRESS...: through a service's address, until datagrams arrive at the one wanted.
 
-For each number of an ADDRESS on standard input it prints when the first one came there, in seconds of CLOCK_MONOTONIC.
+For each number of an ADDRESS on standard input it prints when the first one came there, in seconds of CLOCK_MONOTONIC;
+"ready" before each.
 A new socket connects for each datagram, every 100 us.
 """
 
@@ -48,3 +49,4 @@ for line in sys.stdin:
     time.sleep(0.01)
     while any([came(sock) for sock in backends]):
         pass
+    print("ready", flush=True)

@@ -55,9 +55,9 @@ def latencies(world, place, times):
     watch, told, added = world.watch("s0"), [], []
     with subprocess.Popen(bound_to_us(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as arrival:
         try:
-            arrival.stdout.readline()
             for turn in range(times):
                 to = (turn + 1) % 2
+                assert arrival.stdout.readline() == "ready\n", "arrival.py has ended"
                 arrival.stdin.write(f"{to}\n")
                 asked = time.monotonic()
                 version = world.connection.move("s0", [BACKENDS[to]])["metadata"]["resourceVersion"]
