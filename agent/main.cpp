@@ -317,7 +317,8 @@ int run(const Flags& flags, const source::Settings& settings, const std::shared_
   const auto figures = node.figures();
   std::uint64_t lost = 0;
   for (const auto& [cause, n] : figures.lost) lost += n;
-  spdlog::info("stopped: {} records emitted, {} delivered, {} lost", figures.emitted, figures.delivered, lost);
+  spdlog::info("stopped: of lookups {} records emitted, {} delivered, {} lost", figures.emitted, figures.delivered,
+               lost);
   return ran ? 0 : complain(ran.error(), kExitFailure);
 }
 

@@ -20,12 +20,6 @@ void put_policy(std::vector<std::shared_ptr<const T>>& into, const model::Object
               policy);
 }
 
-bool is_loopback(const model::IpAddress& address) {
-  static const auto kFour = model::Cidr{*model::IpAddress::parse("127.0.0.0"), 8};
-  static const auto kSix = *model::IpAddress::parse("::1");
-  return address == kSix || kFour.covers(address);
-}
-
 using Tuple = std::tuple<model::IpAddress, std::uint16_t, model::IpAddress, std::uint16_t>;
 
 // What policy said of a TCP connection that got as far as its SYN is in that one's record too, when it has ended.  Of
@@ -76,7 +70,7 @@ Judged judge(const PlannedPolicy& by, const model::Flow& flow, const std::vector
   const auto own = end_of_flow(flow.local, flow.workload, by.plan, ranges);
   const auto peer = end_of_flow(flow.remote, flow.peer, by.plan, ranges);
   Judged out{opened ? own : peer, opened ? peer : own, {}};
-  if (is_loopback(flow.remote) || flow.local == flow.remote) {
+  if (flow.remote.is_loopback() || flow.local == flow.remote) {
     out.decisive.direction = "in";
     out.decisive.verdict = compile::verdict_name(CF_POLICY_V_OWN);
     return out;

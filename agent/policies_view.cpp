@@ -105,6 +105,10 @@ control::Answer<control::PolicyCheck> Policies::check(const control::PolicyQuery
     }
   }
   const auto &from = *sides[0], &to = *sides[1];
+  if (to.address && to.address->is_loopback()) {
+    return refused(400, {fmt::format("{} is an address of each workload and of the machine", query.to),
+                         "give NAMESPACE/POD as the one who is called"});
+  }
   control::PolicyCheck out;
   out.from = identity_name(from.identity, plan_);
   out.to = identity_name(to.identity, plan_);

@@ -55,6 +55,7 @@ PolicyEnd end_at(const model::IpAddress& address, const compile::PolicyPlan& pla
                  const std::vector<std::string>& workload_ranges) {
   const auto known = plan.addresses.find(address);
   if (known != plan.addresses.end()) return {known->second, address};
+  if (address.is_loopback()) return {static_cast<std::uint64_t>(CF_POLICY_ID_HOST), address};
   const bool workload = std::any_of(workload_ranges.begin(), workload_ranges.end(), [&](const std::string& range) {
     const auto slash = range.find('/');
     return model::Cidr{*model::IpAddress::parse(range.substr(0, slash)),

@@ -84,9 +84,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   control::Done deny(const std::string& entry) override;
   control::Done allow(const std::string& cidr) override;
   [[nodiscard]] control::PolicyList policies() const override;
-  [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const override {
-    return policies_.check(query);
-  }
+  [[nodiscard]] control::Answer<control::PolicyCheck> check(const control::PolicyQuery& query) const override;
   [[nodiscard]] control::IdentityList identities() const override { return policies_.identities(); }
   [[nodiscard]] control::Answer<control::PolicySimulation> simulate_policies(
       const std::string& documents, const control::Flows& flows) const override;

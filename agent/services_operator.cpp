@@ -14,7 +14,14 @@ constexpr std::size_t kBackendsJudged = 16;
 
 // What authorization on this node would say to the caller, at each backend that it may get.
 void explain_policy(const Policies& policies, const FoundCaller& caller, control::ExplainedPath& path) {
-  if (!caller.pod && caller.addresses.empty()) return;
+  if (!caller.pod && caller.addresses.empty()) {
+    if (policies.function().hook.empty()) return;
+    path.steps.push_back({"policy",
+                          "not looked at: the addresses that this caller sends from are not known; ask for "
+                          "NAMESPACE/POD, or an address",
+                          ""});
+    return;
+  }
   const auto from = caller.pod ? caller.pod->name.ns + "/" + caller.pod->name.name : caller.addresses[0].to_string();
   std::vector<std::string> targets;
   targets.reserve(path.backends.size() + 1);

@@ -49,6 +49,25 @@ std::string Services::place_of_policy(const model::ObjectKey& key) const {
   return place ? fmt::format("{}:{}", place->file, place->line) : std::string(source::kManifestSource);
 }
 
+control::Answer<control::PolicyCheck> Services::check(const control::PolicyQuery& query) const {
+  std::optional<model::ObjectName> service;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto address = model::IpAddress::parse(query.to)) {
+      if (const auto* name = service_addresses_.find(*address)) service = *name;
+    } else if (const auto name = object_name(query.to)) {
+      const auto snapshot = desired_.snapshot();
+      if (!snapshot->pods.find(*name) && snapshot->services.find(*name)) service = *name;
+    }
+  }
+  if (!service) return policies_.check(query);
+  const auto name = service->ns + "/" + service->name;
+  return refused(400,
+                 {fmt::format("{} is the service {}, and policy is about the backend that a call gets", query.to, name),
+                  fmt::format("give a backend (cfcli service describe {0}), or ask cfcli explain {1} {0}:PORT", name,
+                              query.from)});
+}
+
 control::PolicyList Services::policies() const {
   auto out = policies_.policies();
   for (auto& row : out.policies) {

@@ -5,6 +5,7 @@
 
 #include "agent/base/replace_file.h"
 #include "cli/commands.h"
+#include "identity/spiffe_id.h"
 
 namespace cortexflow::cli {
 namespace {
@@ -83,10 +84,13 @@ void add_cert(CLI::App& app, Context& context) {
   cert->add_option("--server", context.identity_server.url,
                    "cfidentity over HTTPS in place of the socket: https://HOST:PORT")
       ->envname("CORTEXFLOW_IDENTITY_SERVER");
+  auto* server = cert->get_option("--server");
   cert->add_option("--token-file", context.identity_server.token_file, "for --server: the token of a service account")
-      ->envname("CORTEXFLOW_IDENTITY_TOKEN_FILE");
+      ->envname("CORTEXFLOW_IDENTITY_TOKEN_FILE")
+      ->needs(server);
   cert->add_option("--ca", context.identity_server.ca, "for --server: the roots that may vouch for it, in PEM")
-      ->envname("CORTEXFLOW_IDENTITY_CA");
+      ->envname("CORTEXFLOW_IDENTITY_CA")
+      ->needs(server);
   const auto given = std::make_shared<CertGiven>();
   const auto runs = [&context, given](CLI::App* command, Result<void> (*function)(const Context&, const CertGiven&)) {
     command->callback([&context, given, function, command] {
@@ -96,7 +100,10 @@ void add_cert(CLI::App& app, Context& context) {
   };
 
   auto* list = cert->add_subcommand("list", "what was issued; without root, what is one's own");
-  list->add_option("--spiffe-id", given->id, "only of this workload");
+  list->add_option("--spiffe-id", given->id, "only of this workload")->check([](const std::string& text) -> std::string {
+    const auto id = identity::SpiffeId::parse(text);
+    return id ? "" : id.error().to_string();
+  });
   list->add_option("--state", given->state, "valid, expired, revoked or all")
       ->check(CLI::IsMember({"valid", "expired", "revoked", "all"}))
       ->capture_default_str();

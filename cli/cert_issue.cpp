@@ -22,11 +22,22 @@ struct IssueGiven {
 // One file, so that key and certificate change together.
 std::string svid_path(const std::string& directory) { return directory + "/svid.pem"; }
 
+// Whose certificate is there; none: nobody's.
+std::optional<std::string> holder_of(const std::string& path) {
+  const auto text = identity::read_small_file(path, identity::Privacy::kAny);
+  if (!text) return std::nullopt;
+  const auto chain = identity::read_certificates(text->view());
+  if (!chain) return std::nullopt;
+  const auto names = identity::names_of(*chain->front());
+  if (!names) return std::nullopt;
+  return names->id.text();
+}
+
 Result<ordered_json> ask(const Context& context, const IssueGiven& given, const std::string& csr) {
   ordered_json body{{"csr", csr}};
   if (!given.lifetime.empty()) {
     const auto length = control::parse_duration(given.lifetime);
-    if (!length) return fail("--lifetime {}: expected a duration such as 90m or 24h", given.lifetime);
+    if (!length) return fail("--lifetime {}: expected a duration such as 90m, 24h or 30d", given.lifetime);
     body["lifetime_seconds"] = std::chrono::duration_cast<std::chrono::seconds>(*length).count();
   }
   return context.identity_client().post("/v1/certificates", body);
@@ -57,6 +68,11 @@ Result<void> write_svid(const std::string& directory, EVP_PKEY* key, const order
 Result<void> make_svid(const Context& context, const IssueGiven& given) {
   const auto id = identity::SpiffeId::parse(given.id);
   if (!id) return tl::make_unexpected(id.error());
+  const auto holder = holder_of(svid_path(given.directory));
+  if (holder && *holder != id->text()) {
+    return tl::make_unexpected(Error{fmt::format("{} is {}'s", svid_path(given.directory), *holder),
+                                     "choose another directory, or remove that file"});
+  }
   const auto type = identity::parse_key_type(given.key_type);
   if (!type) return tl::make_unexpected(type.error());
   const auto key = identity::generate_key(*type);

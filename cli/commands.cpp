@@ -83,12 +83,45 @@ void add_dns(CLI::App& app, Context& context) {
   add_dns_top(*dns, context);
 }
 
+namespace {
+
+bool takes_value(const CLI::App* app, const std::string& name) {
+  for (; app != nullptr; app = app->get_parent()) {
+    if (const auto* option = app->get_option_no_throw(name)) return option->get_items_expected_max() > 0;
+  }
+  return false;
+}
+
+// The word that stands where a command is wanted, and is none; empty: there is no such word.
+std::string unknown_command(const CLI::App& app, int argc, const char* const* argv) {
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.starts_with('-')) {
+      if (takes_value(at, word)) ++i;
+      continue;
+    }
+    const auto commands = at->get_subcommands([](const CLI::App*) { return true; });
+    const auto found =
+        std::find_if(commands.begin(), commands.end(), [&](const auto* one) { return one->check_name(word); });
+    if (found == commands.end()) return commands.empty() ? "" : word;
+    at = *found;
+  }
+  return "";
+}
+
+}  // namespace
+
 int run(int argc, const char* const* argv) {
   CLI::App app("cfcli drives the CortexBrain agent.", "cfcli");
   Context context;
   add_all(app, context);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {  // a misspelt command among them
+    const auto word = unknown_command(app, argc, argv);
+    if (!word.empty()) return complain({fmt::format("there is no command {}", word), "see --help"}, kUsage);
+    return app.exit(error) == 0 ? 0 : kUsage;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }

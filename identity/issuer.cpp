@@ -86,10 +86,11 @@ Answer<Grant> Issuer::issue(const Principal& who, std::string_view csr, std::opt
   }
   const auto wanted = lifetime.value_or(policy_.lifetime);
   if (wanted < kLifetimeMin || wanted > policy_.lifetime_max) {
-    return refuse(400, "lifetime",
-                  {fmt::format("a lifetime of {} s; expected {} to {}", wanted.count(),
-                               std::chrono::seconds(kLifetimeMin).count(), policy_.lifetime_max.count()),
-                   "`certificates.lifetime_max` in identity.yaml is the limit"});
+    return refuse(
+        400, "lifetime",
+        {fmt::format("a lifetime of {} s; expected {} to {}", wanted.count(),
+                     std::chrono::seconds(kLifetimeMin).count(), policy_.lifetime_max.count()),
+         wanted < kLifetimeMin ? "ask for a longer one" : "`certificates.lifetime_max` in identity.yaml is the limit"});
   }
   return sign({id, std::move(asked->dns_names), asked->public_key.get(), wanted, policy_.crl_url});
 }

@@ -55,13 +55,16 @@ Result<Secret> read_small_file(const std::string& path, Privacy privacy) {
 }
 
 Result<Secret> read_passphrase(const std::string& path) {
+  const auto hint = fmt::format("make one: (umask 077 && openssl rand -base64 32 >{})", path);
+  if (access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
+    return tl::make_unexpected(Error{fmt::format("there is no passphrase in {}", path), hint});
+  }
   const auto text = read_small_file(path, Privacy::kOwner);
   if (!text) return tl::make_unexpected(text.error());
   const auto line = text->view().substr(0, text->view().find_first_of("\r\n"));
   if (line.size() < kPassphraseMin) {
     return tl::make_unexpected(
-        Error{fmt::format("the passphrase in {} is shorter than {} octets", path, kPassphraseMin),
-              fmt::format("make one: openssl rand -base64 32 >{}", path)});
+        Error{fmt::format("the passphrase in {} is shorter than {} octets", path, kPassphraseMin), hint});
   }
   return Secret(line);
 }

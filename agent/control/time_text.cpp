@@ -16,7 +16,8 @@ std::optional<nanoseconds> parse_duration(const std::string& text) {
                                                           {"ms", 1'000'000},
                                                           {"s", 1'000'000'000},
                                                           {"m", 60'000'000'000},
-                                                          {"h", 3'600'000'000'000}};
+                                                          {"h", 3'600'000'000'000},
+                                                          {"d", 86'400'000'000'000}};
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const auto unit = kUnits.find(std::string(end, text.data() + text.size()));

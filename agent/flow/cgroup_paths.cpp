@@ -128,6 +128,10 @@ std::optional<std::string> CgroupPaths::path_of(std::uint64_t cgroup_id) const {
 }
 
 std::optional<std::string> cgroup_path_of_process(std::uint32_t pid) {
+  // One that has ended and is not waited for yet is in the root of cgroup v1, wherever it was.
+  const auto status = read_text(fmt::format("/proc/{}/stat", pid));
+  const auto state = status.rfind(") ");
+  if (state == std::string::npos || status.compare(state + 2, 1, "Z") == 0) return std::nullopt;
   std::string path = longest_cgroup_path(read_text(fmt::format("/proc/{}/cgroup", pid)));
   if (path.empty()) return std::nullopt;
   return path;

@@ -12,6 +12,12 @@ bool IpAddress::is_v4() const {
   return std::equal(kMapped.begin(), kMapped.end(), octets.begin());
 }
 
+bool IpAddress::is_loopback() const {
+  if (is_v4()) return octets[12] == 127;
+  const auto last = octets.end() - 1;
+  return *last == 1 && std::all_of(octets.begin(), last, [](auto octet) { return octet == 0; });
+}
+
 std::optional<IpAddress> IpAddress::parse(const std::string& text) {
   if (text.find('\0') != std::string::npos) return std::nullopt;  // inet_pton would stop there
   IpAddress address;

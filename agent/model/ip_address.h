@@ -17,6 +17,7 @@ struct IpAddress {
   [[nodiscard]] static std::optional<IpAddress> parse(const std::string& text);
 
   [[nodiscard]] bool is_v4() const;
+  [[nodiscard]] bool is_loopback() const;  // 127.0.0.0/8, ::1
   // "192.0.2.1" or RFC 5952 text.
   [[nodiscard]] std::string to_string() const;
 

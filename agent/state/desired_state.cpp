@@ -212,9 +212,9 @@ std::vector<model::Refusal> DesiredState::refusals() const {
   for (const Notes& notes : notes_) all.insert(all.end(), notes.refusals.begin(), notes.refusals.end());
   for (const auto& [key, objects] : shared_) {
     for (auto at = std::next(objects.begin()); at != objects.end(); ++at) {
-      all.push_back(
-          {sources_[at->first], "", 0, key.to_string(), "",
-           fmt::format("expected each object once; that of the source {} counts", sources_[objects.begin()->first])});
+      all.push_back({sources_[at->first], "", 0, key.to_string(), "",
+                     fmt::format("expected each object once; that of the source {} counts, not that of the source {}",
+                                 sources_[objects.begin()->first], sources_[at->first])});
     }
   }
   for (const auto& [service, refusals] : policy_refusals_) all.insert(all.end(), refusals.begin(), refusals.end());
