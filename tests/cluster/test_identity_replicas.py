@@ -163,7 +163,7 @@ def conditions(env):
     env.lab.apply(policy("good", "198.51.100.0/24"), policy("bad", "198.51.100.0/99"),
                   {"apiVersion": "cortexflow.io/v1alpha1", "kind": "DenyList", "metadata": {"name": "scanners"}, "spec": {"entries": [{"cidr": "192.0.2.0/24"}]}},
                   {"apiVersion": "cortexflow.io/v1alpha1", "kind": "TrafficPolicy", "metadata": {"name": "cart", "namespace": "shop"},
-                   "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": "cart"}]}})
+                   "spec": {"targetRefs": [{"kind": "Service", "name": "cart"}]}})
     for what, name in (("apol", "good"), ("deny", "scanners"), ("tpol", "cart")):
         one = wait_until(lambda what=what, name=name: condition(env, what, name), 10, f"{what} {name}: {env.a.log()}")
         assert (one["status"], one["reason"], one["observedGeneration"]) == ("True", "Accepted", 1), one
@@ -171,9 +171,10 @@ def conditions(env):
     assert (bad["status"], bad["reason"]) == ("False", "Invalid"), bad
     assert bad["message"].startswith("AuthorizationPolicy shop/bad: spec.rules[0].from[0].source.ipBlocks[0]: expected "), bad
     assert re.search(r"^bad .* False ", env.lab.kubectl("-n", "shop", "get", "apol"), re.M), "the printer's column"
-    reviewed = {"type": "example.org/Reviewed", "status": "True", "reason": "Read", "message": "", "lastTransitionTime": "2026-01-02T08:00:00Z"}
-    env.lab.kubectl("-n", "shop", "patch", "apol", "bad", "--subresource=status", "--type=json", "-p",
-                    json.dumps([{"op": "add", "path": "/status/conditions/-", "value": reviewed}]))
+    reviewed = {"type": "example.org/Reviewed", "status": "True", "reason": "Read", "message": "by hand", "lastTransitionTime": "2026-01-02T08:00:00Z"}
+    both = fetched(env, "apol", "bad")
+    both["status"]["conditions"].append(reviewed)
+    env.lab.kubectl("replace", "--raw", "/apis/cortexflow.io/v1alpha1/namespaces/shop/authorizationpolicies/bad/status", "-f", "-", text=json.dumps(both))
     env.lab.apply(policy("bad", "198.51.100.0/25"))
     wait_until(lambda: condition(env, "apol", "bad")["status"] == "True", 10, "it is mended")
     assert condition(env, "apol", "bad")["observedGeneration"] == 2 == fetched(env, "apol", "bad")["metadata"]["generation"]
