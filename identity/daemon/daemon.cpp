@@ -62,9 +62,10 @@ Result<void> Daemon::start_parts(const std::string& version) {
     if (auto ok = start_https(version); !ok) return ok;
   }
   if (auto ok = start_webhook(); !ok) return ok;
+  if (auto ok = start_conditions(); !ok) return ok;
   metrics_ = std::make_unique<Metrics>(*issuer_, *workload_api_, lists_.get(),
                                        Metrics::Https{https_.get(), certificate_.get(), reviewer_.get()},
-                                       Metrics::Admission{webhook_.get(), keeper_.get()});
+                                       Metrics::Admission{webhook_.get(), keeper_.get()}, conditions_.get());
   api_ = std::make_unique<Api>(*issuer_, settings_.control_socket, version);
   if (auto ok = api_->start(); !ok) return ok;
   if (auto ok = workload_api_->start(); !ok) return ok;
@@ -113,6 +114,16 @@ Result<void> Daemon::start_webhook() {
   return {};
 }
 
+Result<void> Daemon::start_conditions() {
+  if (!settings_.cluster) return {};
+  auto access = source::read_api_access(settings_.cluster->kubeconfig);
+  if (!access) return tl::make_unexpected(std::move(access.error()).wrap("identity.yaml: state.kubernetes.kubeconfig"));
+  auto conditions = ConditionWriter::start(std::move(*access));
+  if (!conditions) return tl::make_unexpected(std::move(conditions.error()));
+  conditions_ = std::move(*conditions);
+  return {};
+}
+
 Daemon::~Daemon() {
   if (tends_.joinable()) {
     {
@@ -123,6 +134,7 @@ Daemon::~Daemon() {
     tends_.join();
   }
   if (api_) api_->stop();
+  conditions_.reset();
   keeper_.reset();
   webhook_.reset();
   if (https_) https_->stop();
@@ -137,6 +149,7 @@ void Daemon::tend() {
     lock.unlock();
     if (files_) look_at_files();
     look_at_webhook();
+    look_at_conditions();
     if (looks % kLooksATick == 0) tick();
     lock.lock();
   }
@@ -177,6 +190,14 @@ void Daemon::look_at_webhook() {
   if (problem == webhook_logged_) return;
   if (!problem.empty()) log_({problem, {}});
   webhook_logged_ = std::move(problem);
+}
+
+// Nothing of what it serves depends on them.
+void Daemon::look_at_conditions() {
+  auto problem = conditions_ ? conditions_->status().problem : std::string();
+  if (problem == conditions_logged_) return;
+  if (!problem.empty()) log_({"conditions of policies: " + problem, {}});
+  conditions_logged_ = std::move(problem);
 }
 
 std::string Daemon::problem() const {

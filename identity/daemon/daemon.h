@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "identity/conditions/condition_writer.h"
 #include "identity/daemon/api.h"
 #include "identity/daemon/authority_files.h"
 #include "identity/daemon/https_server.h"
@@ -58,6 +59,8 @@ class Daemon {
   [[nodiscard]] Result<void> start_webhook();
   [[nodiscard]] std::string webhook_problem() const;
   void look_at_webhook();
+  [[nodiscard]] Result<void> start_conditions();
+  void look_at_conditions();
 
   const Settings settings_;
   const std::unique_ptr<Storage> storage_;
@@ -69,17 +72,18 @@ class Daemon {
   std::unique_ptr<ServerCertificate> certificate_;  // as https_
   std::unique_ptr<source::TokenReviewer> reviewer_;
   std::unique_ptr<HttpsServer> https_;
-  std::unique_ptr<Webhook> webhook_;        // null: not asked for, or each replica's
-  std::unique_ptr<CaBundleKeeper> keeper_;  // null: nobody's roots are kept
-  std::optional<AuthorityFiles> files_;     // of an authority that is given
+  std::unique_ptr<Webhook> webhook_;             // null: not asked for, or each replica's
+  std::unique_ptr<CaBundleKeeper> keeper_;       // null: nobody's roots are kept
+  std::unique_ptr<ConditionWriter> conditions_;  // null: its state is in no cluster
+  std::optional<AuthorityFiles> files_;          // of an authority that is given
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Api> api_;
   std::function<void(const Error&)> log_;
   mutable std::mutex mutex_;  // stopping_, files_problem_
   std::condition_variable stop_;
   bool stopping_ = false;
-  std::string webhook_logged_;  // what was wrong
-  std::string files_problem_;   // why the files, as they are now, are not used
+  std::string webhook_logged_, conditions_logged_;  // what was wrong
+  std::string files_problem_;                       // why the files, as they are now, are not used
   std::thread tends_;
 };
 

@@ -91,6 +91,19 @@ void add_ca_bundle(sink::Families& families, const CaBundleKeeper& keeper) {
   for (const auto& one : configurations) families.add(one.failed, {{"kind", one.kind}});
 }
 
+void add_conditions(sink::Families& families, const ConditionWriter& conditions) {
+  const auto status = conditions.status();
+  families.counter("cortexflow_condition_writes_total", "Conditions that were written into objects' status, by kind.");
+  for (const auto& one : status.kinds) families.add(one.writes.written, {{"kind", one.kind}});
+  families.counter("cortexflow_condition_failures_total",
+                   "Times that one could not be written, or its kind not be listed or watched.");
+  for (const auto& one : status.kinds) families.add(one.writes.failed + one.unheard, {{"kind", one.kind}});
+  families.gauge("cortexflow_conditions_waiting", "Conditions that wait to be written.")
+      .add(std::uint64_t{status.waiting});
+  families.gauge("cortexflow_conditions_waiting_max", "How many may wait; more count as failed.")
+      .add(std::uint64_t{ConditionQueue::kWaitingMax});
+}
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> Metrics::Collect() const {
@@ -136,6 +149,7 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   add_https(families, https_);
   if (admission_.webhook != nullptr) admission_.webhook->add_metrics(families);
   if (admission_.keeper != nullptr) add_ca_bundle(families, *admission_.keeper);
+  if (conditions_ != nullptr) add_conditions(families, *conditions_);
   return families.take();
 }
 

@@ -3,6 +3,7 @@
 
 #include <prometheus/collectable.h>
 
+#include "identity/conditions/condition_writer.h"
 #include "identity/daemon/https_server.h"
 #include "identity/daemon/list_server.h"
 #include "identity/daemon/webhook.h"
@@ -26,10 +27,15 @@ class Metrics : public prometheus::Collectable {
     const Webhook* webhook = nullptr;
     const CaBundleKeeper* keeper = nullptr;
   };
-  // `lists` may be null.
+  // `lists` and `conditions` may be null.
   Metrics(const Issuer& issuer, const WorkloadApi& workload_api, const ListServer* lists, Https https,
-          Admission admission)
-      : issuer_(issuer), workload_api_(workload_api), lists_(lists), https_(https), admission_(admission) {}
+          Admission admission, const ConditionWriter* conditions)
+      : issuer_(issuer),
+        workload_api_(workload_api),
+        lists_(lists),
+        https_(https),
+        admission_(admission),
+        conditions_(conditions) {}
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
@@ -38,6 +44,7 @@ class Metrics : public prometheus::Collectable {
   const ListServer* lists_;
   const Https https_;
   const Admission admission_;
+  const ConditionWriter* conditions_;
 };
 
 }  // namespace cortexflow::identity

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 import types
 import urllib.request
 
@@ -142,6 +143,50 @@ def one_leads(env):
     said, serial = issue(env, env.b)
     assert serial is None and "connect" in said, said
     assert "cortexflow_certificates " not in env.b.scrape()
+
+
+def policy(name, block):
+    return {"apiVersion": "cortexflow.io/v1alpha1", "kind": "AuthorizationPolicy", "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"rules": [{"from": [{"source": {"ipBlocks": [block]}}]}]}}
+
+
+def fetched(env, what, name):
+    return json.loads(env.lab.kubectl("-n", "shop", "get", what, name, "-o", "json"))
+
+
+def condition(env, what, name, kind="Accepted"):
+    return next((one for one in fetched(env, what, name).get("status", {}).get("conditions", []) if one["type"] == kind), None)
+
+
+@test("the one that leads says on each policy whether agents read it, in their words, leaves others' conditions, and then writes nothing", seconds=60)
+def conditions(env):
+    env.lab.apply(policy("good", "198.51.100.0/24"), policy("bad", "198.51.100.0/99"),
+                  {"apiVersion": "cortexflow.io/v1alpha1", "kind": "DenyList", "metadata": {"name": "scanners"}, "spec": {"entries": [{"cidr": "192.0.2.0/24"}]}},
+                  {"apiVersion": "cortexflow.io/v1alpha1", "kind": "TrafficPolicy", "metadata": {"name": "cart", "namespace": "shop"},
+                   "spec": {"targetRefs": [{"kind": "Service", "name": "cart"}]}})
+    for what, name in (("apol", "good"), ("deny", "scanners"), ("tpol", "cart")):
+        one = wait_until(lambda what=what, name=name: condition(env, what, name), 10, f"{what} {name}: {env.a.log()}")
+        assert (one["status"], one["reason"], one["observedGeneration"]) == ("True", "Accepted", 1), one
+    bad = wait_until(lambda: condition(env, "apol", "bad"), 10, "the bad one is judged too")
+    assert (bad["status"], bad["reason"]) == ("False", "Invalid"), bad
+    assert bad["message"].startswith("AuthorizationPolicy shop/bad: spec.rules[0].from[0].source.ipBlocks[0]: expected "), bad
+    assert re.search(r"^bad .* False ", env.lab.kubectl("-n", "shop", "get", "apol"), re.M), "the printer's column"
+    reviewed = {"type": "example.org/Reviewed", "status": "True", "reason": "Read", "message": "by hand", "lastTransitionTime": "2026-01-02T08:00:00Z"}
+    both = fetched(env, "apol", "bad")
+    both["status"]["conditions"].append(reviewed)
+    env.lab.kubectl("replace", "--raw", "/apis/cortexflow.io/v1alpha1/namespaces/shop/authorizationpolicies/bad/status", "-f", "-", text=json.dumps(both))
+    env.lab.apply(policy("bad", "198.51.100.0/25"))
+    wait_until(lambda: condition(env, "apol", "bad")["status"] == "True", 10, "it is mended")
+    assert condition(env, "apol", "bad")["observedGeneration"] == 2 == fetched(env, "apol", "bad")["metadata"]["generation"]
+    assert condition(env, "apol", "bad", reviewed["type"]) == reviewed
+    seen = fetched(env, "apol", "bad"), env.a.scrape()
+    time.sleep(3)
+    assert fetched(env, "apol", "bad") == seen[0]
+    for kind, writes in (("AuthorizationPolicy", 3), ("DenyList", 1), ("TrafficPolicy", 1)):
+        assert f'cortexflow_condition_writes_total{{kind="{kind}"}} {writes}\n' in seen[1] and f'cortexflow_condition_writes_total{{kind="{kind}"}} {writes}\n' in env.a.scrape(), seen[1]
+        assert f'cortexflow_condition_failures_total{{kind="{kind}"}} 0\n' in seen[1], seen[1]
+    assert "cortexflow_condition" not in env.b.scrape(), "who stands by writes none"
+    assert "observedGeneration" in env.lab.kubectl("explain", "authorizationpolicy.status.conditions")
 
 
 @test("a leader that is killed is followed within its lease by one that knows every certificate, issued and revoked", seconds=90)

@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "agent/source/kubernetes/object_reading.h"
 #include "agent/source/manifest/document_reader.h"
 #include "agent/source/manifest/yaml_reader.h"
+#include "identity/conditions/accepted.h"
 
 using namespace cortexflow::source;
 using nlohmann::json;
@@ -41,14 +43,18 @@ json tree_to_json(const Value& value) {
   return {};
 }
 
-json spec_schema(const std::string& plural) {
+json read_crd(const std::string& plural) {
   std::ifstream file(std::string(CORTEXFLOW_CRDS) + "/" + plural + ".yaml");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   const auto documents = split_yaml(text);
   REQUIRE(documents.size() == 1);
   const auto tree = read_yaml(documents[0]);
   REQUIRE(tree);
-  return tree_to_json(*tree).at("/spec/versions/0/schema/openAPIV3Schema/properties/spec"_json_pointer);
+  return tree_to_json(*tree);
+}
+
+json schema_of(const std::string& plural, const std::string& part) {
+  return read_crd(plural).at(Pointer("/spec/versions/0/schema/openAPIV3Schema/properties") / part);
 }
 
 const std::vector<std::pair<std::string, json>>& right_objects() {
@@ -163,6 +169,36 @@ TEST_CASE("the CRDs' schemas name the fields, choices and ranges that the reader
   for (const auto& [plural, object] : right_objects()) {
     CAPTURE(plural);
     REQUIRE(refusal(object) == "");
-    check_object(spec_schema(plural), object, Pointer("/spec"));
+    check_object(schema_of(plural, "spec"), object, Pointer("/spec"));
+  }
+}
+
+// What metav1.Condition is; the server prunes what the schema has no name for.
+TEST_CASE("the CRDs' schemas take the condition that is written, by its type, and it is read with the manifest") {
+  for (const auto& [plural, object] : right_objects()) {
+    CAPTURE(plural);
+    const auto crd = read_crd(plural).at("/spec/versions/0"_json_pointer);
+    CHECK(crd.at("/subresources/status"_json_pointer).is_object());
+    const auto schema = schema_of(plural, "status");
+    CHECK(schema == schema_of("denylists", "status"));
+    const auto& list = schema.at("properties").at("conditions");
+    CHECK(list.at("x-kubernetes-list-type") == "map");
+    CHECK(list.at("x-kubernetes-list-map-keys") == json::array({"type"}));
+    auto seen = object;
+    const auto* resource = find_resource("cortexflow.io", object.at("kind").get<std::string>());
+    const auto written =
+        cortexflow::identity::condition_to_write(seen, *resource, {"shop", "cart"}, "2026-01-02T08:00:00Z");
+    std::set<std::string> names, known;
+    for (const auto& [name, unused] : written.items()) names.insert(name);
+    for (const auto& [name, field] : list.at("items").at("properties").items()) {
+      known.insert(name);
+      CHECK(field.contains("description"));
+    }
+    CHECK(names == known);
+    for (const auto& name : list.at("items").at("required")) CHECK(written.contains(name.get<std::string>()));
+    // As `kubectl get -o yaml` writes it.
+    auto kept = object;
+    kept["status"]["conditions"] = json::array({written});
+    CHECK(refusal(kept) == "");
   }
 }

@@ -137,6 +137,45 @@ TEST_CASE("a list tells what went, and what stayed is not read again") {
   CHECK_FALSE(update.changes[0].object.has_value());
 }
 
+TEST_CASE("an object whose status alone has changed is no news, nor one that is refused as before") {
+  const auto lists = place_of(model::Kind::kDenyList);
+  const auto list = [](const std::string& cidr, const std::string& said) {
+    return json{{"metadata", {{"name", "scanners"}, {"generation", 1}, {"managedFields", {{{"manager", said}}}}}},
+                {"spec", {{"entries", {{{"cidr", cidr}}}}}},
+                {"status", {{"conditions", {{{"type", "Accepted"}, {"message", said}}}}}}};
+  };
+  ObjectStore store(nullptr);
+  for (const std::string cidr : {"192.0.2.0/24", "192.0.2.0/99", "198.51.100.0/24"}) {
+    CAPTURE(cidr);
+    put(store, lists, 0, list(cidr, "new"), cidr + "1");
+    CHECK(store.changed());
+    const auto refused = store.take().refused;
+    put(store, lists, 0, list(cidr, "seen"), cidr + "2");
+    CHECK_FALSE(store.changed());
+    const auto update = store.take();
+    CHECK(update.changes.empty());
+    CHECK(update.refused == refused);
+  }
+  // As it was before it was refused: its refusal goes, and nothing else changes.
+  put(store, lists, 0, list("nowhere", ""), "7");
+  (void)store.take();
+  put(store, lists, 0, list("198.51.100.0/24", ""), "8");
+  CHECK(store.changed());
+  CHECK(store.take().changes.empty());
+}
+
+TEST_CASE("a status that no reader looks at is not kept") {
+  json list{
+      {"metadata", {{"name", "scanners"}}}, {"spec", json::object()}, {"status", {{"conditions", json::array()}}}};
+  const auto* resource = find_resource("cortexflow.io", "DenyList");
+  normalize(list, *resource, resource->versions.front());
+  CHECK_FALSE(list.contains("status"));
+  auto balanced = cart(80);
+  balanced["status"]["loadBalancer"]["ingress"] = json::array({{{"ip", "192.0.2.7"}}});
+  normalize(balanced, resources()[kServices], resources()[kServices].versions[0]);
+  CHECK(balanced.contains("status"));
+}
+
 TEST_CASE("a megabyte of annotations is not kept") {
   auto object = cart(80);
   object["metadata"]["annotations"] = {{"example.org/blob", std::string(1 << 20, 'x')}, {"cortexflow.io/weight", "2"}};

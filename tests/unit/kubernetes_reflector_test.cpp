@@ -263,6 +263,6 @@ TEST_CASE("a role that may not list is told what it lacks") {
   CHECK(f.tell(json{{"kind", "Status"}, {"message", "services is forbidden: User \"x\" cannot list"}}, 403));
   f.end(403);
   CHECK(f.reflector.trouble().find("cannot list") != std::string::npos);
-  CHECK(f.reflector.trouble().find("let the agent's role list and watch it") != std::string::npos);
+  CHECK(f.reflector.trouble().find("let this one's role list and watch it") != std::string::npos);
   CHECK_FALSE(f.reflector.synced());
 }

@@ -49,6 +49,7 @@ KubernetesSource::KubernetesSource(ApiAccess access, std::optional<ObjectCache> 
     reflectors_.emplace_back(
         resources()[i],
         Reflector::Listener{[this, i, node](const auto& name, auto& object, const auto& version) {
+                              normalize(object, resources()[i], reflectors_[i].version());
                               if (resources()[i].kind == model::Kind::kPod) drop_containers_of_others(object, node);
                               store_.put(i, name, object, version);
                             },

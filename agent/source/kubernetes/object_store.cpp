@@ -13,6 +13,11 @@ namespace {
 
 constexpr std::size_t kKubernetesRefusalsMax = 1000;  // listed; the rest is counted
 
+bool same_values(const std::vector<model::Object>& known, const std::vector<ReadDocument::Read>& read) {
+  return std::equal(known.begin(), known.end(), read.begin(), read.end(),
+                    [](const auto& one, const auto& other) { return model::same_value(one, other.object); });
+}
+
 }  // namespace
 
 void ObjectStore::load() {
@@ -45,36 +50,36 @@ void ObjectStore::put(std::size_t resource, const model::ObjectName& name, nlohm
   auto& entry = at->second;
   entry.list = kind.list;
   entry.version = version;
-  changed_ = true;
   read(resource, name, object, entry);
   if (cache_) entry.cached_at = cache_->put(resource, name, version, object);
 }
 
 // What can't be read leaves what was read before.
-bool ObjectStore::read(std::size_t resource, const model::ObjectName& name, const nlohmann::json& object,
+void ObjectStore::read(std::size_t resource, const model::ObjectName& name, const nlohmann::json& object,
                        Entry& entry) {
   auto& kind = kinds_[resource];
   auto made = read_object(object, resources()[resource].kind, name);
   if (made.refusal) {
-    kind.refused[name] = {std::move(*made.refusal), entry.keys.empty(), made.read.refused.front().outward};
-    return false;
+    Refused refused{std::move(*made.refusal), entry.objects.empty(), made.read.refused.front().outward};
+    auto& known = kind.refused[name];
+    changed_ = changed_ || known != refused;
+    known = std::move(refused);
+    return;
   }
-  kind.refused.erase(name);
-  std::vector<model::ObjectKey> keys;
+  changed_ = kind.refused.erase(name) > 0 || changed_;
+  if (same_values(entry.objects, made.read.objects)) return;
+  changed_ = true;
+  for (const auto& was : entry.objects) changes_[model::key_of(was)] = std::nullopt;
+  entry.objects.clear();
   for (auto& one : made.read.objects) {
-    keys.push_back(model::key_of(one.object));
-    changes_[keys.back()] = std::move(one.object);
+    changes_[model::key_of(one.object)] = one.object;
+    entry.objects.push_back(std::move(one.object));
   }
-  for (const auto& key : entry.keys) {
-    if (std::find(keys.begin(), keys.end(), key) == keys.end()) changes_[key] = std::nullopt;
-  }
-  entry.keys = std::move(keys);
-  return true;
 }
 
 void ObjectStore::drop(std::size_t resource, std::map<model::ObjectName, Entry>::iterator at) {
   auto& kind = kinds_[resource];
-  for (const auto& key : at->second.keys) changes_[key] = std::nullopt;
+  for (const auto& object : at->second.objects) changes_[model::key_of(object)] = std::nullopt;
   changed_ = true;
   kind.refused.erase(at->first);
   if (cache_) cache_->erase(resource, at->first);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the API server has, by object: which model objects each became, what of it could not be used, and what has
-// changed since that was last asked.  Objects themselves are not kept: they are in the desired state.
+// changed since that was last asked.  An object that reads as before has not changed, whatever else is in it (its
+// status, say).  The model's objects are shared with the desired state.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,7 @@ class ObjectStore {
  private:
   struct Entry {
     std::string version;
-    std::vector<model::ObjectKey> keys;  // what counts of it
+    std::vector<model::Object> objects;  // what counts of it
     std::uint64_t cached_at = 0;
     std::uint32_t list = 0;  // that had it last
   };
@@ -54,6 +55,7 @@ class ObjectStore {
     model::Refusal refusal;
     bool never_read = false;
     bool outward = false;  // as in model::Unread
+    bool operator==(const Refused&) const = default;
   };
   struct Kind {
     std::map<model::ObjectName, Entry> entries;
@@ -62,7 +64,7 @@ class ObjectStore {
     std::uint64_t beyond_limit = 0;  // of the latest list, and told since
   };
 
-  bool read(std::size_t resource, const model::ObjectName& name, const nlohmann::json& object, Entry& entry);
+  void read(std::size_t resource, const model::ObjectName& name, const nlohmann::json& object, Entry& entry);
   void drop(std::size_t resource, std::map<model::ObjectName, Entry>::iterator at);
 
   ObjectCache* cache_;

@@ -137,9 +137,7 @@ void Reflector::take_line(std::string_view line, Time now) {
 void Reflector::take(json& object, bool erased) {
   const model::ObjectName name{text_in(object, "metadata", "namespace"), text_in(object, "metadata", "name")};
   if (erased) return listener_.erase(name);
-  const std::string at = text_in(object, "metadata", "resourceVersion");
-  normalize(object, *resource_, version());
-  listener_.put(name, object, at);
+  listener_.put(name, object, text_in(object, "metadata", "resourceVersion"));
 }
 
 void Reflector::list_anew() {
@@ -210,7 +208,7 @@ void Reflector::refused(const Answered& answered, Time now) {
     }
   }
   std::string words = fmt::format("the server answered {}: {}", answered.status, words_of(body_));
-  if (answered.status == 403) words += "; let the agent's role list and watch it in all namespaces";
+  if (answered.status == 403) words += "; let this one's role list and watch it in all namespaces";
   if (answered.status == 401) words += "; check the token or certificate";
   fail(std::move(words), now, answered.after);
 }

@@ -27,7 +27,7 @@ class Reflector {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  // What the objects are told to; normalized.
+  // What the objects are told to, as the server sent them.
   struct Listener {
     std::function<void(const model::ObjectName& name, nlohmann::json& object, const std::string& resource_version)> put;
     std::function<void(const model::ObjectName& name)> erase;

@@ -172,6 +172,11 @@ json slices_of(const json& endpoints) {
   return list;
 }
 
+// Of others readers look at no status: a change of it alone is none to them.
+bool reads_status(model::Kind kind) {
+  return kind == model::Kind::kPod || kind == model::Kind::kNode || kind == model::Kind::kService;
+}
+
 }  // namespace
 
 void drop_containers_of_others(json& pod, const std::string& node) {
@@ -212,6 +217,7 @@ void normalize(json& object, const Resource& resource, const ResourceVersion& ve
     });
     if (metadata.contains("annotations")) keep_only(metadata["annotations"], is_read);
   }
+  if (!reads_status(resource.kind)) object.erase("status");
   if (resource.kind == model::Kind::kPod) {
     keep_keys(object, "spec", {"nodeName", "serviceAccountName", "hostNetwork", "containers", "initContainers"});
     keep_named_ports(object);
