@@ -157,7 +157,8 @@ TEST_CASE("where two sources have an object the first counts, and the second is 
   CHECK(update.snapshot->services.find({"shop", "a"})->ports[0].port == 80);
   REQUIRE(state.refusals().size() == 1);
   CHECK(state.refusals()[0].source == "kubernetes");
-  CHECK(state.refusals()[0].reason == "expected each object once; that of the source manifests counts");
+  CHECK(state.refusals()[0].reason ==
+        "expected each object once; that of the source manifests counts, not that of the source kubernetes");
   CHECK(state.apply(1, changes({service("a", 82)})).touched.services.empty());
   update = state.apply(0, changes({gone(Kind::kService, "a")}));
   CHECK(update.touched.services == names({"a"}));
