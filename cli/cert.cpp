@@ -100,10 +100,11 @@ void add_cert(CLI::App& app, Context& context) {
   };
 
   auto* list = cert->add_subcommand("list", "what was issued; without root, what is one's own");
-  list->add_option("--spiffe-id", given->id, "only of this workload")->check([](const std::string& text) -> std::string {
-    const auto id = identity::SpiffeId::parse(text);
-    return id ? "" : id.error().to_string();
-  });
+  list->add_option("--spiffe-id", given->id, "only of this workload")
+      ->check([](const std::string& text) -> std::string {
+        const auto id = identity::SpiffeId::parse(text);
+        return id ? "" : id.error().to_string();
+      });
   list->add_option("--state", given->state, "valid, expired, revoked or all")
       ->check(CLI::IsMember({"valid", "expired", "revoked", "all"}))
       ->capture_default_str();
