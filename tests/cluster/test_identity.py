@@ -67,7 +67,7 @@ def kubeconfig(env, name, user_token):
 
 def issue(env, shown, spiffe_id=CART, port=None):
     """What cfcli says, as a process of the lab's namespace."""
-    out = f"{env.folder}/svid"
+    out = f"{env.folder}/{os.path.basename(spiffe_id)}"
     done = subprocess.run(["nsenter", f"--net={env.lab.namespace.path}", CFCLI, "cert", "issue", spiffe_id, "--dns", "cart.shop.svc", "--out", out,
                            "--server", f"https://localhost:{port or env.port}", "--token-file", write(env, "token", shown), "--ca", env.bundle],
                           capture_output=True, text=True, timeout=25, check=False)
@@ -78,7 +78,7 @@ def issue(env, shown, spiffe_id=CART, port=None):
 def issued(env):
     done = issue(env, token(env, "cart", "cortexflow"))
     assert done.returncode == 0, done.stderr
-    subprocess.run(["openssl", "verify", "-x509_strict", "-verify_hostname", "cart.shop.svc", "-CAfile", env.bundle, f"{env.folder}/svid/svid.pem"],
+    subprocess.run(["openssl", "verify", "-x509_strict", "-verify_hostname", "cart.shop.svc", "-CAfile", env.bundle, f"{env.folder}/cart/svid.pem"],
                    check=True, capture_output=True, timeout=10)
     done = issue(env, token(env, "web", "cortexflow"))
     assert done.returncode == 1 and "shop/web is not" in done.stderr, done.stderr

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "agent/base/fd.h"
+#include "tests/unit/paths.h"
 
 namespace cortexflow::test {
 
@@ -42,7 +43,7 @@ class CliProcess {
     REQUIRE((terminal ? openpty(&output_pipe[0], &output_pipe[1], nullptr, nullptr, &size)
                       : pipe2(output_pipe, O_CLOEXEC)) == 0);
     for (const int end : output_pipe) fcntl(end, F_SETFD, FD_CLOEXEC);  // openpty can't
-    std::vector<char*> argv{const_cast<char*>(CORTEXFLOW_CFCLI)};
+    std::vector<char*> argv{const_cast<char*>(kCfcli)};
     for (auto& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     pid_ = fork();

@@ -11,6 +11,7 @@
 #include "agent/source/manifest/document_reader.h"
 #include "agent/source/manifest/yaml_reader.h"
 #include "identity/conditions/accepted.h"
+#include "tests/unit/paths.h"
 
 using namespace cortexflow::source;
 using nlohmann::json;
@@ -44,7 +45,7 @@ json tree_to_json(const Value& value) {
 }
 
 json read_crd(const std::string& plural) {
-  std::ifstream file(std::string(CORTEXFLOW_CRDS) + "/" + plural + ".yaml");
+  std::ifstream file(std::string(cortexflow::test::kCrds) + "/" + plural + ".yaml");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   const auto documents = split_yaml(text);
   REQUIRE(documents.size() == 1);

@@ -5,6 +5,7 @@
 #include "identity/daemon/settings.h"
 #include "identity/issuer.h"
 #include "tests/unit/identity_fixture.h"
+#include "tests/unit/paths.h"
 
 namespace cortexflow::identity {
 namespace {
@@ -134,7 +135,7 @@ TEST_CASE(
 }
 
 TEST_CASE("identity.yaml: the example is taken; a wrong line is named with its key and what was expected") {
-  std::ifstream file(std::string(CORTEXFLOW_EXAMPLES) + "/identity.yaml");
+  std::ifstream file(std::string(test::kExamples) + "/identity.yaml");
   const std::string example{std::istreambuf_iterator<char>(file), {}};
   const auto settings = parse_settings(example);
   INFO((settings ? "" : settings.error().message));

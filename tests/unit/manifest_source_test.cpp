@@ -14,6 +14,8 @@
 #include <map>
 #include <string>
 
+#include "tests/unit/paths.h"
+
 using namespace cortexflow;
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
@@ -340,7 +342,7 @@ TEST_CASE("more changes than inotify remembers are found by listing the director
 }
 
 TEST_CASE("the shop of the examples is read without a refusal") {
-  auto shop = source::ManifestSource::open({CORTEXFLOW_EXAMPLES "/shop"});
+  auto shop = source::ManifestSource::open({std::string(test::kExamples) + "/shop"});
   REQUIRE(shop);
   const auto update = shop->poll(Clock::now());
   REQUIRE(update);
