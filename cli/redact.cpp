@@ -92,10 +92,12 @@ std::size_t value_size(std::string_view text, bool to_line_end) {
   return std::min(end, text.size());
 }
 
-// Of the header's value, which has spaces ("Basic dXNlcg=="): to its quote, else to the line's end.
-std::size_t header_size(std::string_view text) {
-  if (!text.empty() && (text[0] == '"' || text[0] == '\'' || text[0] == '\\')) return value_size(text, true);
-  return std::min(text.find_first_of("\"'\r"), text.size());
+// Of the header's value, which has spaces ("Basic dXNlcg=="): to its quote, to that before the header's name, else to
+// the line's end.
+std::size_t header_size(std::string_view text, char before) {
+  const bool quoted = before == '"' || before == '\'';
+  if (!quoted || text.empty() || text[0] == '"' || text[0] == '\'' || text[0] == '\\') return value_size(text, true);
+  return std::min(text.find(before), text.size());
 }
 
 bool is_no_secret(std::string_view value) {
@@ -135,6 +137,7 @@ void add_line(std::string& out, std::string_view line) {
     }
     const auto size = static_cast<std::size_t>(std::find_if_not(rest.begin(), rest.end(), is_word) - rest.begin());
     const auto word = rest.substr(0, size);
+    const char before = i == 0 ? ' ' : line[i - 1];
     out += word;
     i += size;
     std::string lower(word);
@@ -147,7 +150,7 @@ void add_line(std::string& out, std::string_view line) {
     const bool first_in_line = line.find_first_not_of(" \t-\"'") + size == i;
     const bool yaml =
         !bearer && first_in_line && behind.substr(0, sign).find(':') != std::string_view::npos && !line.ends_with(',');
-    const auto value = behind.substr(sign, lower.ends_with("authorization") ? header_size(behind.substr(sign))
+    const auto value = behind.substr(sign, lower.ends_with("authorization") ? header_size(behind.substr(sign), before)
                                                                             : value_size(behind.substr(sign), yaml));
     if (is_no_secret(value) || (bearer && value.size() < 8)) continue;
     out += behind.substr(0, sign);

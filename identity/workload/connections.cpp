@@ -122,6 +122,7 @@ void WorkloadApi::wait_to_send(std::uint64_t id, Connection& connection) {
   const bool waits = connection.unsent_at < connection.unsent.view().size();
   if (waits == connection.waits_to_send) return;
   connection.waits_to_send = waits;
+  if (waits) connection.active = Clock::now();  // from here on it may stall
   epoll_event wanted{EPOLLIN | (waits ? EPOLLOUT : 0U), {.u64 = id}};
   epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.fd.get(), &wanted);
 }

@@ -172,17 +172,22 @@ def no_listener(env):
         wait_until(lambda: talks(opened, 3), 10, "what went out stays")
 
 
+def asks(asking, asked, port):
+    """A datagram to web's port; answers from where it came."""
+    asked.bind((ADDRESS["web"], port))
+    asked.settimeout(3)
+    asking.settimeout(1)
+    asking.sendto(b"?", (ADDRESS["web"], port))
+    return asked.recvfrom(10)[1]
+
+
 @test("answers by UDP come in though somebody else's policy changes meanwhile; not once the workload may not ask any more", seconds=60)
 def answers(env):
     closed = network_policy("in", podSelector=CART, policyTypes=["Ingress"])
     env.apply(closed)
     env.becomes({("web", "cart"): False, ("cart", "web"): True})
     with env.pods["cart"].socket() as asking, env.pods["web"].socket() as asked:
-        asked.bind((ADDRESS["web"], 7001))
-        asked.settimeout(3)
-        asking.settimeout(1)
-        asking.sendto(b"?", (ADDRESS["web"], 7001))
-        peer = asked.recvfrom(10)[1]
+        peer = asks(asking, asked, 7001)
         env.apply(closed, network_policy("other", ns="other", **DENY_IN))
         env.becomes({("web", "db"): False})
         asked.sendto(b"!", peer)
@@ -203,11 +208,7 @@ def next_owner(env):
     env.apply(*policies)
     env.becomes({("cart", "web"): True, ("cart", "db"): False, ("web", "cart"): False})
     with env.pods["cart"].socket() as asking, env.pods["web"].socket() as asked:
-        asked.bind((ADDRESS["web"], 7002))
-        asked.settimeout(3)
-        asking.settimeout(1)
-        asking.sendto(b"?", (ADDRESS["web"], 7002))
-        peer = asked.recvfrom(10)[1]
+        peer = asks(asking, asked, 7002)
         asked.sendto(b"!", peer)
         assert asking.recv(10) == b"!"
         # Both identities were there before, and both still are: only who has which address is another.
@@ -233,6 +234,8 @@ def itself(env):
     assert env.curl("cart", "web")[0] == 7, "others are refused at once"
     done = env.agent.cfcli("policy", "check", "shop/cart", "shop/cart:8080")
     assert "own" in done.stdout and "refused" not in done.stdout, done.stdout
+    done = env.agent.cfcli("policy", "check", "shop/cart", "127.0.0.1:8080")
+    assert done.returncode != 0 and "give NAMESPACE/POD" in done.stderr, done
 
 
 @test("pins that somebody takes away are made again, so that policy outlives the agent all the same", seconds=60)

@@ -65,7 +65,7 @@ def conversation(env, answers, size, lost_of_first):
 SMALL, LARGE = [dnsmsg.address_record(dnsmsg.A)], dnsmsg.padding(8000)
 
 
-@test("the first segment of a connection's first answer is lost: counted as a gap", seconds=40)
+@test("the first segment of a connection's first answer is lost: counted as a gap")
 def first_segment(env):
     outcomes, errors, strays = conversation(env, [SMALL], 20, 0)
     assert errors == {"tcp_gap": 1} and not strays, (outcomes, errors, strays)

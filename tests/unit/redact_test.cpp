@@ -58,6 +58,8 @@ TEST_CASE("values of secrets go out of any text, all else stays") {
       {"Authorization: Bearer abcdefgh.ij", "Authorization: [redacted]"},
       {"GET / Authorization: Bearer abcd", "GET / Authorization: [redacted]"},
       {"curl -H 'Authorization: Basic dXNlcg==' http://a/", "curl -H 'Authorization: [redacted]' http://a/"},
+      {"Authorization: Digest username=\"me\", response=\"12ab\"", "Authorization: [redacted]"},
+      {"GET / Authorization: Digest username=\"me\", response=\"12ab\"", "GET / Authorization: [redacted]"},
       {"HEADERS=Authorization=Basic dXNlcg==", "HEADERS=Authorization=[redacted]"},
       {"tokens: [one, two]", "tokens: [redacted]"},
       {"tokens=[one, two] port=80", "tokens=[redacted] port=80"},
