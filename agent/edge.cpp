@@ -25,13 +25,14 @@ constexpr std::uint16_t kMtu = 1500;  // where the kernel doesn't say
 // Where the edge sends from in that family: what was set, or else what it was as long as an interface of its has that,
 // or else the interfaces' first.
 std::optional<model::IpAddress> source_address(const source::EdgeSettings& settings,
+                                               const std::vector<std::string>& interfaces,
                                                const std::vector<InterfaceAddress>& all, bool v4,
                                                const model::IpAddress& before) {
   for (const auto& one : settings.addresses) {
     if (one.is_v4() == v4) return one;
   }
   std::optional<model::IpAddress> first;
-  for (const auto& name : settings.interfaces) {
+  for (const auto& name : interfaces) {
     for (const auto& one : all) {
       if (one.interface != name || one.address.is_v4() != v4) continue;
       if (one.address == before) return before;
@@ -63,7 +64,8 @@ Result<std::unique_ptr<Edge>> Edge::open(const source::EdgeSettings& settings,
   if ((*tables)->adopted()) (*tables)->set_keep_on_exit(true);
   std::unique_ptr<Edge> edge(new Edge(settings, std::move(*tables)));
   edge->take_over();
-  edge->choose_addresses(addresses);
+  edge->addresses_ = addresses;
+  edge->choose_addresses();
   return edge;
 }
 
@@ -92,15 +94,15 @@ void Edge::take_over() {
   }
 }
 
-void Edge::choose_addresses(const std::vector<InterfaceAddress>& all) {
+void Edge::choose_addresses() {
   own_.clear();
-  for (const auto& one : all) own_.insert(one.address);
+  for (const auto& one : addresses_) own_.insert(one.address);
   address_remarks_.clear();
   for (const bool v4 : {true, false}) {
     auto* to = v4 ? written_.address4 : written_.address6;
     model::IpAddress before;
     std::copy_n(to, before.octets.size(), before.octets.begin());
-    const auto now = source_address(settings_, all, v4, before);
+    const auto now = source_address(settings_, interfaces_.names(), addresses_, v4, before);
     if (!now)
       address_remarks_.push_back(fmt::format("no {} address to send from: set edge.addresses", v4 ? "IPv4" : "IPv6"));
     const auto octets = now.value_or(model::IpAddress{}).octets;
@@ -112,7 +114,8 @@ void Edge::choose_addresses(const std::vector<InterfaceAddress>& all) {
 
 void Edge::set_addresses(const std::vector<InterfaceAddress>& all) {
   const std::lock_guard lock(mutex_);
-  choose_addresses(all);
+  addresses_ = all;
+  choose_addresses();
   write_settings();
 }
 
@@ -202,6 +205,10 @@ std::vector<Error> Edge::take_errors() {
 }
 
 void Edge::check_interfaces() {
+  if (interfaces_.find()) {
+    choose_addresses();
+    write_settings();
+  }
   bool v4 = false, v6 = false;
   for (const auto& [key, entry] : book_.entries()) {
     if (v4 && v6) break;

@@ -72,14 +72,15 @@ class Edge {
   void write(const std::vector<compile::EdgeOperation>& operations);
   void write_deny();
   void write_settings();
-  void choose_addresses(const std::vector<InterfaceAddress>& all);
+  void choose_addresses();
 
   source::EdgeSettings settings_;
   std::unique_ptr<kernel::EdgeTables> tables_;
   mutable std::mutex mutex_;  // all below
   std::vector<Error> errors_;
   compile::EdgeBook book_;
-  std::set<model::IpAddress> own_;  // this node's addresses
+  std::vector<InterfaceAddress> addresses_;  // this node's
+  std::set<model::IpAddress> own_;           // the same, each once
   cf_edge_settings written_{};
   bool settings_written_ = false;
   std::vector<std::string> address_remarks_;

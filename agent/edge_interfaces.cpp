@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/edge_interfaces.h"
 
+#include <fnmatch.h>
+
+#include <algorithm>
 #include <fstream>
 #include <utility>
 
+#include "agent/kernel/default_routes.h"
+#include "agent/kernel/interface_watch.h"
 #include "agent/kernel/xdp_driver.h"
 
 namespace cortexflow {
 namespace {
+
+constexpr const char* kAuto = "auto";
+constexpr std::size_t kInterfacesMax = 64;
 
 kernel::XdpMode mode_of(const std::string& name) {
   if (name == "native") return kernel::XdpMode::kNative;
@@ -17,9 +25,45 @@ kernel::XdpMode mode_of(const std::string& name) {
 }  // namespace
 
 EdgeInterfaces::EdgeInterfaces(const source::EdgeSettings& settings)
-    : names_(settings.interfaces), mode_(mode_of(settings.mode)) {}
+    : wanted_(settings.interfaces), mode_(mode_of(settings.mode)) {
+  static_cast<void>(find());
+}
+
+bool EdgeInterfaces::find() {
+  std::vector<std::string> names;
+  const auto add = [&](const std::string& name) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  };
+  unmatched_.clear();
+  const auto present = kernel::InterfaceWatch::list();
+  for (const auto& wanted : wanted_) {
+    const auto before = names.size();
+    if (wanted == kAuto) {
+      for (const auto& name : kernel::default_route_interfaces()) add(name);
+      if (names.size() == before) unmatched_.emplace_back("no interface has a default route: set edge.interfaces");
+    } else if (wanted.find_first_of("*?[") == std::string::npos) {
+      add(wanted);
+    } else {
+      for (const auto& one : present) {
+        if (fnmatch(wanted.c_str(), one.name.c_str(), 0) == 0) add(one.name);
+      }
+      if (names.size() == before) unmatched_.push_back(fmt::format("no interface is called {}", wanted));
+    }
+  }
+  if (names.size() > kInterfacesMax) {
+    unmatched_.push_back(fmt::format("{} interfaces match, the first {} are served", names.size(), kInterfacesMax));
+    names.resize(kInterfacesMax);
+  }
+  return std::exchange(names_, std::move(names)) != names_;
+}
 
 void EdgeInterfaces::check(kernel::EdgeTables& tables, bool v4, bool v6) {
+  if (!std::exchange(looked_, true)) tables.detach_others({names_.begin(), names_.end()});
+  std::erase_if(interfaces_, [&](const auto& item) {
+    if (std::find(names_.begin(), names_.end(), item.first) != names_.end()) return false;
+    tables.detach(item.first);
+    return true;
+  });
   judge_drivers(tables);
   for (const auto& name : names_) {
     // The first time, a link may be pinned from an agent before: that is taken over, not taken away.
@@ -30,7 +74,8 @@ void EdgeInterfaces::check(kernel::EdgeTables& tables, bool v4, bool v6) {
     attach(tables, name);
   }
   judge_drivers(tables);
-  remarks_ = drivers_;
+  remarks_ = unmatched_;
+  remarks_.insert(remarks_.end(), drivers_.begin(), drivers_.end());
   for (const auto& [name, one] : interfaces_) {
     if (!one.failure.empty()) continue;
     remarks_.insert(remarks_.end(), one.how.remarks.begin(), one.how.remarks.end());
@@ -102,7 +147,8 @@ std::string EdgeInterfaces::hook() const {
   std::string out;
   for (const auto& [name, one] : interfaces_) {
     if (!one.failure.empty()) continue;
-    out += fmt::format("{}{} ({})", out.empty() ? "xdp " : ", ", name, one.how.native ? "native" : "generic");
+    out += fmt::format("{}{} ({}, answers {})", out.empty() ? "xdp " : ", ", name, one.how.native ? "native" : "generic",
+                       kernel::tc_hook_name(one.how.out));
   }
   return out;
 }

@@ -21,7 +21,13 @@ class EdgeInterfaces {
  public:
   explicit EdgeInterfaces(const source::EdgeSettings& settings);
 
-  // Attaches what is not.  `v4`, `v6`: there are frontends of that family.
+  // Those that are meant now: `auto` are the ones with a default route, names may have the shell's wildcards.  In the
+  // settings' order.
+  [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  // True if they are others than before.
+  [[nodiscard]] bool find();
+
+  // Attaches what is not, and detaches what is not meant any more.  `v4`, `v6`: there are frontends of that family.
   void check(kernel::EdgeTables& tables, bool v4, bool v6);
   // Those of attaching, said once each.
   [[nodiscard]] std::vector<Error> take_errors();
@@ -41,7 +47,10 @@ class EdgeInterfaces {
   void judge_drivers(kernel::EdgeTables& tables);
   void note_forwarding(const std::string& interface, const std::string& family);
 
+  std::vector<std::string> wanted_;  // as set
   std::vector<std::string> names_;
+  std::vector<std::string> unmatched_;  // remarks on what stands for no interface now
+  bool looked_ = false;
   kernel::XdpMode mode_;
   std::map<std::string, Attached> interfaces_;
   std::vector<std::string> drivers_;  // remarks on who doesn't take what is sent natively

@@ -395,7 +395,7 @@ std::vector<kernel::ProgramInfo> Node::kernel_programs() const {
   if (services_) add(services_->authorization().programs());
   if (services_ && services_->stale_sockets()) programs.push_back(services_->stale_sockets()->program());
   if (services_ && services_->redirect()) add(services_->redirect()->programs());
-  if (services_ && services_->edge()) programs.push_back(services_->edge()->tables().program());
+  if (services_ && services_->edge()) add(services_->edge()->tables().programs());
   return programs;
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "agent/kernel/edge_tables.h"
 #include "agent/kernel/interface_watch.h"
 #include "agent/kernel/own_pins.h"
 #include "agent/kernel/redirect.h"
@@ -16,7 +17,10 @@ namespace cortexflow {
 
 Result<std::vector<std::string>> remove_left(const std::string& pin_path) {
   // Filters of clsact (before Linux 6.6) hang on no pin.
-  for (const auto& interface : kernel::InterfaceWatch::list()) kernel::Redirect::detach(interface.index, pin_path);
+  for (const auto& interface : kernel::InterfaceWatch::list()) {
+    kernel::Redirect::detach(interface.index, pin_path);
+    kernel::EdgeTables::detach_left(interface.index, pin_path);
+  }
   std::error_code error;
   std::vector<std::filesystem::path> own;
   std::vector<std::string> others;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "agent/kernel/interface_watch.h"
 #include "agent/kernel/pinned_maps.h"
 #include "edge.skel.h"
 
@@ -18,6 +19,14 @@ namespace cortexflow::kernel {
 namespace {
 
 constexpr const char* kTables = "edge_tables";
+constexpr std::string_view kLinkBefore = "edge_", kLinkAfter = "_link";
+
+std::string link_name(const std::string& interface) { return fmt::format("{}{}{}", kLinkBefore, interface, kLinkAfter); }
+
+// By index, as attach_tc() goes.
+std::string out_pins_below(const std::string& pin_path, int interface) {
+  return fmt::format("{}/edge_if{}", pin_path, interface);
+}
 
 // The array that an entry of edge_tables is.
 Fd inner_map(int outer, const std::string& key) {
@@ -77,8 +86,25 @@ Result<EdgeAttachment> EdgeTables::attach(const std::string& interface, XdpMode 
     if (auto pinned = pin_maps(kept_maps(), options_.pin_path); !pinned)
       return tl::make_unexpected(std::move(pinned.error()));
   }
-  EdgeAttachment out{interface, false, {}};
-  const auto path = pin_of("edge_" + interface + "_link");
+  if (!is_ethernet(interface)) return fail("{} is no Ethernet interface", interface);
+  EdgeAttachment out{interface, false, TcHook::kTcx, {}};
+  // The way out first: a packet that comes in may be answered at once.
+  const bool was_out = is_tc_attached(index, out_programs(), out_pins_of(index));
+  auto hook = attach_tc(index, out_programs(), out_pins_of(index));
+  if (!hook) return tl::make_unexpected(std::move(hook.error()));
+  out.out = *hook;
+  auto link = attach_xdp(index, mode, out);
+  if (!link) {
+    if (!was_out) detach_tc(index, TcUser::kEdge, out_pins_of(index));
+    return tl::make_unexpected(std::move(link.error()));
+  }
+  links_[interface] = {index, std::move(*link)};
+  return out;
+}
+
+Result<Fd> EdgeTables::attach_xdp(int index, XdpMode mode, EdgeAttachment& out) {
+  const auto& interface = out.interface;
+  const auto path = pin_of(link_name(interface));
   Fd link(bpf_obj_get(path.c_str()));
   bpf_link_info info{};
   __u32 length = sizeof info;
@@ -88,60 +114,86 @@ Result<EdgeAttachment> EdgeTables::attach(const std::string& interface, XdpMode 
   if (link && fits && bpf_link_get_info_by_fd(link.get(), &info, &length) == 0 &&
       static_cast<int>(info.xdp.ifindex) == index && bpf_link_update(link.get(), program_fd(), nullptr) == 0) {
     out.native = native;
-  } else {
-    link = Fd();
-    std::error_code ignored;
-    std::filesystem::remove(path, ignored);  // its interface has gone
-    bpf_link_create_opts options{};
-    options.sz = sizeof options;
-    options.flags = XDP_FLAGS_DRV_MODE;
-    int error = EOPNOTSUPP;
-    if (mode != XdpMode::kGeneric) {
-      const int fd = bpf_link_create(program_fd(), index, BPF_XDP, &options);
-      if (fd < 0) error = errno;
-      link = Fd(fd);
-      out.native = fd >= 0;
-    }
-    if (!link && error != EBUSY && mode != XdpMode::kNative) {
-      if (mode == XdpMode::kNativeOrGeneric) {
-        out.remarks.push_back(
-            fmt::format("the driver of {} does not run XDP ({}): packets take the slower, generic way", interface,
-                        std::strerror(error)));
-      }
-      options.flags = XDP_FLAGS_SKB_MODE;
-      const int fd = bpf_link_create(program_fd(), index, BPF_XDP, &options);
-      if (fd < 0) error = errno;
-      link = Fd(fd);
-    }
-    if (!link) {
-      return fail_errno(fmt::format("cannot attach the edge to {}", interface), error,
-                        error == EBUSY ? fmt::format("another XDP program is there; see: ip link show {}", interface)
-                                       : std::string());
-    }
-    if (bpf_obj_pin(link.get(), path.c_str()) != 0) return fail_errno(fmt::format("cannot pin {}", path), errno);
+    return link;
   }
-  links_[interface] = std::move(link);
-  return out;
+  link = Fd();
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);  // its interface has gone
+  bpf_link_create_opts options{};
+  options.sz = sizeof options;
+  options.flags = XDP_FLAGS_DRV_MODE;
+  int error = EOPNOTSUPP;
+  if (mode != XdpMode::kGeneric) {
+    const int fd = bpf_link_create(program_fd(), index, BPF_XDP, &options);
+    if (fd < 0) error = errno;
+    link = Fd(fd);
+    out.native = fd >= 0;
+  }
+  if (!link && error != EBUSY && mode != XdpMode::kNative) {
+    if (mode == XdpMode::kNativeOrGeneric) {
+      out.remarks.push_back(
+          fmt::format("the driver of {} does not run XDP ({}): packets take the slower, generic way", interface,
+                      std::strerror(error)));
+    }
+    options.flags = XDP_FLAGS_SKB_MODE;
+    const int fd = bpf_link_create(program_fd(), index, BPF_XDP, &options);
+    if (fd < 0) error = errno;
+    link = Fd(fd);
+  }
+  if (!link) {
+    return fail_errno(fmt::format("cannot attach the edge to {}", interface), error,
+                      error == EBUSY ? fmt::format("another XDP program is there; see: ip link show {}", interface)
+                                     : std::string());
+  }
+  if (bpf_obj_pin(link.get(), path.c_str()) != 0) return fail_errno(fmt::format("cannot pin {}", path), errno);
+  return link;
 }
 
 void EdgeTables::detach(const std::string& interface) {
   std::error_code ignored;
-  std::filesystem::remove(pin_of("edge_" + interface + "_link"), ignored);
-  links_.erase(interface);
+  std::filesystem::remove(pin_of(link_name(interface)), ignored);
+  const auto found = links_.find(interface);
+  if (found == links_.end()) return;
+  detach_tc(found->second.index, TcUser::kEdge, out_pins_of(found->second.index));
+  links_.erase(found);
+}
+
+void EdgeTables::detach_others(const std::set<std::string>& interfaces) {
+  std::error_code ignored;
+  std::vector<std::filesystem::path> old;
+  for (const auto& file : std::filesystem::directory_iterator(options_.pin_path, ignored)) {
+    const auto name = file.path().filename().string();
+    if (!name.starts_with(kLinkBefore) || !name.ends_with(kLinkAfter) || name.size() <= link_name("").size()) continue;
+    const auto interface = name.substr(kLinkBefore.size(), name.size() - link_name("").size());
+    if (interfaces.contains(interface)) continue;
+    old.push_back(file.path());
+    if (const auto index = if_nametoindex(interface.c_str()); index != 0) {
+      detach_left(static_cast<int>(index), options_.pin_path);
+    }
+  }
+  for (const auto& path : old) std::filesystem::remove(path, ignored);
+}
+
+void EdgeTables::detach_left(int interface, const std::string& pin_path) {
+  detach_tc(interface, TcUser::kEdge, out_pins_below(pin_path, interface));
 }
 
 bool EdgeTables::is_attached(const std::string& interface) const {
   const auto found = links_.find(interface);
   bpf_link_info info{};
   __u32 length = sizeof info;
-  return found != links_.end() && bpf_link_get_info_by_fd(found->second.get(), &info, &length) == 0 &&
-         info.xdp.ifindex != 0 && info.xdp.ifindex == if_nametoindex(interface.c_str());
+  return found != links_.end() && bpf_link_get_info_by_fd(found->second.xdp.get(), &info, &length) == 0 &&
+         info.xdp.ifindex != 0 && info.xdp.ifindex == if_nametoindex(interface.c_str()) &&
+         is_tc_attached(found->second.index, out_programs(), out_pins_of(found->second.index));
 }
 
 void EdgeTables::remove_pins() {
   if (!skeleton_) return;
   std::error_code ignored;
-  for (const auto& [interface, link] : links_) std::filesystem::remove(pin_of("edge_" + interface + "_link"), ignored);
+  for (const auto& [interface, links] : links_) {
+    std::filesystem::remove(pin_of(link_name(interface)), ignored);
+    detach_tc(links.index, TcUser::kEdge, out_pins_of(links.index));
+  }
   if (!links_.empty() || adopted_) {
     for (const auto& [name, fd] : fds_) std::filesystem::remove(pin_of(name), ignored);
   }
@@ -272,10 +324,19 @@ std::vector<MapInfo> EdgeTables::maps() const {
 
 int EdgeTables::program_fd() const { return bpf_program__fd(skeleton_->progs.edge); }
 
-ProgramInfo EdgeTables::program() const {
-  auto out = describe_program(program_fd());
-  for (const auto& [interface, link] : links_) out.attached_to += (out.attached_to.empty() ? "" : ",") + interface;
-  out.pin = pin_of("edge_*_link");
+int EdgeTables::out_program_fd() const { return bpf_program__fd(skeleton_->progs.edge_out); }
+
+std::string EdgeTables::out_pins_of(int interface) const { return out_pins_below(options_.pin_path, interface); }
+
+std::vector<ProgramInfo> EdgeTables::programs() const {
+  std::vector<ProgramInfo> out{describe_program(program_fd()), describe_program(out_program_fd())};
+  for (auto& program : out) {
+    for (const auto& [interface, links] : links_) {
+      program.attached_to += (program.attached_to.empty() ? "" : ",") + interface;
+    }
+  }
+  out[0].pin = pin_of("edge_*_link");
+  out[1].pin = pin_of("edge_if*_egress");
   return out;
 }
 

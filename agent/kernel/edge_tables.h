@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The edge of bpf/mesh in this kernel: its program on the interfaces that were named, pinned so that it works on
+// The edge of bpf/mesh in this kernel: its programs on the interfaces that were named, pinned so that they work on
 // without the agent, and its tables, which an agent that comes back finds as they were.
 #pragma once
 
@@ -17,6 +17,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
 #include "agent/kernel/introspect.h"
+#include "agent/kernel/tc_hook.h"
 #include "bpf/abi/edge.h"
 
 struct bpf_map;
@@ -39,6 +40,7 @@ enum class XdpMode : std::uint8_t { kNativeOrGeneric, kNative, kGeneric };
 struct EdgeAttachment {
   std::string interface;
   bool native = false;
+  TcHook out = TcHook::kTcx;  // where answers of backends on this node leave
   std::vector<std::string> remarks;  // what works less well than it could, and what to do about it
 };
 
@@ -59,7 +61,11 @@ class EdgeTables {
   // called when the tables are written.  An interface that has someone else's XDP program is refused.
   [[nodiscard]] Result<EdgeAttachment> attach(const std::string& interface, XdpMode mode = XdpMode::kNativeOrGeneric);
   void detach(const std::string& interface);
-  // False once the interface has gone, or another has its name.
+  // Takes away what an agent before left at other interfaces than these.
+  void detach_others(const std::set<std::string>& interfaces);
+  // And what it left at this one's clsact, which hangs on no pin.
+  static void detach_left(int interface, const std::string& pin_path);
+  // False once the interface has gone, another has its name, or somebody took a program away.
   [[nodiscard]] bool is_attached(const std::string& interface) const;
 
   // `map` as bpftool names it.  An entry of edge_tables is a whole struct cf_edge_table, written in place. Thread-safe.
@@ -82,9 +88,10 @@ class EdgeTables {
   // By enum cf_edge_counter.
   [[nodiscard]] std::array<std::uint64_t, CF_EDGE_C_MAX> counters() const;
   [[nodiscard]] std::vector<MapInfo> maps() const;  // those that can be full
-  [[nodiscard]] ProgramInfo program() const;
+  [[nodiscard]] std::vector<ProgramInfo> programs() const;
   // For BPF_PROG_TEST_RUN.
   [[nodiscard]] int program_fd() const;
+  [[nodiscard]] int out_program_fd() const;
 
  private:
   explicit EdgeTables(EdgeTablesOptions options) : options_(std::move(options)) {}
@@ -97,7 +104,15 @@ class EdgeTables {
   EdgeTablesOptions options_;
   edge_bpf* skeleton_ = nullptr;
   std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
-  std::map<std::string, Fd> links_;              // by interface
+  struct Links {
+    int index = 0;
+    Fd xdp;
+  };
+  [[nodiscard]] TcPrograms out_programs() const { return {TcUser::kEdge, -1, out_program_fd()}; }
+  [[nodiscard]] std::string out_pins_of(int interface) const;
+  // Notes in `out` how.
+  [[nodiscard]] Result<Fd> attach_xdp(int index, XdpMode mode, EdgeAttachment& out);
+  std::map<std::string, Links> links_;  // by interface
   bool adopted_ = false;
 };
 

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <string>
 
@@ -47,11 +48,12 @@ std::set<std::string, std::less<>> fixed_names() {
   return names;
 }
 
-// "redirect_if12_ingress" (tc_hook.cpp)
+// "redirect_if12_ingress", "edge_if12_egress" (tc_hook.cpp)
 bool is_of_interface_index(std::string_view name) {
-  constexpr std::string_view kBefore = "redirect_if";
-  if (!name.starts_with(kBefore)) return false;
-  name.remove_prefix(kBefore.size());
+  constexpr std::array<std::string_view, 2> kBefore{"redirect_if", "edge_if"};
+  const auto* before = std::find_if(kBefore.begin(), kBefore.end(), [&](auto one) { return name.starts_with(one); });
+  if (before == kBefore.end()) return false;
+  name.remove_prefix(before->size());
   const auto digits = std::min(name.find_first_not_of("0123456789"), name.size());
   const auto side = name.substr(digits);
   return digits > 0 && (side == "_ingress" || side == "_egress");

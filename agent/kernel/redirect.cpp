@@ -95,7 +95,7 @@ bool Redirect::chosen(const std::string& interface) const {
 std::string Redirect::pins_of(int interface) const { return pins_below(options_.pin_path, interface); }
 
 void Redirect::detach(int interface, const std::string& pin_path) {
-  detach_tc(interface, pins_below(pin_path, interface));
+  detach_tc(interface, TcUser::kRedirect, pins_below(pin_path, interface));
 }
 
 Redirect::Interface Redirect::serve(const NetworkInterface& interface) {
@@ -106,7 +106,7 @@ Redirect::Interface Redirect::serve(const NetworkInterface& interface) {
   } else if (!is_ethernet(interface.name)) {
     out.problem = "no Ethernet interface";
   } else {
-    const TcPrograms programs{bpf_program__fd(skeleton_->progs.redirect_from_workload),
+    const TcPrograms programs{TcUser::kRedirect, bpf_program__fd(skeleton_->progs.redirect_from_workload),
                               bpf_program__fd(skeleton_->progs.redirect_to_workload)};
     auto hook = attach_tc(interface.index, programs, pins_of(interface.index));
     if (hook) {
@@ -132,7 +132,7 @@ std::vector<Error> Redirect::poll() {
       ++one;
       continue;
     }
-    if (found == now.end()) detach_tc(one->first, pins_of(one->first));
+    if (found == now.end()) detach_tc(one->first, TcUser::kRedirect, pins_of(one->first));
     one = served_.erase(one);
   }
   for (const auto& [index, interface] : now) {
@@ -173,7 +173,7 @@ void Redirect::expire(std::chrono::nanoseconds now) {
 // What an agent before left at interfaces that are not chosen any more, or are gone.
 void Redirect::drop_strays(const std::vector<NetworkInterface>& interfaces) {
   for (const auto& interface : interfaces) {
-    if (!chosen(interface.name)) detach_tc(interface.index, pins_of(interface.index));
+    if (!chosen(interface.name)) detach_tc(interface.index, TcUser::kRedirect, pins_of(interface.index));
   }
   std::error_code ignored;
   std::vector<std::filesystem::path> gone;
@@ -188,7 +188,7 @@ void Redirect::drop_strays(const std::vector<NetworkInterface>& interfaces) {
 
 void Redirect::remove_pins() {
   if (!skeleton_) return;
-  for (const auto& [index, interface] : served_) detach_tc(index, pins_of(index));
+  for (const auto& [index, interface] : served_) detach_tc(index, TcUser::kRedirect, pins_of(index));
   std::error_code ignored;
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skeleton_->obj) {

@@ -15,7 +15,7 @@ namespace {
 
 // By these our filters are known among others'.
 constexpr __u32 kHandle = 0xcf;
-constexpr __u32 kPriority = 0xcf1;
+constexpr __u32 kPriority = 0xcf1;  // of the first user
 
 struct Side {
   bpf_attach_type tcx;
@@ -24,6 +24,10 @@ struct Side {
 };
 constexpr std::array kSides{Side{BPF_TCX_INGRESS, BPF_TC_INGRESS, "ingress"},
                             Side{BPF_TCX_EGRESS, BPF_TC_EGRESS, "egress"}};
+
+int program_of(const TcPrograms& programs, const Side& side) {
+  return side.tcx == BPF_TCX_INGRESS ? programs.ingress : programs.egress;
+}
 
 std::string pin_of(const std::string& pins, const Side& side) { return pins + "_" + side.name; }
 
@@ -54,11 +58,11 @@ bpf_tc_hook hook_of(int interface, bpf_tc_attach_point point) {
   return hook;
 }
 
-bpf_tc_opts our_filter() {
+bpf_tc_opts our_filter(TcUser user) {
   bpf_tc_opts options{};
   options.sz = sizeof options;
   options.handle = kHandle;
-  options.priority = kPriority;
+  options.priority = kPriority + static_cast<__u32>(user);
   return options;
 }
 
@@ -68,10 +72,11 @@ const char* tc_hook_name(TcHook hook) { return hook == TcHook::kTcx ? "tcx" : "c
 
 Result<TcHook> attach_tc(int interface, const TcPrograms& programs, const std::string& pins) {
   for (const auto& side : kSides) {
-    const int program = side.tcx == BPF_TCX_INGRESS ? programs.ingress : programs.egress;
+    const int program = program_of(programs, side);
+    if (program < 0) continue;
     const int error = attach_tcx(interface, program, side, pin_of(pins, side));
     if (error == 0) continue;
-    detach_tc(interface, pins);
+    detach_tc(interface, programs.user, pins);
     if (error == ENODEV) return fail_errno("cannot attach", error);
     if (auto attached = attach_clsact(interface, programs); !attached) {
       return tl::make_unexpected(std::move(attached.error()));
@@ -88,8 +93,9 @@ Result<void> attach_clsact(int interface, const TcPrograms& programs) {
   }
   for (const auto& side : kSides) {
     const auto hook = hook_of(interface, side.clsact);
-    auto filter = our_filter();
-    filter.prog_fd = side.clsact == BPF_TC_INGRESS ? programs.ingress : programs.egress;
+    auto filter = our_filter(programs.user);
+    filter.prog_fd = program_of(programs, side);
+    if (filter.prog_fd < 0) continue;
     filter.flags = BPF_TC_F_REPLACE;
     if (const int error = bpf_tc_attach(&hook, &filter); error != 0) {
       return fail_errno("cannot attach a clsact filter", -error, "a kernel without TCX needs CONFIG_NET_CLS_BPF");
@@ -98,17 +104,29 @@ Result<void> attach_clsact(int interface, const TcPrograms& programs) {
   return {};
 }
 
-void detach_tc(int interface, const std::string& pins) {
+bool is_tc_attached(int interface, const TcPrograms& programs, const std::string& pins) {
+  for (const auto& side : kSides) {
+    if (program_of(programs, side) < 0) continue;
+    const Fd link(bpf_obj_get(pin_of(pins, side).c_str()));
+    if (link && belongs_to(link, interface)) continue;
+    const auto hook = hook_of(interface, side.clsact);
+    auto filter = our_filter(programs.user);
+    if (bpf_tc_query(&hook, &filter) != 0) return false;
+  }
+  return true;
+}
+
+void detach_tc(int interface, TcUser user, const std::string& pins) {
   for (const auto& side : kSides) {
     const Fd link(bpf_obj_get(pin_of(pins, side).c_str()));
     if (link) bpf_link_detach(link.get());  // now, not when the kernel gets round to freeing the link
     std::error_code ignored;
     std::filesystem::remove(pin_of(pins, side), ignored);
     const auto hook = hook_of(interface, side.clsact);
-    auto filter = our_filter();
+    auto filter = our_filter(user);
     // The qdisc stays: others may have filters there.  An empty one costs a packet next to nothing.
     if (bpf_tc_query(&hook, &filter) == 0) {
-      filter = our_filter();
+      filter = our_filter(user);
       bpf_tc_detach(&hook, &filter);
     }
   }

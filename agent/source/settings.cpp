@@ -236,7 +236,7 @@ const std::vector<Setting>& all_settings() {
          settings.identity.config = text;
          return !text.empty();
        }},
-      {"edge.interfaces", "network interfaces, for XDP", set_interfaces, true},
+      {"edge.interfaces", "network interfaces, for XDP: names, with wildcards, or auto", set_interfaces, true},
       edge_choice("edge.mode", {"auto", "native", "generic"}, &EdgeSettings::mode),
       edge_choice("edge.forwarding", {"snat", "ipip", "gue"}, &EdgeSettings::forwarding),
       {"edge.addresses", "an IPv4 address, an IPv6 address, or both", set_edge_addresses, true},

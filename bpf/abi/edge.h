@@ -61,7 +61,7 @@ enum cf_edge_mode {
 	CF_EDGE_NAT = 1,  /* full NAT: answers come back through this node */
 	CF_EDGE_IPIP = 2, /* in an IP header more (RFC 2003, RFC 2473): the backend answers the client itself */
 	CF_EDGE_GUE = 3,  /* in UDP (draft-ietf-intarea-gue, variant 1) */
-	CF_EDGE_LOCAL_BACKEND = 4, /* no frontend: what comes from here may be an answer */
+	CF_EDGE_LOCAL_BACKEND = 4, /* no frontend: what leaves the node from here may be an answer */
 };
 
 enum cf_edge_frontend_flags {
@@ -175,6 +175,7 @@ enum cf_edge_nat_flags {
 	CF_EDGE_CLOSED = 4, /* a FIN or RST went this way */
 	CF_EDGE_RESET = 8,  /* a RST did, the last of all */
 	CF_EDGE_BEGUN = 16, /* reply: by a SYN, whose number and clock are `ack` and `timestamp` until it is closed */
+	CF_EDGE_STAYS = 32, /* to a backend on this node: the stack brings it there, and its answers leave by edge_out */
 };
 
 /* edge_nat and edge_opening, by flow as it comes in: what its packets get, in either direction.
@@ -220,7 +221,8 @@ struct cf_edge_hop {
 	__u8 pad[2];
 };
 
-/* Per-CPU, index into edge_counters.  Each packet counts in exactly one verdict, so that their sum is the packets. */
+/* Per-CPU, index into edge_counters.  Each packet that comes in counts in exactly one verdict; of those that leave the
+ * node, what is answered by a backend on it does (replied, error_followed, denied). */
 enum cf_edge_counter {
 	/* passed to the stack as they came */
 	CF_EDGE_V_NOT_OURS = 0,
@@ -228,7 +230,7 @@ enum cf_edge_counter {
 	CF_EDGE_V_FRAGMENT_UNKNOWN, /* a later fragment whose first was not seen, or was not ours */
 	CF_EDGE_V_REPLY_UNKNOWN,    /* to a port of ours that no flow has */
 	/* passed to the stack rewritten */
-	CF_EDGE_V_STACK,	/* the next hop is this node itself */
+	CF_EDGE_V_STACK,	/* the backend is on this node, or the next hop is this node itself */
 	CF_EDGE_V_NO_NEIGHBOUR, /* whose link address is not known: the agent asks for it;
 				 * the stack drops what is from an address of its own, a martian to it */
 	/* sent */

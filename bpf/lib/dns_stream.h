@@ -6,7 +6,7 @@
 #include "bpf/lib/dns_match.h"
 #include "bpf/lib/packet.h"
 
-enum { TCP_OFFSET_AT = 12, TCP_SYN = 0x02, TCP_RST = 0x04 }; /* RFC 9293 3.1 */
+enum { TCP_OFFSET_AT = 12 }; /* RFC 9293 3.1 */
 
 /* What a new entry starts as. */
 static const struct dns_stream empty_stream;

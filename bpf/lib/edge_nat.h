@@ -18,6 +18,14 @@
 
 #include "bpf/lib/edge_port.h"
 
+static __always_inline struct cf_edge_frontend *edge_frontend_of(const __u8 *address, __u16 port, __u8 protocol)
+{
+	struct cf_edge_address key = {.port = port, .protocol = protocol};
+
+	__builtin_memcpy(key.address, address, sizeof(key.address));
+	return bpf_map_lookup_elem(&edge_frontends, &key);
+}
+
 /* A new flow to that backend: `entry` is what its packets get.  0, or the verdict that it ends with. */
 static __noinline __u32 edge_open(struct xdp_md *ctx, const struct edge_packet *p,
 				  const struct cf_edge_settings *settings, __u32 number, struct cf_edge_nat *entry)
@@ -55,6 +63,7 @@ static __noinline __u32 edge_open(struct xdp_md *ctx, const struct edge_packet *
 	reply.dest_port = p->flow.source_port;
 	edge_other_way(entry, p->flow.protocol, &key);
 	if (backend->flags & CF_EDGE_LOCAL) {
+		entry->flags = CF_EDGE_STAYS;
 		/* The client's own address and port: taken only if it talks to this backend through another frontend.
 		 */
 		struct cf_edge_nat *held = bpf_map_lookup_elem(&edge_nat, &key);
@@ -204,12 +213,12 @@ static __noinline void edge_note_closed(struct xdp_md *ctx, const struct edge_pa
 	reply->timestamp = edge_timestamp(ctx, p, true);
 }
 
-/* From a backend: what the packet gets; NULL where the flow is not known. */
-static __always_inline struct cf_edge_nat *edge_find_reply(struct xdp_md *ctx, const struct edge_packet *p)
+/* From a backend: what the packet gets; NULL where the flow is not known.  `stands`: its client has shown itself. */
+static __always_inline struct cf_edge_nat *edge_find_reply(const struct edge_packet *p, bool *stands)
 {
 	struct cf_edge_nat *entry = bpf_map_lookup_elem(&edge_nat, &p->flow);
-	bool stands = entry;
 
+	*stands = entry;
 	if (!entry) {
 		entry = bpf_map_lookup_elem(&edge_opening, &p->flow);
 		if (entry && p->kind != EDGE_ICMP_ERROR && p->kind != EDGE_LATER_FRAGMENT)
@@ -218,12 +227,36 @@ static __always_inline struct cf_edge_nat *edge_find_reply(struct xdp_md *ctx, c
 	if (!entry || !(entry->flags & CF_EDGE_REPLY))
 		return NULL;
 	edge_touch(entry, p);
-	if (entry->flags & CF_EDGE_CLOSED) {
-		edge_note_closed(ctx, p, entry);
-		if (stands)
-			edge_retire(p, entry);
-	}
 	return entry;
+}
+
+/* A client asks a backend on this node itself, past the frontend: answers to it are no flow's of before any more. */
+static __noinline void edge_forget(const struct edge_packet *p)
+{
+	struct cf_edge_flow key, other;
+	struct cf_edge_nat *held;
+
+	if (p->kind != EDGE_WHOLE ||
+	    (p->flow.protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN))
+		return;
+	__builtin_memcpy(key.source, p->flow.dest, sizeof(key.source));
+	__builtin_memcpy(key.dest, p->flow.source, sizeof(key.dest));
+	key.source_port = p->flow.dest_port;
+	key.dest_port = p->flow.source_port;
+	key.protocol = p->flow.protocol;
+	key.pad[0] = key.pad[1] = key.pad[2] = 0;
+	held = bpf_map_lookup_elem(&edge_opening, &key);
+	if (held && ((held->flags & CF_EDGE_CLOSED) || edge_is_over(held, key.protocol, p->tick))) {
+		edge_other_way(held, key.protocol, &other);
+		bpf_map_delete_elem(&edge_opening, &other);
+		bpf_map_delete_elem(&edge_opening, &key);
+	}
+	held = bpf_map_lookup_elem(&edge_nat, &key);
+	if (held && edge_is_over(held, key.protocol, p->tick)) {
+		edge_other_way(held, key.protocol, &other);
+		bpf_map_delete_elem(&edge_nat, &other);
+		bpf_map_delete_elem(&edge_nat, &key);
+	}
 }
 
 #endif

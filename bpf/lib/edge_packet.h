@@ -5,16 +5,12 @@
 #define CORTEXFLOW_LIB_EDGE_PACKET_H
 
 #include "bpf/lib/edge_maps.h"
+#include "bpf/lib/wire.h"
 
 enum {
 	ETH_HLEN = 14,
 	EDGE_OFFSET_MAX = 1024, /* how far into the frame a header may begin */
 	EDGE_EXTENSIONS_MAX = 6,
-	IPPROTO_ICMP6 = 58,
-	TCP_FIN = 1,
-	TCP_SYN = 2,
-	TCP_RST = 4,
-	TCP_ACK = 16,
 };
 
 enum edge_kind {
@@ -114,12 +110,13 @@ static __always_inline bool edge_same(const __u8 *a, const __u8 *b)
 	return x[3] == y[3] && x[2] == y[2] && x[1] == y[1] && x[0] == y[0];
 }
 
-static __always_inline void edge_fragment_key(const struct edge_packet *p, struct cf_edge_fragment_key *key)
+static __always_inline void edge_fragment_key(const __u8 *source, const __u8 *dest, __u32 id, __u8 protocol,
+					      struct cf_edge_fragment_key *key)
 {
-	__builtin_memcpy(key->source, p->flow.source, sizeof(key->source));
-	__builtin_memcpy(key->dest, p->flow.dest, sizeof(key->dest));
-	key->id = p->fragment;
-	key->protocol = p->flow.protocol;
+	__builtin_memcpy(key->source, source, sizeof(key->source));
+	__builtin_memcpy(key->dest, dest, sizeof(key->dest));
+	key->id = id;
+	key->protocol = protocol;
 	key->pad[0] = key->pad[1] = key->pad[2] = 0;
 }
 
@@ -128,7 +125,7 @@ static __noinline void edge_remember_fragment(const struct edge_packet *p)
 	struct cf_edge_fragment ports = {.source_port = p->flow.source_port, .dest_port = p->flow.dest_port};
 	struct cf_edge_fragment_key key;
 
-	edge_fragment_key(p, &key);
+	edge_fragment_key(p->flow.source, p->flow.dest, p->fragment, p->flow.protocol, &key);
 	edge_count(bpf_map_update_elem(&edge_fragments, &key, &ports, BPF_ANY) ? CF_EDGE_C_LOST : CF_EDGE_C_FRAGMENT);
 }
 
@@ -137,7 +134,7 @@ static __noinline int edge_recall_fragment(struct edge_packet *p)
 	struct cf_edge_fragment_key key;
 	struct cf_edge_fragment *ports;
 
-	edge_fragment_key(p, &key);
+	edge_fragment_key(p->flow.source, p->flow.dest, p->fragment, p->flow.protocol, &key);
 	ports = bpf_map_lookup_elem(&edge_fragments, &key);
 	if (!ports)
 		return EDGE_UNKNOWN_FRAGMENT;

@@ -12,17 +12,19 @@ static __noinline int edge_translate(struct xdp_md *ctx, const struct edge_packe
 				     const struct cf_edge_settings *settings, const struct cf_edge_nat *to,
 				     __u32 verdict)
 {
-	struct cf_edge_hop *hop;
-	__u32 way, mtu;
+	struct cf_edge_hop *hop = NULL;
+	__u32 way = CF_EDGE_V_STACK, mtu;
 
-	if (p->ttl <= 1)
-		return edge_answer(ctx, p, CF_EDGE_V_TTL_EXCEEDED, 0);
-	way = edge_way(ctx, to->dest, p->is_v6, p->tick, &hop);
-	if (!edge_way_is_open(way) || !hop)
-		return edge_verdict(way, XDP_DROP);
-	mtu = hop->mtu ?: settings->mtu;
-	if (way == EDGE_WAY_KNOWN && p->length > mtu)
-		return edge_answer(ctx, p, CF_EDGE_V_TOO_BIG, mtu);
+	if (!(to->flags & CF_EDGE_STAYS)) {
+		if (p->ttl <= 1)
+			return edge_answer(ctx, p, CF_EDGE_V_TTL_EXCEEDED, 0);
+		way = edge_way(ctx, to->dest, p->is_v6, p->tick, &hop);
+		if (!edge_way_is_open(way) || !hop)
+			return edge_verdict(way, XDP_DROP);
+		mtu = hop->mtu ?: settings->mtu;
+		if (way == EDGE_WAY_KNOWN && p->length > mtu)
+			return edge_answer(ctx, p, CF_EDGE_V_TOO_BIG, mtu);
+	}
 	if (p->kind == EDGE_ICMP_ERROR) {
 		verdict = CF_EDGE_V_ERROR_FOLLOWED;
 		if (!edge_rewrite_error(ctx, p, to))
@@ -70,16 +72,21 @@ static __always_inline int edge_to_frontend(struct xdp_md *ctx, struct edge_pack
 	return edge_translate(ctx, p, settings, &fresh, CF_EDGE_V_TRANSLATED);
 }
 
-/* `unknown`: the verdict for what is no flow's. */
 static __always_inline int edge_from_backend(struct xdp_md *ctx, struct edge_packet *p,
-					     const struct cf_edge_settings *settings, __u32 unknown)
+					     const struct cf_edge_settings *settings)
 {
 	struct cf_edge_nat *entry;
+	bool stands;
 
 	p->tick = edge_tick();
-	entry = edge_find_reply(ctx, p);
+	entry = edge_find_reply(p, &stands);
 	if (!entry)
-		return edge_verdict(unknown, XDP_PASS);
+		return edge_verdict(CF_EDGE_V_REPLY_UNKNOWN, XDP_PASS);
+	if (entry->flags & CF_EDGE_CLOSED) {
+		edge_note_closed(ctx, p, entry);
+		if (stands)
+			edge_retire(p, entry);
+	}
 	if ((settings->flags & (CF_EDGE_DENY_ANY | CF_EDGE_DENY_PORT)) &&
 	    edge_denied(settings->flags, entry->dest, entry->source_port, CF_EDGE_OUT))
 		return edge_verdict(CF_EDGE_V_DENIED, XDP_DROP);
@@ -88,19 +95,11 @@ static __always_inline int edge_from_backend(struct xdp_md *ctx, struct edge_pac
 	return edge_translate(ctx, p, settings, entry, CF_EDGE_V_REPLIED);
 }
 
-static __always_inline struct cf_edge_frontend *edge_frontend_of(const __u8 *address, __u16 port, __u8 protocol)
-{
-	struct cf_edge_address key = {.port = port, .protocol = protocol};
-
-	__builtin_memcpy(key.address, address, sizeof(key.address));
-	return bpf_map_lookup_elem(&edge_frontends, &key);
-}
-
 static __always_inline int edge_receive(struct xdp_md *ctx)
 {
 	const struct cf_edge_settings *settings;
 	struct cf_edge_frontend *frontend;
-	__u32 zero = 0, unknown = CF_EDGE_V_REPLY_UNKNOWN;
+	__u32 zero = 0;
 	struct edge_packet *p = bpf_map_lookup_elem(&edge_packets, &zero);
 
 	if (!p)
@@ -122,16 +121,15 @@ static __always_inline int edge_receive(struct xdp_md *ctx)
 	frontend = edge_frontend_of(p->flow.dest, p->flow.dest_port, p->flow.protocol);
 	if (frontend && frontend->mode != CF_EDGE_LOCAL_BACKEND)
 		return edge_to_frontend(ctx, p, settings, frontend);
-	if (p->flow.dest_port < settings->nat_port_min || p->flow.dest_port > settings->nat_port_max ||
-	    !edge_same(p->flow.dest, p->is_v6 ? settings->address6 : settings->address4)) {
-		if (!(settings->flags & CF_EDGE_HAS_LOCAL))
-			return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
-		frontend = edge_frontend_of(p->flow.source, p->flow.source_port, p->flow.protocol);
-		if (!frontend || frontend->mode != CF_EDGE_LOCAL_BACKEND)
-			return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
-		unknown = CF_EDGE_V_NOT_OURS;
+	if (frontend) {
+		p->tick = edge_tick();
+		edge_forget(p);
+		return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
 	}
-	return edge_from_backend(ctx, p, settings, unknown);
+	if (p->flow.dest_port < settings->nat_port_min || p->flow.dest_port > settings->nat_port_max ||
+	    !edge_same(p->flow.dest, p->is_v6 ? settings->address6 : settings->address4))
+		return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
+	return edge_from_backend(ctx, p, settings);
 }
 
 #endif

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* New addresses and ports in a packet, one hop less, checksums by difference. */
+/* New addresses and ports in a packet, one hop less unless the stack takes it off, checksums by difference. */
 #ifndef CORTEXFLOW_LIB_EDGE_REWRITE_H
 #define CORTEXFLOW_LIB_EDGE_REWRITE_H
 
 #include "bpf/lib/edge_checksum.h"
 #include "bpf/lib/edge_packet.h"
 
-static __always_inline void edge_less_ttl(struct iphdr *ip, __u64 difference)
+static __always_inline __u8 edge_hops_taken(const struct cf_edge_nat *to)
+{
+	return to->flags & CF_EDGE_STAYS ? 0 : 1;
+}
+
+static __always_inline void edge_less_ttl(struct iphdr *ip, __u8 hops, __u64 difference)
 {
 	__u16 *word = (__u16 *)&ip->ttl, from = *word;
 
-	ip->ttl--;
+	ip->ttl -= hops;
 	ip->check = edge_update(ip->check, difference + edge_difference16(from, *word));
 }
 
@@ -34,7 +39,7 @@ static __noinline bool edge_rewrite(struct xdp_md *ctx, const struct edge_packet
 			return false;
 		__builtin_memcpy(&ip->saddr, source, 16);
 		__builtin_memcpy(&ip->daddr, dest, 16);
-		ip->hop_limit--;
+		ip->hop_limit -= edge_hops_taken(to);
 	} else {
 		struct iphdr *ip = edge_at(ctx, ETH_HLEN, sizeof(*ip));
 
@@ -42,7 +47,7 @@ static __noinline bool edge_rewrite(struct xdp_md *ctx, const struct edge_packet
 			return false;
 		ip->saddr = source[3];
 		ip->daddr = dest[3];
-		edge_less_ttl(ip, difference);
+		edge_less_ttl(ip, edge_hops_taken(to), difference);
 	}
 	if (p->kind == EDGE_LATER_FRAGMENT)
 		return true;
@@ -94,7 +99,7 @@ static __noinline bool edge_rewrite_error(struct xdp_md *ctx, const struct edge_
 		if (!ip || !icmp || !inner)
 			return false;
 		__builtin_memcpy(&ip->daddr, dest, 16);
-		ip->hop_limit--;
+		ip->hop_limit -= edge_hops_taken(to);
 		__builtin_memcpy(&inner->saddr, dest, 16);
 		__builtin_memcpy(&inner->daddr, source, 16);
 		icmp->icmp6_cksum = edge_update(icmp->icmp6_cksum, in_icmp + difference + at_dest);
@@ -106,7 +111,7 @@ static __noinline bool edge_rewrite_error(struct xdp_md *ctx, const struct edge_
 		if (!ip || !icmp || !inner)
 			return false;
 		ip->daddr = dest[3];
-		edge_less_ttl(ip, at_dest);
+		edge_less_ttl(ip, edge_hops_taken(to), at_dest);
 		inner->saddr = dest[3];
 		inner->daddr = source[3];
 		inner->check = edge_update(inner->check, difference); /* so that the quoted header's sum is as it was */

@@ -79,7 +79,7 @@ static __always_inline bool edge_one_hop_less(struct xdp_md *ctx, bool is_v6)
 
 		if (!ip)
 			return false;
-		edge_less_ttl(ip, 0);
+		edge_less_ttl(ip, 1, 0);
 	}
 	return true;
 }

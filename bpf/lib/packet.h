@@ -4,6 +4,7 @@
 #define CORTEXFLOW_LIB_PACKET_H
 
 #include "bpf/lib/bpf.h"
+#include "bpf/lib/wire.h"
 
 enum packet_result {
 	PACKET_OK = 0,

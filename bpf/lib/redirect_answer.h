@@ -3,11 +3,9 @@
 #ifndef CORTEXFLOW_LIB_REDIRECT_ANSWER_H
 #define CORTEXFLOW_LIB_REDIRECT_ANSWER_H
 
-#include "bpf/lib/redirect_rewrite.h"
+#include "bpf/lib/frame_rewrite.h"
 
 enum {
-	ACT_PASS = -1,	    /* TC_ACT_UNSPEC, TCX_NEXT: whoever else hangs there decides */
-	ACT_DROP = 2,	    /* TC_ACT_SHOT */
 	SENT_BACK = 0xcf1b, /* tc_index of what has its verdict already, for the egress hook that it passes */
 };
 
@@ -53,7 +51,7 @@ static __noinline bool redirect_is_partial(struct __sk_buff *skb, __u32 at)
 /* A reset in the place of this TCP packet, as RFC 9293 3.5.2 has it, so that its sender knows at once.  One that is
  * shorter than what it answers may lose the sum that a device made of the frame (CHECKSUM_COMPLETE, which veth and tap
  * don't have): its receiver then adds up by itself. */
-static __noinline int redirect_reset(struct __sk_buff *skb, const struct redirect_packet *p)
+static __noinline int redirect_reset(struct __sk_buff *skb, const struct frame *p)
 {
 	struct tcphdr tcp, reset = {};
 	__u16 length = p->l4 + sizeof(reset) - L3_OFFSET, old_length = 0;
@@ -62,7 +60,7 @@ static __noinline int redirect_reset(struct __sk_buff *skb, const struct redirec
 	bool partial;
 	__u64 sum;
 
-	if (p->kind != REDIRECT_WHOLE || (p->tcp_flags & TCP_RST) || bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp)))
+	if (p->kind != FRAME_WHOLE || (p->tcp_flags & TCP_RST) || bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp)))
 		return ACT_DROP;
 	partial = redirect_is_partial(skb, p->l4 + TCP_CHECK);
 	reset.source = tcp.dest;

@@ -3,14 +3,14 @@
 #ifndef CORTEXFLOW_LIB_REDIRECT_FLOW_H
 #define CORTEXFLOW_LIB_REDIRECT_FLOW_H
 
-#include "bpf/lib/redirect_packet.h"
+#include "bpf/lib/redirect_parts.h"
 #include "bpf/lib/service_active.h"
 #include "bpf/lib/service_choice.h"
 
 /* The caller is the address that the packet comes from. */
 static __always_inline void know_caller(void *ctx, struct caller *caller, bool deep)
 {
-	const struct redirect_packet *p = ctx;
+	const struct frame *p = ctx;
 	struct cf_svc_caller_key key = {.kind = CF_SVC_CALLER_ADDRESS};
 	struct cf_svc_caller *known;
 
@@ -29,7 +29,7 @@ static __always_inline void know_caller(void *ctx, struct caller *caller, bool d
 
 static __always_inline bool forgotten(void *ctx, bool value)
 {
-	const struct redirect_packet *p = ctx;
+	const struct frame *p = ctx;
 
 	return FORGOTTEN(value, p->tick) & 1;
 }
@@ -38,8 +38,8 @@ static __always_inline bool forgotten(void *ctx, bool value)
 static __always_inline void redirect_other_way(const struct cf_redirect_flow *flow,
 					       const struct cf_redirect_entry *entry, struct cf_redirect_flow *key)
 {
-	redirect_set_v6(key->source, entry->dest);
-	redirect_set_v6(key->dest, entry->source);
+	frame_set_v6(key->source, entry->dest);
+	frame_set_v6(key->dest, entry->source);
 	key->source_port = entry->dest_port;
 	key->dest_port = entry->source_port;
 	key->ifindex = flow->ifindex;
@@ -50,11 +50,11 @@ static __always_inline void redirect_other_way(const struct cf_redirect_flow *fl
 	key->pad = 0;
 }
 
-static __always_inline void redirect_make_reply(const struct redirect_packet *p, const struct cf_redirect_entry *entry,
+static __always_inline void redirect_make_reply(const struct frame *p, const struct cf_redirect_entry *entry,
 						struct cf_redirect_entry *reply)
 {
-	redirect_set_v6(reply->source, p->flow.dest);
-	redirect_set_v6(reply->dest, p->flow.source);
+	frame_set_v6(reply->source, p->flow.dest);
+	frame_set_v6(reply->dest, p->flow.source);
 	reply->source_port = p->flow.dest_port;
 	reply->dest_port = p->flow.source_port;
 	reply->service = entry->service;
@@ -80,11 +80,11 @@ static __always_inline bool redirect_is_over(const struct cf_redirect_entry *ent
 
 /* Whether the packet goes on to the backend of this entry, or begins a flow anew.  A TCP connection stays with its
  * backend, though that has gone from the service; datagrams move, as those of sockets do at send time. */
-static __always_inline bool redirect_goes_on(const struct redirect_packet *p, const struct cf_redirect_entry *entry)
+static __always_inline bool redirect_goes_on(const struct frame *p, const struct cf_redirect_entry *entry)
 {
 	bool begins = p->flow.protocol == IPPROTO_UDP || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 
-	if ((entry->flags & CF_REDIRECT_REPLY) || p->kind == REDIRECT_ICMP_ERROR || p->kind == REDIRECT_LATER_PART ||
+	if ((entry->flags & CF_REDIRECT_REPLY) || p->kind == FRAME_ICMP_ERROR || p->kind == FRAME_LATER_PART ||
 	    !begins)
 		return true;
 	return !redirect_is_over(entry, p->flow.protocol, p->tick) && redirect_backend_stands(entry);
@@ -105,13 +105,13 @@ static __noinline void redirect_release(const struct cf_redirect_flow *caller)
 }
 
 /* The table's time, and TCP's end, on both ways of a flow. */
-static __noinline void redirect_track(const struct redirect_packet *p, struct cf_redirect_entry *entry)
+static __noinline void redirect_track(const struct frame *p, struct cf_redirect_entry *entry)
 {
 	struct cf_redirect_flow key;
 	struct cf_redirect_entry *other, again;
 
 	entry->tick = p->tick;
-	if (p->kind == REDIRECT_WHOLE && (p->tcp_flags & (TCP_FIN | TCP_RST)))
+	if (p->kind == FRAME_WHOLE && (p->tcp_flags & (TCP_FIN | TCP_RST)))
 		entry->flags |= p->tcp_flags & TCP_RST ? CF_REDIRECT_CLOSED : CF_REDIRECT_FIN;
 	if (entry->flags & CF_REDIRECT_REPLY)
 		entry->flags |= CF_REDIRECT_ANSWERED;
@@ -136,7 +136,7 @@ static __noinline void redirect_track(const struct redirect_packet *p, struct cf
 	}
 }
 
-static __always_inline void redirect_touch(const struct redirect_packet *p, struct cf_redirect_entry *entry)
+static __always_inline void redirect_touch(const struct frame *p, struct cf_redirect_entry *entry)
 {
 	const __u32 first = CF_REDIRECT_REPLY | CF_REDIRECT_ANSWERED, last = CF_REDIRECT_FIN | CF_REDIRECT_CLOSED;
 
@@ -161,7 +161,7 @@ static __always_inline bool redirect_is_loopback(const struct cf_backend *backen
 }
 
 /* Chooses a backend, and says in `entry` what the flow's packets get. */
-static __noinline __u32 redirect_choose(struct redirect_packet *p, __u32 service, struct cf_redirect_entry *entry)
+static __noinline __u32 redirect_choose(struct frame *p, __u32 service, struct cf_redirect_entry *entry)
 {
 	struct cf_backend backend = {};
 	struct cf_redirect_live live;
@@ -201,25 +201,25 @@ static __noinline __u32 redirect_choose(struct redirect_packet *p, __u32 service
 		svc_ended(service, chosen.number, false);
 		svc_count(CF_SVC_C_HELPER_FAILED);
 	}
-	redirect_set_v6(entry->source, p->flow.source);
-	redirect_set_v6(entry->dest, backend.address);
+	frame_set_v6(entry->source, p->flow.source);
+	frame_set_v6(entry->dest, backend.address);
 	entry->source_port = p->flow.source_port;
 	entry->dest_port = backend.port;
 	entry->service = service;
 	entry->backend = chosen.number;
 	entry->tick = p->tick;
 	entry->flags = 0;
-	if (redirect_same(backend.address, p->flow.source)) {
+	if (frame_same(backend.address, p->flow.source)) {
 		/* Its own address would be a martian's to it: its calls come from the service's, as does the answer. */
 		entry->flags = CF_REDIRECT_HAIRPIN;
-		redirect_set_v6(entry->source, p->flow.dest);
+		frame_set_v6(entry->source, p->flow.dest);
 	}
 	return CF_REDIRECT_V_OPENED;
 }
 
 /* Puts both ways into the table.  Another flow of the workload's may have the same port and, behind another service,
  * the same backend: the newer one is given a source port that the workload does not see. */
-static __noinline __u32 redirect_remember(const struct redirect_packet *p, struct cf_redirect_entry *entry)
+static __noinline __u32 redirect_remember(const struct frame *p, struct cf_redirect_entry *entry)
 {
 	struct cf_redirect_entry reply;
 	struct cf_redirect_flow key;
@@ -234,7 +234,7 @@ static __noinline __u32 redirect_remember(const struct redirect_packet *p, struc
 			placed = !bpf_map_update_elem(&redirect_flows, &key, &reply, BPF_NOEXIST);
 		} else if (redirect_is_over(held, p->flow.protocol, p->tick) ||
 			   (held->dest_port == reply.dest_port && held->source_port == reply.source_port &&
-			    redirect_same(held->dest, reply.dest) && redirect_same(held->source, reply.source))) {
+			    frame_same(held->dest, reply.dest) && frame_same(held->source, reply.source))) {
 			placed = !bpf_map_update_elem(&redirect_flows, &key, &reply, BPF_ANY);
 		}
 		if (!placed)
@@ -252,7 +252,7 @@ static __noinline __u32 redirect_remember(const struct redirect_packet *p, struc
 }
 
 /* A flow to the service begins: CF_REDIRECT_V_OPENED, or why not. */
-static __always_inline __u32 redirect_open(struct redirect_packet *p, __u32 service, struct cf_redirect_entry *entry)
+static __always_inline __u32 redirect_open(struct frame *p, __u32 service, struct cf_redirect_entry *entry)
 {
 	__u32 verdict;
 

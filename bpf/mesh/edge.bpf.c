@@ -13,13 +13,21 @@
  *   Size: what the way to the backend is too narrow for is answered, whether or not it may be fragmented: this is the
  *   last place that can tell the sender.
  *   Untagged Ethernet only.
+ *   Backends on this node: lib/edge_out.h.
  */
+#include "bpf/lib/edge_out.h"
 #include "bpf/lib/edge_path.h"
 
 SEC("xdp")
 int edge(struct xdp_md *ctx)
 {
 	return edge_receive(ctx);
+}
+
+SEC("tcx/egress")
+int edge_out(struct __sk_buff *skb)
+{
+	return edge_leave(skb);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -17,14 +17,14 @@ static __always_inline int finish(__u32 verdict, int act)
 }
 
 /* What can't be read is no business of ours: it passes. */
-static __always_inline int pass(enum redirect_parsed parsed)
+static __always_inline int pass(enum frame_parsed parsed)
 {
-	if (parsed == REDIRECT_BAD)
+	if (parsed == FRAME_BAD)
 		return finish(CF_REDIRECT_V_MALFORMED, ACT_PASS);
-	return finish(parsed == REDIRECT_OTHER ? CF_REDIRECT_V_OTHER : CF_REDIRECT_V_FRAGMENT_UNKNOWN, ACT_PASS);
+	return finish(parsed == FRAME_OTHER ? CF_REDIRECT_V_OTHER : CF_REDIRECT_V_FRAGMENT_UNKNOWN, ACT_PASS);
 }
 
-static __always_inline int refuse(struct __sk_buff *skb, const struct redirect_packet *p, __u32 verdict)
+static __always_inline int refuse(struct __sk_buff *skb, const struct frame *p, __u32 verdict)
 {
 	if (verdict == CF_REDIRECT_V_NOT_SERVICE) /* it went meanwhile */
 		return finish(verdict, ACT_PASS);
@@ -33,27 +33,28 @@ static __always_inline int refuse(struct __sk_buff *skb, const struct redirect_p
 }
 
 /* The packet gets what the entry says; `verdict` is of those that are whole. */
-static __always_inline int translate(struct __sk_buff *skb, const struct redirect_packet *p,
+static __always_inline int translate(struct __sk_buff *skb, const struct frame *p,
 				     const struct cf_redirect_entry *entry, __u32 verdict)
 {
 	bool hairpin = entry->flags & CF_REDIRECT_HAIRPIN, done;
 
-	if (p->kind == REDIRECT_FIRST_PART)
+	if (p->kind == FRAME_FIRST_PART)
 		redirect_remember_part(p);
-	done = p->kind == REDIRECT_ICMP_ERROR ? redirect_rewrite_error(skb, p, entry) : redirect_rewrite(skb, p, entry);
+	done = p->kind == FRAME_ICMP_ERROR ? frame_rewrite_error(skb, p, (const struct frame_ends *)entry)
+					   : frame_rewrite(skb, p, (const struct frame_ends *)entry);
 	if (!done)
 		return finish(CF_REDIRECT_V_DROPPED, ACT_DROP);
 	if (hairpin)
 		return finish(CF_REDIRECT_V_HAIRPIN, redirect_send_back(skb));
-	if (p->kind == REDIRECT_ICMP_ERROR)
+	if (p->kind == FRAME_ICMP_ERROR)
 		verdict = CF_REDIRECT_V_ICMP;
-	else if (p->kind == REDIRECT_LATER_PART)
+	else if (p->kind == FRAME_LATER_PART)
 		verdict = CF_REDIRECT_V_FRAGMENT;
 	return finish(verdict, ACT_PASS);
 }
 
 /* However it was read: what comes after is verified once. */
-static __always_inline void forget(struct __sk_buff *skb, struct redirect_packet *p)
+static __always_inline void forget(struct __sk_buff *skb, struct frame *p)
 {
 	p->kind = FORGOTTEN(p->kind, skb->ifindex);
 	p->is_v6 = FORGOTTEN(p->is_v6, skb->ifindex);
@@ -65,15 +66,15 @@ static __always_inline void forget(struct __sk_buff *skb, struct redirect_packet
 SEC("tcx/ingress")
 int redirect_from_workload(struct __sk_buff *skb)
 {
-	struct redirect_packet p = {.tick = bpf_ktime_get_ns() >> TICK_SHIFT};
-	enum redirect_parsed parsed = redirect_parse(skb, &p, CF_REDIRECT_FROM_WORKLOAD);
+	struct frame p = {.tick = bpf_ktime_get_ns() >> TICK_SHIFT};
+	enum frame_parsed parsed = frame_parse(skb, &p, CF_REDIRECT_FROM_WORKLOAD);
 	struct cf_svc_address to = {};
 	struct cf_svc_frontend *frontend;
 	struct cf_redirect_entry *known;
 	struct cf_redirect_entry entry;
 	__u32 verdict;
 
-	if (parsed != REDIRECT_PARSED)
+	if (parsed != FRAME_PARSED)
 		return pass(parsed);
 	forget(skb, &p);
 	known = bpf_map_lookup_elem(&redirect_flows, &p.flow);
@@ -81,9 +82,9 @@ int redirect_from_workload(struct __sk_buff *skb)
 		redirect_touch(&p, known);
 		return translate(skb, &p, known, CF_REDIRECT_V_FORWARDED);
 	}
-	if (p.kind == REDIRECT_ICMP_ERROR || p.kind == REDIRECT_LATER_PART)
+	if (p.kind == FRAME_ICMP_ERROR || p.kind == FRAME_LATER_PART)
 		return finish(CF_REDIRECT_V_NOT_SERVICE, ACT_PASS);
-	redirect_set_v6(to.address, p.flow.dest);
+	frame_set_v6(to.address, p.flow.dest);
 	to.port = p.flow.dest_port;
 	to.protocol = p.flow.protocol;
 	frontend = bpf_map_lookup_elem(&svc_frontends, &to);
@@ -99,16 +100,16 @@ int redirect_from_workload(struct __sk_buff *skb)
 SEC("tcx/egress")
 int redirect_to_workload(struct __sk_buff *skb)
 {
-	struct redirect_packet p = {.tick = bpf_ktime_get_ns() >> TICK_SHIFT};
+	struct frame p = {.tick = bpf_ktime_get_ns() >> TICK_SHIFT};
 	struct cf_redirect_entry *known;
-	enum redirect_parsed parsed;
+	enum frame_parsed parsed;
 
 	if (skb->tc_index == SENT_BACK) {
 		skb->tc_index = 0;
 		return ACT_PASS;
 	}
-	parsed = redirect_parse(skb, &p, CF_REDIRECT_TO_WORKLOAD);
-	if (parsed != REDIRECT_PARSED)
+	parsed = frame_parse(skb, &p, CF_REDIRECT_TO_WORKLOAD);
+	if (parsed != FRAME_PARSED)
 		return pass(parsed);
 	known = bpf_map_lookup_elem(&redirect_flows, &p.flow);
 	if (!known)

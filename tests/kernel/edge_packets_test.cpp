@@ -187,19 +187,6 @@ TEST_CASE("with direct return the packet goes to the backend as it is, in anothe
   CHECK(edge.entries("edge_pins") + edge.entries("edge_candidates") + edge.entries("edge_nat") == 0);
 }
 
-TEST_CASE("a backend on this node gets the packet with the client's address, and its answer is the frontend's") {
-  EdgeProgram edge;
-  auto plan = plan_of(GENERATE(CF_EDGE_NAT, CF_EDGE_IPIP), kFront, "10.1.0.11");
-  plan.backends[0].local = true;
-  edge.serve(plan);
-  const auto there = edge.run(tcp_frame(kClient, kFront, {kSyn}));
-  CHECK(describe(there.frame) == "198.51.100.7:40000>10.1.0.11:8080 tcp S ttl 63");
-  const auto back = edge.run(tcp_frame({"10.1.0.11", 8080}, kClient, {kSyn | kAck}));
-  CHECK(describe(back.frame) == "203.0.113.1:80>198.51.100.7:40000 tcp S. ttl 63");
-  const auto own = edge.run(tcp_frame({"10.1.0.11", 8080}, {"198.51.100.8", 9}, {kAck}));
-  CHECK(own.verdict == CF_EDGE_V_NOT_OURS);
-}
-
 TEST_CASE("fragments follow the first of them") {
   EdgeProgram edge;
   const bool tunnel = GENERATE(false, true);

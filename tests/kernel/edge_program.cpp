@@ -93,7 +93,7 @@ void EdgeProgram::deny(const std::vector<compile::DenyRule>& rules) {
   set(settings);
 }
 
-Outcome EdgeProgram::run(const Bytes& frame) {
+Outcome EdgeProgram::pass_through(int program, const Bytes& frame, std::uint64_t& verdicts) {
   Bytes out(4096);
   bpf_test_run_opts options{};
   options.sz = sizeof options;
@@ -103,20 +103,34 @@ Outcome EdgeProgram::run(const Bytes& frame) {
   options.data_size_out = static_cast<__u32>(out.size());
   options.repeat = 1;
   const auto before = tables_->counters();
-  if (bpf_prog_test_run_opts(tables_->program_fd(), &options) != 0) throw std::runtime_error("BPF_PROG_TEST_RUN");
+  if (bpf_prog_test_run_opts(program, &options) != 0) throw std::runtime_error("BPF_PROG_TEST_RUN");
   const auto after = tables_->counters();
   Outcome outcome;
-  std::uint64_t verdicts = 0;
+  outcome.verdict = CF_EDGE_VERDICTS;
+  verdicts = 0;
   for (int i = 0; i < CF_EDGE_VERDICTS; ++i) {
     verdicts += after[static_cast<std::size_t>(i)] - before[static_cast<std::size_t>(i)];
     if (after[static_cast<std::size_t>(i)] != before[static_cast<std::size_t>(i)]) {
       outcome.verdict = static_cast<cf_edge_counter>(i);
     }
   }
-  if (verdicts != 1) throw std::runtime_error("a packet had " + std::to_string(verdicts) + " verdicts");
   outcome.action = static_cast<int>(options.retval);
   out.resize(options.data_size_out);
   outcome.frame = std::move(out);
+  return outcome;
+}
+
+Outcome EdgeProgram::run(const Bytes& frame) {
+  std::uint64_t verdicts = 0;
+  auto outcome = pass_through(tables_->program_fd(), frame, verdicts);
+  if (verdicts != 1) throw std::runtime_error("a packet had " + std::to_string(verdicts) + " verdicts");
+  return outcome;
+}
+
+Outcome EdgeProgram::leave(const Bytes& frame) {
+  std::uint64_t verdicts = 0;
+  auto outcome = pass_through(tables_->out_program_fd(), frame, verdicts);
+  if (verdicts > 1) throw std::runtime_error("a packet had " + std::to_string(verdicts) + " verdicts");
   return outcome;
 }
 

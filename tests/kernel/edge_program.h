@@ -29,8 +29,8 @@ class OwnNetns {
 };
 
 struct Outcome {
-  int action = 0;  // XDP_PASS...
-  cf_edge_counter verdict{};
+  int action = 0;  // XDP_PASS..., of what leaves TC_ACT_UNSPEC...
+  cf_edge_counter verdict{};  // CF_EDGE_VERDICTS: none
   Bytes frame;
 };
 
@@ -45,6 +45,8 @@ class EdgeProgram {
 
   // One frame through the program; throws unless exactly one verdict was counted.
   Outcome run(const Bytes& frame);
+  // One that leaves the node.
+  Outcome leave(const Bytes& frame);
   // Without the accounting, `repeat` times; the time that one took, in nanoseconds, as the kernel has it.
   std::uint32_t time(const Bytes& frame, int repeat);
 
@@ -55,6 +57,8 @@ class EdgeProgram {
   cf_edge_settings settings{};
 
  private:
+  Outcome pass_through(int program, const Bytes& frame, std::uint64_t& verdicts);
+
   OwnNetns netns_;
   std::unique_ptr<kernel::EdgeTables> tables_;
   compile::EdgeBook book_;

@@ -342,12 +342,12 @@ TEST_CASE("redirect: the programs hang on an interface by whatever hook the kern
   CHECK(sent(frame) == 1);
   REQUIRE(kernel::attach_clsact(index, program.hooks()));  // again: in the place of the first
   CHECK(sent(frame) == 1);
-  kernel::detach_tc(index, pins);
+  kernel::detach_tc(index, kernel::TcUser::kRedirect, pins);
   CHECK(sent(frame) == 0);
   for (int i = 0; i < 2; ++i) {
     REQUIRE(kernel::attach_tc(index, program.hooks(), pins));
     CHECK(sent(frame) == 1);
   }
-  kernel::detach_tc(index, pins);
+  kernel::detach_tc(index, kernel::TcUser::kRedirect, pins);
   CHECK(sent(frame) == 0);
 }
