@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <map>
+#include <stdexcept>
 
 #include "tests/kernel/edge_program.h"
 #include "tests/kernel/mutation.h"
@@ -184,8 +185,13 @@ TEST_CASE("frames of any shape that leave the node are passed on or translated, 
   for (int i = 0; i < 40000; ++i) {
     auto frame = mutator.mutate(seeds[mutator.below(seeds.size())]);
     if (mutator.below(8) == 0 && frame.size() > 15) frame.resize(15 + mutator.below(frame.size() - 15));
-    if (frame.size() < 15) continue;  // the kernel runs no program on an empty packet
-    const auto outcome = edge.leave(frame);
+    Outcome outcome;
+    try {
+      outcome = edge.leave(frame);
+    } catch (const std::runtime_error&) {
+      if (frame.size() >= 54) throw;  // test-run itself refuses frames without an IP header
+      continue;
+    }
     ++actions[outcome.action];
     if (outcome.verdict == CF_EDGE_VERDICTS) REQUIRE(outcome.frame == frame);
     REQUIRE(outcome.frame.size() == frame.size());
