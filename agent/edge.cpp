@@ -95,8 +95,6 @@ void Edge::take_over() {
 }
 
 void Edge::choose_addresses() {
-  own_.clear();
-  for (const auto& one : addresses_) own_.insert(one.address);
   address_remarks_.clear();
   for (const bool v4 : {true, false}) {
     auto* to = v4 ? written_.address4 : written_.address6;
@@ -326,11 +324,6 @@ std::vector<std::string> Edge::problems(const model::ObjectName& service) const 
     if (!entry.refusal.empty()) out.push_back("edge: " + entry.refusal);
     for (const auto& frontend : entry.contested) {
       out.push_back(fmt::format("edge: {} port {} is another service's", frontend.address.to_string(), frontend.port));
-    }
-    for (const auto& one : entry.plan.backends) {
-      if (!own_.contains(one.backend.address)) continue;
-      out.push_back(fmt::format("edge: backend {} is this node itself: its answers don't come by the edge's interfaces",
-                                one.backend.address.to_string()));
     }
     if (entry.plan.backends.empty()) out.emplace_back("edge: no backend: what comes is dropped");
   }

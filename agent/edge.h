@@ -80,7 +80,6 @@ class Edge {
   std::vector<Error> errors_;
   compile::EdgeBook book_;
   std::vector<InterfaceAddress> addresses_;  // this node's
-  std::set<model::IpAddress> own_;           // the same, each once
   cf_edge_settings written_{};
   bool settings_written_ = false;
   std::vector<std::string> address_remarks_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <set>
 #include <utility>
 
 #include "agent/kernel/default_routes.h"
@@ -145,12 +146,13 @@ std::vector<Error> EdgeInterfaces::take_errors() { return std::exchange(errors_,
 
 std::string EdgeInterfaces::hook() const {
   std::string out;
+  std::set<std::string> ways_out;
   for (const auto& [name, one] : interfaces_) {
     if (!one.failure.empty()) continue;
-    out += fmt::format("{}{} ({}, answers {})", out.empty() ? "xdp " : ", ", name, one.how.native ? "native" : "generic",
-                       kernel::tc_hook_name(one.how.out));
+    out += fmt::format("{}{} ({})", out.empty() ? "xdp " : ", ", name, one.how.native ? "native" : "generic");
+    ways_out.insert(kernel::tc_hook_name(one.how.out));
   }
-  return out;
+  return out.empty() ? out : fmt::format("{}; {} egress", out, fmt::join(ways_out, ", "));
 }
 
 std::vector<std::string> EdgeInterfaces::failures() const {

@@ -43,6 +43,12 @@ std::vector<const AvoidedReasons*> reasons_of(const std::vector<Candidate>& cand
   return reasons;
 }
 
+// Of a pod, or of a socket of the node's own, whoever wrote the endpoint down.
+bool is_local(const Candidate& candidate, const NodeContext& node) {
+  return candidate.endpoint->node == node.name ||
+         std::find(node.addresses.begin(), node.addresses.end(), candidate.backend.address) != node.addresses.end();
+}
+
 // Endpoints of that port and family.  Those that end but still serve drain, unless there is nobody else (KEP-1669); so
 // do those that are avoided, by the rule that holds for them everywhere.
 std::vector<EdgeBackend> backends_of(const ServiceInput& input, const model::ServicePort& port, bool v4,
@@ -50,7 +56,7 @@ std::vector<EdgeBackend> backends_of(const ServiceInput& input, const model::Ser
   std::vector<Candidate> taking, ending;
   for (const auto& candidate : candidates_of(input, port, v4)) {
     const auto& endpoint = *candidate.endpoint;
-    if (input.service->external_scope == TrafficScope::kLocal && endpoint.node != node.name) continue;
+    if (input.service->external_scope == TrafficScope::kLocal && !is_local(candidate, node)) continue;
     if ((endpoint.ready || input.service->publish_not_ready) && !endpoint.terminating) {
       taking.push_back(candidate);
     } else if (endpoint.serving && endpoint.terminating) {
@@ -65,9 +71,9 @@ std::vector<EdgeBackend> backends_of(const ServiceInput& input, const model::Ser
   std::vector<EdgeBackend> out;
   out.reserve(taking.size() + ending.size());
   for (std::size_t i = 0; i < taking.size(); ++i) {
-    out.push_back({taking[i].backend, shares[i], taking[i].endpoint->node == node.name, !verdict.choosable[i]});
+    out.push_back({taking[i].backend, shares[i], is_local(taking[i], node), !verdict.choosable[i]});
   }
-  for (const auto& one : ending) out.push_back({one.backend, 1, one.endpoint->node == node.name, true});
+  for (const auto& one : ending) out.push_back({one.backend, 1, is_local(one, node), true});
   std::sort(out.begin(), out.end());
   return out;
 }

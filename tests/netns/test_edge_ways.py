@@ -93,10 +93,10 @@ def forwarding(world):
 @test("mode auto runs in the drivers where all take what XDP sends, else in the generic way, and says whose other end lacks what", seconds=150)
 def drivers(world):
     with Edge(world, mode="auto") as edge:
-        assert edge.function()["hook"] == "xdp c0 (native), e1 (native), e2 (native)" and not edge.function()["degraded"], edge.function()
+        assert edge.function()["hook"] == "xdp c0 (native), e1 (native), e2 (native); tcx egress" and not edge.function()["degraded"], edge.function()
         reach_all(world, edge, "native")
         set_feature(world.router, "veth0", SET_GRO, 0)
-        wait_until(lambda: edge.function()["hook"] == "xdp c0 (generic), e1 (generic), e2 (generic)", 5, "packets go the generic way")
+        wait_until(lambda: edge.function()["hook"] == "xdp c0 (generic), e1 (generic), e2 (generic); tcx egress", 5, "packets go the generic way")
         reach_all(world, edge, "generic")
         try:
             edge.kill()
