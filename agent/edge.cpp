@@ -81,7 +81,8 @@ Edge::Edge(source::EdgeSettings settings, std::unique_ptr<kernel::EdgeTables> ta
 void Edge::take_over() {
   if (!tables_->adopted()) return;
   std::map<compile::EdgeMap, kernel::EdgeTables::Entries> contents;
-  for (const auto map : {compile::EdgeMap::kFrontends, compile::EdgeMap::kTables, compile::EdgeMap::kBackends}) {
+  for (const auto map : {compile::EdgeMap::kFrontends, compile::EdgeMap::kTables, compile::EdgeMap::kBackends,
+                         compile::EdgeMap::kRanges}) {
     contents[map] = tables_->read(compile::map_name(map));
   }
   book_ = compile::EdgeBook(compile::adopt_edge(contents));

@@ -44,6 +44,7 @@ EdgeAdopted adopt_edge(const std::map<EdgeMap, std::vector<std::pair<std::string
     entry.plan.protocol = frontend.protocol;
     entry.plan.mode = static_cast<cf_edge_mode>(value->mode);
     entry.plan.by_client = value->flags & CF_EDGE_BY_CLIENT;
+    if (value->flags & CF_EDGE_LIMITED) entry.plan.limited.emplace_back(frontend.address, frontend.port);
     service_of[value->table] = value->service;
   }
   for (const auto& [key, octets] : contents(EdgeMap::kBackends)) {
@@ -61,6 +62,16 @@ EdgeAdopted adopt_edge(const std::map<EdgeMap, std::vector<std::pair<std::string
     found->second.plan.backends.push_back(
         {backend, 1, (value->flags & CF_EDGE_LOCAL) != 0, (value->flags & CF_EDGE_DRAINING) != 0});
   }
+  for (const auto& [key, octets] : contents(EdgeMap::kRanges)) {
+    const auto range = value_of<cf_edge_range>(key);
+    const auto found = range ? out.entries.find(range->service) : out.entries.end();
+    if (found == out.entries.end()) continue;  // of a writer that was killed: nobody asks for it
+    model::Cidr cidr;
+    std::copy(std::begin(range->address), std::end(range->address), cidr.prefix.octets.begin());
+    const unsigned bits = range->prefix_length - 32;
+    cidr.length = static_cast<std::uint8_t>(bits - (cidr.prefix.is_v4() ? 96U : 0U));
+    found->second.plan.ranges.push_back(cidr);
+  }
   for (const auto& [key, octets] : contents(EdgeMap::kTables)) {
     const auto table = value_of<std::uint32_t>(key);
     const auto found = table ? service_of.find(*table) : service_of.end();
@@ -72,6 +83,8 @@ EdgeAdopted adopt_edge(const std::map<EdgeMap, std::vector<std::pair<std::string
   for (auto& [service, entry] : out.entries) {
     std::sort(entry.plan.frontends.begin(), entry.plan.frontends.end());
     std::sort(entry.plan.backends.begin(), entry.plan.backends.end());
+    std::sort(entry.plan.limited.begin(), entry.plan.limited.end());
+    std::sort(entry.plan.ranges.begin(), entry.plan.ranges.end());
     entry.wanted = entry.plan;
   }
   return out;

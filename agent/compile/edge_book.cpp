@@ -20,14 +20,31 @@ cf_edge_address address_of(const Frontend& frontend) {
   return key;
 }
 
-cf_edge_frontend frontend_value(const EdgeEntry& entry) {
+cf_edge_frontend frontend_value(const EdgeEntry& entry, const Frontend& frontend) {
   cf_edge_frontend value{};
   value.service = entry.service;
   value.table = entry.table;
   value.mode = static_cast<std::uint8_t>(entry.plan.mode);
-  value.flags = entry.plan.by_client ? CF_EDGE_BY_CLIENT : 0;
+  const auto& limited = entry.plan.limited;
+  const bool is_limited =
+      std::binary_search(limited.begin(), limited.end(), std::pair(frontend.address, frontend.port));
+  value.flags = static_cast<std::uint8_t>((entry.plan.by_client ? CF_EDGE_BY_CLIENT : 0) |
+                                          (is_limited ? CF_EDGE_LIMITED : 0));
   value.owner = entry.owner;
   return value;
+}
+
+cf_edge_range range_key(std::uint32_t service, const model::Cidr& range) {
+  cf_edge_range key{};
+  key.prefix_length = 32 + range.bits();
+  key.service = service;
+  std::copy(range.prefix.octets.begin(), range.prefix.octets.end(), key.address);
+  return key;
+}
+
+// Whom it is for, and in which way, is as it was.
+bool same_frontends(const EdgePlan& a, const EdgePlan& b) {
+  return a.frontends == b.frontends && a.limited == b.limited && a.mode == b.mode && a.by_client == b.by_client;
 }
 
 PortKey key_of(const EdgePlan& plan) {
@@ -65,7 +82,7 @@ bool same_slots(const EdgeSlots& a, const EdgeSlots& b) {
 // Whether the tables would be others by this plan.  Their weights show in the slots alone.
 bool would_change(const EdgeEntry& entry, const EdgePlan& plan) {
   const auto& had = entry.plan;
-  if (had.frontends != plan.frontends || had.mode != plan.mode || had.by_client != plan.by_client) return true;
+  if (!same_frontends(had, plan) || had.ranges != plan.ranges) return true;
   const auto same = [](const EdgeBackend& a, const EdgeBackend& b) {
     return a.backend == b.backend && a.local == b.local && a.draining == b.draining;
   };
@@ -94,6 +111,8 @@ const char* map_name(EdgeMap map) {
       return "edge_tables";
     case EdgeMap::kBackends:
       return "edge_backends";
+    case EdgeMap::kRanges:
+      return "edge_ranges";
   }
   return "";
 }
@@ -101,7 +120,7 @@ const char* map_name(EdgeMap map) {
 // What is pointed to is there before what points to it, and goes after it.
 class EdgeBook::Writer {
  public:
-  enum Phase { kBackends, kTables, kFrontends, kEraseTables, kEraseBackends, kPhases };
+  enum Phase { kBackends, kRanges, kTables, kFrontends, kEraseTables, kEraseRanges, kEraseBackends, kPhases };
 
   void put(Phase phase, EdgeOperation operation) { phases_[phase].push_back(std::move(operation)); }
   // The last word on a frontend counts, so that one that changes hands is written, not erased.
@@ -137,6 +156,7 @@ EdgeBook::EdgeBook(EdgeAdopted adopted) : unclaimed_(std::move(adopted.entries))
   for (const auto& [service, entry] : unclaimed_) {
     next_service_ = std::max(next_service_, service + 1);
     tables_.insert(entry.table);
+    ranges_ += entry.plan.ranges.size();
     for (const auto& frontend : entry.frontends) unclaimed_frontends_[frontend] = service;
     for (const auto& one : entry.plan.backends) {
       const Frontend address{one.backend.address, one.backend.port, entry.plan.protocol};
@@ -209,6 +229,10 @@ std::string EdgeBook::lacks_room(const EdgePlan& plan, const EdgeEntry* entry) c
     return fmt::format("{} backends would be in use, {} are possible", backends,
                        static_cast<int>(CF_EDGE_BACKENDS_MAX) - 1);
   }
+  if (const auto ranges = ranges_ + plan.ranges.size(); ranges > CF_EDGE_RANGES_MAX) {
+    return fmt::format("{} source ranges would be in use, {} are possible", ranges,
+                       static_cast<int>(CF_EDGE_RANGES_MAX));
+  }
   std::size_t frontends = owners_.size() + unclaimed_frontends_.size() + local_.size() + plan.frontends.size();
   for (const auto& one : plan.backends) frontends += one.local ? 1 : 0;
   if (frontends > CF_EDGE_FRONTENDS_MAX) {
@@ -241,6 +265,22 @@ void EdgeBook::write_backends(EdgeEntry& entry, const EdgePlan* before, Writer& 
   });
 }
 
+// New ones before the frontends that ask for them, old ones after.
+void EdgeBook::write_ranges(std::uint32_t service, const std::vector<model::Cidr>& before,
+                            const std::vector<model::Cidr>& now, Writer& writer) {
+  for (const auto& range : now) {
+    if (std::binary_search(before.begin(), before.end(), range)) continue;
+    writer.put(Writer::kRanges,
+               {EdgeMap::kRanges, false, octets_of(range_key(service, range)), octets_of(std::uint32_t{1})});
+    ++ranges_;
+  }
+  for (const auto& range : before) {
+    if (std::binary_search(now.begin(), now.end(), range)) continue;
+    writer.put(Writer::kEraseRanges, {EdgeMap::kRanges, true, octets_of(range_key(service, range)), {}});
+    --ranges_;
+  }
+}
+
 // What comes from a backend on this node may be an answer: unless a frontend is there.
 void EdgeBook::place_local(const EdgeEntry& entry, const EdgePlan& plan, bool there, Writer& writer) {
   for (const auto& one : plan.backends) {
@@ -271,7 +311,6 @@ void EdgeBook::give_up(const Frontend& frontend, Writer& writer) {
 }
 
 void EdgeBook::claim_frontends(const PortKey& key, EdgeEntry& entry, Writer& writer) {
-  const auto value = frontend_value(entry);
   entry.frontends.clear();
   entry.contested.clear();
   for (const auto& [address, port] : entry.plan.frontends) {
@@ -281,6 +320,7 @@ void EdgeBook::claim_frontends(const PortKey& key, EdgeEntry& entry, Writer& wri
       continue;
     }
     entry.frontends.push_back(frontend);
+    const auto value = frontend_value(entry, frontend);
     writer.frontend(frontend, &value);
   }
 }
@@ -294,6 +334,7 @@ void EdgeBook::release(const PortKey& key, Writer& writer) {
 
 void EdgeBook::remove(const EdgeEntry& entry, Writer& writer) {
   place_local(entry, entry.plan, false, writer);
+  write_ranges(entry.service, entry.plan.ranges, {}, writer);
   for (const auto& [backend, wide] : entry.numbers) {
     const std::uint32_t number = wide;
     writer.free_numbers.push_back(wide);
@@ -333,8 +374,7 @@ void EdgeBook::put(const PortKey& key, const EdgePlan& plan, Writer& writer) {
   entry.refusal.clear();
   entry.wanted = entry.plan = plan;
   const auto owner = owner_of(plan.service);
-  const bool same_frontends = placed && entry.owner == owner && before.frontends == plan.frontends &&
-                              before.mode == plan.mode && before.by_client == plan.by_client && entry.contested.empty();
+  const bool same = placed && entry.owner == owner && same_frontends(before, plan) && entry.contested.empty();
   entry.owner = owner;
   const auto old_frontends = entry.frontends;
   write_backends(entry, placed ? &before : nullptr, writer);
@@ -348,7 +388,8 @@ void EdgeBook::put(const PortKey& key, const EdgePlan& plan, Writer& writer) {
     entry.slots = std::move(slots);
     writer.put(Writer::kTables, table_write(entry));
   }
-  if (!same_frontends) {
+  write_ranges(entry.service, before.ranges, plan.ranges, writer);
+  if (!same) {
     for (const auto& frontend : old_frontends) {
       const std::pair address(frontend.address, frontend.port);
       if (std::find(plan.frontends.begin(), plan.frontends.end(), address) != plan.frontends.end()) continue;

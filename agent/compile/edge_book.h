@@ -15,7 +15,7 @@
 
 namespace cortexflow::compile {
 
-enum class EdgeMap : std::uint8_t { kFrontends, kTables, kBackends };
+enum class EdgeMap : std::uint8_t { kFrontends, kTables, kBackends, kRanges };
 
 // As bpftool and bpf/lib/edge_maps.h name it.
 [[nodiscard]] const char* map_name(EdgeMap map);
@@ -92,6 +92,8 @@ class EdgeBook {
   void give_up(const Frontend& frontend, Writer& writer);
   void claim_frontends(const PortKey& key, EdgeEntry& entry, Writer& writer);
   void write_backends(EdgeEntry& entry, const EdgePlan* before, Writer& writer);
+  void write_ranges(std::uint32_t service, const std::vector<model::Cidr>& before,
+                    const std::vector<model::Cidr>& now, Writer& writer);
   void place_local(const EdgeEntry& entry, const EdgePlan& plan, bool there, Writer& writer);
   [[nodiscard]] std::string lacks_room(const EdgePlan& plan, const EdgeEntry* entry) const;
   std::uint16_t new_number();
@@ -110,6 +112,7 @@ class EdgeBook {
   std::map<Frontend, std::map<std::uint32_t, int>> local_;  // CF_EDGE_LOCAL_BACKEND entries: by service, how often
   std::map<std::uint16_t, std::uint32_t> ids_;              // backend number -> id, of those in use
   std::set<std::uint32_t> tables_;                          // in use
+  std::size_t ranges_ = 0;                                  // in use
   std::uint32_t next_service_ = 1, next_id_ = 1;
   std::uint16_t last_number_ = 0;
 };

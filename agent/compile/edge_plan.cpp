@@ -78,6 +78,24 @@ std::vector<EdgeBackend> backends_of(const ServiceInput& input, const model::Ser
   return out;
 }
 
+// What is an external address as well is that first: anybody's.
+void limit(const Service& service, const model::ServicePort& port, bool v4, EdgePlan& plan) {
+  if (service.source_ranges.empty() || service.type != ServiceType::kLoadBalancer) return;
+  for (const auto& address : service.load_balancer_ips) {
+    const auto& external = service.external_ips;
+    if (address.is_v4() != v4 || std::find(external.begin(), external.end(), address) != external.end()) continue;
+    plan.limited.emplace_back(address, port.port);
+  }
+  std::sort(plan.limited.begin(), plan.limited.end());
+  plan.limited.erase(std::unique(plan.limited.begin(), plan.limited.end()), plan.limited.end());
+  if (plan.limited.empty()) return;
+  for (const auto& range : service.source_ranges) {
+    if (range.prefix.is_v4() == v4) plan.ranges.push_back(range);
+  }
+  std::sort(plan.ranges.begin(), plan.ranges.end());
+  plan.ranges.erase(std::unique(plan.ranges.begin(), plan.ranges.end()), plan.ranges.end());
+}
+
 }  // namespace
 
 std::vector<EdgePlan> plan_edge(const ServiceInput& given, const NodeContext& node, const EdgePlanOptions& options) {
@@ -92,14 +110,15 @@ std::vector<EdgePlan> plan_edge(const ServiceInput& given, const NodeContext& no
   for (const auto& port : service.ports) {
     if (port.protocol == model::Protocol::kSctp) continue;
     for (const bool v4 : {true, false}) {
-      EdgePlan plan{service.name,
-                    port.port,
-                    port.protocol,
-                    frontends_of(service, port, v4, node),
-                    options.mode,
-                    service.affinity_timeout.count() > 0,
-                    {}};
+      EdgePlan plan;
+      plan.service = service.name;
+      plan.port = port.port;
+      plan.protocol = port.protocol;
+      plan.frontends = frontends_of(service, port, v4, node);
       if (plan.frontends.empty()) continue;
+      plan.mode = options.mode;
+      plan.by_client = service.affinity_timeout.count() > 0;
+      limit(service, port, v4, plan);
       plan.backends = backends_of(input, port, v4, node);
       out.push_back(std::move(plan));
     }

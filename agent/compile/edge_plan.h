@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/compile/service_plan.h"
+#include "agent/model/cidr.h"
 #include "bpf/abi/edge.h"
 
 namespace cortexflow::compile {
@@ -26,6 +27,9 @@ struct EdgePlan {
   std::uint16_t port = 0;  // of the service, not of node ports
   model::Protocol protocol = model::Protocol::kTcp;
   std::vector<std::pair<model::IpAddress, std::uint16_t>> frontends;  // sorted, not empty
+  // Of these, those that clients in `ranges` alone may ask: a load balancer's addresses.  Both sorted.
+  std::vector<std::pair<model::IpAddress, std::uint16_t>> limited;
+  std::vector<model::Cidr> ranges;  // of the plan's family; none: nobody may
   cf_edge_mode mode = CF_EDGE_NAT;
   bool by_client = false;             // ClientIP affinity
   std::vector<EdgeBackend> backends;  // sorted by address; none: what comes is dropped

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/model/cidr.h"
 #include "agent/model/ip_address.h"
 
 namespace cortexflow::model {
@@ -45,6 +46,7 @@ struct Service {
   std::vector<IpAddress> cluster_ips;  // empty: headless, or ExternalName
   std::vector<IpAddress> external_ips;
   std::vector<IpAddress> load_balancer_ips;  // status.loadBalancer.ingress[].ip
+  std::vector<Cidr> source_ranges;           // loadBalancerSourceRanges: who may ask these; empty: everybody
   std::vector<ServicePort> ports;
   std::chrono::seconds affinity_timeout{0};  // sessionAffinity: ClientIP; 0: None
   TrafficScope internal_scope = TrafficScope::kCluster;

@@ -33,6 +33,7 @@ enum {
 	CF_EDGE_BACKENDS_MAX = 65536, /* number 0 is none */
 	CF_EDGE_FRONTENDS_MAX = 65536,
 	CF_EDGE_DENY_MAX = 262144,
+	CF_EDGE_RANGES_MAX = 65536,
 	CF_EDGE_NAT_MAX = 262144,	/* two a flow; LRU; can be set when the tables are made */
 	CF_EDGE_OPENING_MAX = 65536,	/* two a flow that has not shown itself yet; LRU; can be set */
 	CF_EDGE_PINS_MAX = 262144,	/* LRU; can be set */
@@ -66,6 +67,7 @@ enum cf_edge_mode {
 
 enum cf_edge_frontend_flags {
 	CF_EDGE_BY_CLIENT = 1, /* all flows of a client's address go to one backend */
+	CF_EDGE_LIMITED = 2,   /* for clients in the service's edge_ranges alone */
 };
 
 struct cf_edge_frontend {
@@ -76,6 +78,14 @@ struct cf_edge_frontend {
 	__u16 owner; /* the agent's note of the service's name; 0: none */
 };
 CF_EDGE_STATIC_ASSERT(sizeof(struct cf_edge_frontend) == 12, "cf_edge_frontend");
+
+/* Longest prefix match: a service's loadBalancerSourceRanges.  The value says nothing. */
+struct cf_edge_range {
+	__u32 prefix_length; /* 32 + the prefix' own, IPv4 with 96 more */
+	__u32 service;
+	__u8 address[16];
+};
+CF_EDGE_STATIC_ASSERT(sizeof(struct cf_edge_range) == 24, "cf_edge_range");
 
 /* One aligned word, so that a reader sees both or neither of a change.
  *   before 0:             no flow of this slot is anywhere else; no connection table is asked
@@ -242,6 +252,7 @@ enum cf_edge_counter {
 	CF_EDGE_V_TTL_EXCEEDED,	  /* answered with ICMP */
 	/* dropped */
 	CF_EDGE_V_DENIED,
+	CF_EDGE_V_OUT_OF_RANGE, /* of a service's loadBalancerSourceRanges */
 	CF_EDGE_V_NO_BACKEND,
 	CF_EDGE_V_NO_PORT,    /* every port tried for this backend is in use by a flow that is alive */
 	CF_EDGE_V_NO_ADDRESS, /* to send from, in this family */

@@ -42,4 +42,13 @@ static __noinline bool edge_denied(__u32 flags, const __u8 *address, __u16 port,
 	return edge_denied_by(&key, direction);
 }
 
+/* Whether the client is in one of the service's ranges. */
+static __noinline bool edge_admitted(__u32 service, const __u8 *client)
+{
+	struct cf_edge_range key = {.prefix_length = 32 + 128, .service = service};
+
+	__builtin_memcpy(key.address, client, sizeof(key.address));
+	return bpf_map_lookup_elem(&edge_ranges, &key);
+}
+
 #endif

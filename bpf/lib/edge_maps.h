@@ -6,7 +6,7 @@
 #include "bpf/abi/edge.h"
 #include "bpf/lib/bpf.h"
 
-/* One entry.  Written by the agent, as are the next five. */
+/* One entry.  Written by the agent, as are the next six. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -51,6 +51,14 @@ struct {
 	__type(key, struct cf_edge_deny_key);
 	__type(value, struct cf_edge_deny);
 } edge_deny SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, CF_EDGE_RANGES_MAX);
+	__type(key, struct cf_edge_range);
+	__type(value, __u32);
+} edge_ranges SEC(".maps");
 
 /* Flows of moved slots whose backend the table doesn't tell.  Written by the programs, as are all below; the agent
  * walks it to know when a table has no pins any more. */

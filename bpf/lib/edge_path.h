@@ -46,6 +46,8 @@ static __always_inline int edge_to_frontend(struct xdp_md *ctx, struct edge_pack
 	if ((settings->flags & (CF_EDGE_DENY_ANY | CF_EDGE_DENY_PORT)) &&
 	    edge_denied(settings->flags, p->flow.source, p->flow.dest_port, CF_EDGE_IN))
 		return edge_verdict(CF_EDGE_V_DENIED, XDP_DROP);
+	if ((frontend->flags & CF_EDGE_LIMITED) && !edge_admitted(frontend->service, p->flow.source))
+		return edge_verdict(CF_EDGE_V_OUT_OF_RANGE, XDP_DROP);
 	if (p->kind == EDGE_FIRST_FRAGMENT)
 		edge_remember_fragment(p);
 	p->tick = edge_tick();

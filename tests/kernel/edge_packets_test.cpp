@@ -187,6 +187,34 @@ TEST_CASE("with direct return the packet goes to the backend as it is, in anothe
   CHECK(edge.entries("edge_pins") + edge.entries("edge_candidates") + edge.entries("edge_nat") == 0);
 }
 
+TEST_CASE("a frontend for certain ranges drops who is of none of them, in every mode") {
+  EdgeProgram edge;
+  auto plan = plan_of(GENERATE(CF_EDGE_NAT, CF_EDGE_IPIP), kFront, "10.1.0.11");
+  plan.frontends.emplace_back(ip("203.0.113.2"), 80);
+  plan.limited = {plan.frontends[0]};
+  plan.ranges = {{ip("198.51.100.0"), 25}, {ip("198.51.101.9"), 32}};
+  edge.serve(plan);
+  const auto verdict = [&](const std::string& client, const std::string& front = kFront.address) {
+    return edge.run(tcp_frame({client, 40000}, {front, 80}, {kSyn})).verdict;
+  };
+  const auto served = plan.mode == CF_EDGE_NAT ? CF_EDGE_V_TRANSLATED : CF_EDGE_V_TUNNELLED;
+  CHECK(verdict("198.51.100.127") == served);
+  CHECK(verdict("198.51.101.9") == served);
+  CHECK(verdict("198.51.100.128") == CF_EDGE_V_OUT_OF_RANGE);
+  CHECK(verdict("198.51.100.128", "203.0.113.2") == served);  // a node port, say
+  plan.ranges = {{ip("198.51.100.128"), 25}};
+  edge.serve(plan);
+  CHECK(verdict("198.51.100.128") == served);
+  CHECK(verdict("198.51.100.127") == CF_EDGE_V_OUT_OF_RANGE);  // also what stood
+  plan.ranges.clear();
+  edge.serve(plan);
+  CHECK(verdict("198.51.100.128") == CF_EDGE_V_OUT_OF_RANGE);
+  plan.limited.clear();
+  edge.serve(plan);
+  CHECK(verdict("198.51.100.127") == served);
+  CHECK(edge.entries("edge_ranges") == 0);
+}
+
 TEST_CASE("fragments follow the first of them") {
   EdgeProgram edge;
   const bool tunnel = GENERATE(false, true);

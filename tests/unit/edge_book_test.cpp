@@ -28,6 +28,7 @@ struct Maps {
   std::map<std::uint32_t, cf_edge_backend> backends;
   std::map<std::uint32_t, EdgeSlots> tables;
   std::map<std::string, cf_edge_frontend> frontends;
+  std::set<std::string> ranges;
 
   void apply(const EdgeOperation& operation) {
     switch (operation.map) {
@@ -55,6 +56,13 @@ struct Maps {
         std::memcpy(slots.data(), operation.value.data(), operation.value.size());
         return;
       }
+      case EdgeMap::kRanges:
+        if (operation.erase) {
+          REQUIRE(ranges.erase(operation.key) == 1);
+        } else {
+          REQUIRE(ranges.insert(operation.key).second);
+        }
+        return;
       case EdgeMap::kFrontends:
         if (operation.erase) {
           REQUIRE(frontends.erase(operation.key) == 1);
@@ -73,6 +81,7 @@ struct Maps {
     std::map<EdgeMap, std::vector<std::pair<std::string, std::string>>> contents;
     for (const auto& [key, value] : frontends) contents[EdgeMap::kFrontends].emplace_back(key, octets(value));
     for (const auto& [key, value] : backends) contents[EdgeMap::kBackends].emplace_back(octets(key), octets(value));
+    for (const auto& key : ranges) contents[EdgeMap::kRanges].emplace_back(key, octets(std::uint32_t{1}));
     for (const auto& [key, slots] : tables) {
       contents[EdgeMap::kTables].emplace_back(
           octets(key), std::string(reinterpret_cast<const char*>(slots.data()), sizeof(cf_edge_table)));
@@ -101,7 +110,14 @@ struct Maps {
   std::map<std::string, std::map<std::string, int>> meaning() const {
     std::map<std::string, std::map<std::string, int>> out;
     for (const auto& [key, frontend] : frontends) {
-      auto& shares = out[key + static_cast<char>(frontend.mode)];
+      auto& shares = out[key + static_cast<char>(frontend.mode) + static_cast<char>(frontend.flags)];
+      if ((frontend.flags & CF_EDGE_LIMITED) != 0) {
+        for (const auto& range : ranges) {
+          auto found = value_of<cf_edge_range>(range);
+          if (std::exchange(found.service, 0U) != frontend.service) continue;
+          ++shares["for " + std::string(reinterpret_cast<const char*>(&found), sizeof found)];
+        }
+      }
       if (frontend.mode == CF_EDGE_LOCAL_BACKEND) continue;
       for (const auto& slot : tables.at(frontend.table)) {
         if (slot.now == 0) continue;
@@ -133,6 +149,12 @@ class Changes {
     plan.frontends.emplace_back(v4(1, static_cast<std::uint8_t>(number)), 80);
     if (below(3) == 0) plan.frontends.emplace_back(v4(9, static_cast<std::uint8_t>(below(2))), 80);
     plan.mode = below(2) ? CF_EDGE_NAT : CF_EDGE_IPIP;
+    if (below(2) == 0) {
+      plan.limited = {plan.frontends.front()};
+      for (std::size_t i = 0; i < 3; ++i) {
+        if (below(2) == 0) plan.ranges.push_back({v4(7, static_cast<std::uint8_t>(i)), 32});
+      }
+    }
     std::set<std::size_t> who;
     for (std::size_t n = below(6); n > 0; --n) who.insert(below(8));
     for (const auto one : who) {
@@ -193,7 +215,7 @@ TEST_CASE("after each map write of any change, every packet to the edge ends at 
     std::map<model::ObjectName, std::vector<EdgePlan>> none;
     for (std::size_t i = 0; i < kServices; ++i) none[name_of(i)] = {};
     apply(book.update(none));
-    REQUIRE((maps.backends.empty() && maps.tables.empty() && maps.frontends.empty()));
+    REQUIRE((maps.backends.empty() && maps.tables.empty() && maps.frontends.empty() && maps.ranges.empty()));
     REQUIRE_FALSE(book.has_local());
   }
 }
@@ -270,6 +292,11 @@ TEST_CASE("a service's outside is its node ports, load balancer and external add
   service.cluster_ips.push_back(node6);
   service.cluster_ips.back().octets[15] = 1;
   CHECK(all_families() == std::pair<std::size_t, std::size_t>(2, 2));
+  service.source_ranges = {{v4(7, 0), 24}};  // of the balancer's address alone; none of IPv6 lets nobody in there
+  service.load_balancer_ips.push_back(node6);
+  const auto limited = plan_edge(input, node);
+  CHECK((limited[0].limited == std::vector{frontends[2]} && limited[0].ranges == service.source_ranges));
+  CHECK((limited[1].limited.size() == 1 && limited[1].ranges.empty()));
   service.external_scope = model::TrafficScope::kLocal;
   CHECK(plan_edge(input, node)[0].backends.size() == 1);
   service.type = model::ServiceType::kClusterIp;
@@ -307,6 +334,8 @@ TEST_CASE("a deny entry says what the prefixes around it say, and IPv6 rules lea
 TEST_CASE("what an agent before left in the edge's tables is taken over, not written again") {
   auto kept = plan_of(5), gone = plan_of(3);
   kept.backends[1].local = true;
+  kept.limited = kept.frontends;
+  kept.ranges = {{v4(7, 0), 24}, {v4(7, 7), 32}};
   gone.service = name_of(1);
   gone.frontends[0].first = v4(1, 1);
   EdgeBook before;

@@ -4,6 +4,7 @@
 
 #include "agent/model/time_text.h"
 #include "agent/source/manifest/address.h"
+#include "agent/source/manifest/cidr.h"
 #include "agent/source/manifest/metadata.h"
 #include "agent/source/manifest/names.h"
 #include "agent/source/manifest/object_readers.h"
@@ -13,6 +14,7 @@ namespace cortexflow::source {
 namespace {
 
 constexpr std::size_t kServiceAddressesMax = 256;  // externalIPs, ingress
+constexpr std::size_t kSourceRangesMax = 4096;
 constexpr std::int64_t kAffinityDefault = 10800;
 constexpr std::int64_t kAffinityMax = 86400;
 
@@ -140,7 +142,12 @@ model::Service read_service(const Field& object) {
   if (external.present() && !external.text().empty() && !reached_from_outside) {
     external.refuse("expected type NodePort or LoadBalancer, or externalIPs, beside it");
   }
-  if (service.type == model::ServiceType::kLoadBalancer) service.load_balancer_ips = read_ingress(object);
+  if (service.type == model::ServiceType::kLoadBalancer) {
+    service.load_balancer_ips = read_ingress(object);
+    for (const Field& range : spec["loadBalancerSourceRanges"].items(kSourceRangesMax)) {
+      service.source_ranges.push_back(read_cidr(range, HostBits::kDropped));
+    }
+  }
   service.prefer_close = reads_topology(object, spec);
   service.publish_not_ready = spec["publishNotReadyAddresses"].flag(false);
   return service;
