@@ -37,6 +37,7 @@ Result<void> ServiceHealthPorts::start() {
   server_ = std::move(*server);
   if (of_node_) open(of_node_->port);
   open_and_close();
+  next_try_ = Clock::now() + kTryEvery;
   return {};
 }
 

@@ -159,7 +159,7 @@ def drained(world):
         done = node.agent.cfcli("lb", "drain", "shop/web", "10.41.0.1")
         assert done.returncode == 0, done.stderr
         wait_until(lambda: world.status() == 503, 5, "the drained endpoint counts no more")
-        node.agent.cfcli("lb", "reset", "shop/web")
+        node.agent.cfcli("lb", "undrain", "shop/web", "10.41.0.1")
         wait_until(lambda: world.status() == 200, 5, "it counts again")
 
 
@@ -179,11 +179,12 @@ def moved(world):
 @test("a port that another program has is said once, leaves other services alone, and is had as soon as it is free", seconds=60)
 def taken(world):
     with world.node.socket(kind=socket.SOCK_STREAM) as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of connections that are over
         holder.bind(("0.0.0.0", PORT))
         holder.listen()
         with Node(world, service(), service("other", OTHER)) as node:
             assert world.status(OTHER) == 200
-            wait_until(lambda: "cannot listen" in node.agent.log(), 5, "it is in the log")
+            wait_until(lambda: "error services: cannot listen" in node.agent.log(), 5, "it is in the log")
             function = node.function()
             why = f"cannot listen on [::]:{PORT}: Address already in use"
             assert function["degraded"] and why in function["detail"], function
@@ -194,7 +195,7 @@ def taken(world):
             node.change(lambda: world.status(OTHER) == 503, "the other's endpoint has gone", service(), service("other", OTHER, local=()))
             holder.close()
             wait_until(lambda: world.status() == 200, 15, "the port is had")
-            assert node.agent.log().count("cannot listen") == 1, node.agent.log()
+            assert node.agent.log().count("error services: cannot listen") == 1, node.agent.log()
             assert not node.function()["degraded"], node.function()
 
 
