@@ -303,6 +303,11 @@ void Edge::write_settings() {
   if (!done) errors_.push_back(std::move(done.error()));
 }
 
+bool Edge::attached() const {
+  const std::lock_guard lock(mutex_);
+  return !interfaces_.hook().empty();
+}
+
 control::FunctionStatus Edge::function() const {
   const std::lock_guard lock(mutex_);
   control::FunctionStatus out{"edge", interfaces_.hook(), false, ""};

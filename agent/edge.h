@@ -54,6 +54,7 @@ class Edge {
   // Those of the kernel, said once each.
   [[nodiscard]] std::vector<Error> take_errors();
 
+  [[nodiscard]] bool attached() const;  // to one of its interfaces at least
   [[nodiscard]] control::FunctionStatus function() const;
   [[nodiscard]] std::vector<std::string> problems(const model::ObjectName& service) const;
   [[nodiscard]] std::vector<std::string> refusals() const;   // of deny entries

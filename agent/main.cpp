@@ -102,6 +102,14 @@ Result<source::Settings> read_settings(const Flags& flags) {
     return tl::make_unexpected(
         Error{"services.interfaces is set, and there are no services", "set manifests or kubeconfig too"});
   }
+  if (!settings.health_check_listen.empty() && !settings.follows_services()) {
+    return tl::make_unexpected(
+        Error{"services.health_check_listen is set, and there are no services", "set manifests or kubeconfig too"});
+  }
+  if (settings.proxy_health_listen && !settings.follows_services()) {
+    return tl::make_unexpected(
+        Error{"services.proxy_health_listen is set, and there are no services", "set manifests or kubeconfig too"});
+  }
   if (!settings.edge.interfaces.empty() && !settings.follows_services()) {
     return tl::make_unexpected(
         Error{"edge.interfaces: there are no services for the edge without manifests or a kubeconfig",
@@ -201,6 +209,14 @@ int dry_run(const source::Settings& settings) {
     if (auto ok = kernel::EdgeTables::try_load(); !ok) return complain(ok.error(), kExitFailure);
     fmt::print("takes the edge's program; would attach it to {} ({})\n", fmt::join(settings.edge.interfaces, ", "),
                settings.edge.mode);
+  }
+  if (!settings.health_check_listen.empty()) {
+    fmt::print("would answer load balancers on services' health check node ports on {}\n",
+               settings.health_check_listen);
+  }
+  if (settings.proxy_health_listen) {
+    fmt::print("would answer /healthz in kube-proxy's place on {}, port {}\n", settings.proxy_health_listen->address,
+               settings.proxy_health_listen->port);
   }
   if (settings.identity.embedded) {
     const auto own = identity::read_settings(settings.identity.config);

@@ -312,6 +312,7 @@ sink::AgentFigures Node::figures() const {
       for (std::size_t i = 0; i < counts.size(); ++i) out.stale_sockets[kernel::kSocketEndNames.at(i)] = counts.at(i);
     }
     out.health = health_figures(*services_);
+    if (const auto* ports = services_->health_ports()) out.health_ports = ports->figures();
     out.unused = services_->unused();
     out.overrides = services_->overrides();
     out.max_overrides = state::kOverridesMax;

@@ -74,6 +74,9 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
       {cgroup_root, settings.node_name, !settings.service_interfaces.empty(),
        [pod_cgroups](const std::string& uid) { return pod_cgroups ? pod_cgroups->id_of(uid) : std::nullopt; }});
   std::vector<Error> errors;
+  if (!settings.health_check_listen.empty() || settings.proxy_health_listen) {
+    services->health_ports_ = std::make_unique<ServiceHealthPorts>(settings);
+  }
   services->open_edge(settings);
   services->take_over(errors);
   if (auto known = services->policies_.set_node_addresses(node.addresses); !known) {
@@ -100,6 +103,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
   if (auto writes = services->start_override_writer(); !writes) return tl::make_unexpected(std::move(writes.error()));
   services->open_stale_sockets();
   if (services->edge_) services->edge_->start();
+  if (auto serves = services->start_health_ports(); !serves) return tl::make_unexpected(std::move(serves.error()));
   malloc_trim(0);  // reading everything at once took more than keeping it: 10 MB with 100,000 endpoints
   return services;
 }
@@ -217,6 +221,7 @@ void Services::update(const Sources::Update& changes, std::vector<Error>& errors
 
 std::vector<Error> Services::judge_backends() {
   std::vector<Error> errors;
+  poll_health_ports(errors);
   const std::lock_guard lock(mutex_);
   for (const auto& pod : callers_.due(std::chrono::steady_clock::now())) {
     callers_.update(pod, desired_.snapshot()->pods.find(pod).get(), *tables_, errors);
@@ -253,10 +258,12 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
   const auto& snapshot = *desired_.snapshot();
   std::map<model::ObjectName, std::vector<compile::ServicePlan>> plans;
   Edge::Plans edge_plans;
+  ServiceHealthPorts::Plans health_ports;
   for (const auto& name : services) {
     plan_refusals_.erase(name);
     auto& planned = plans[name];
     auto& outside = edge_plans[name];
+    auto& health_port = health_ports[name];
     const auto service = snapshot.services.find(name);
     if (!service) {
       health_.set(name, {}, {});
@@ -276,6 +283,7 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     auto result = compile::plan_service(input, node_);
     planned = std::move(result.plans);
     if (edge_) outside = compile::plan_edge(input, node_, edge_->plan_options());
+    health_port = compile::plan_health_port(input, node_);
     if (!result.refusals.empty()) plan_refusals_[name] = std::move(result.refusals);
   }
   const auto placed = ConnectionTotals::placed(book_, services);
@@ -293,6 +301,7 @@ void Services::plan(const std::set<model::ObjectName>& services, std::vector<Err
     stale_sockets_->request();
   }
   if (edge_) edge_->update(edge_plans);
+  if (health_ports_ && health_ports_->serves_services()) health_ports_->update(health_ports);
 }
 
 std::vector<sink::ServiceFigures> Services::figures() const {
@@ -352,6 +361,9 @@ std::vector<control::ServiceRow> Services::rows() const {
     }
     if (edge_) {
       for (auto& problem : edge_->problems(key.service)) out.back().problems.push_back(std::move(problem));
+    }
+    if (health_ports_) {
+      for (auto& problem : health_ports_->problems(key.service)) out.back().problems.push_back(std::move(problem));
     }
   }
   add_held_rows(out);

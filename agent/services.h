@@ -41,6 +41,7 @@
 #include "agent/policies.h"
 #include "agent/policy_book.h"
 #include "agent/service_health.h"
+#include "agent/service_health_ports.h"
 #include "agent/source/settings.h"
 #include "agent/sources.h"
 #include "agent/stale_socket_sweep.h"
@@ -68,7 +69,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   [[nodiscard]] std::optional<Clock::time_point> due() const { return sources_.due(); }
   // Writes what has changed.  Errors are those of the kernel's maps, said once each.
   [[nodiscard]] std::vector<Error> poll();
-  // Judges backends by how real connections to them went (policies with outlierDetection).  Errors as poll().
+  // Five times a second: judges backends by how real connections to them went (policies with outlierDetection), and
+  // looks what load balancers are to be told.  Errors as poll().
   [[nodiscard]] std::vector<Error> judge_backends();
 
   [[nodiscard]] std::vector<control::ServiceRow> rows() const;
@@ -118,7 +120,8 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   [[nodiscard]] const StaleSocketSweep* stale_sockets() const { return stale_sockets_.get(); }
   [[nodiscard]] const Policies& authorization() const { return policies_; }
   [[nodiscard]] Policies& authorization() { return policies_; }
-  [[nodiscard]] const Edge* edge() const { return edge_.get(); }  // null: none
+  [[nodiscard]] const Edge* edge() const { return edge_.get(); }                                // null: none
+  [[nodiscard]] const ServiceHealthPorts* health_ports() const { return health_ports_.get(); }  // null: none
   [[nodiscard]] std::vector<control::FunctionStatus> functions() const;
   // The event loop's thread alone.
   void name_pod(model::Workload& workload) const { pods_.name(workload); }
@@ -149,6 +152,9 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
 
   [[nodiscard]] std::pair<std::shared_ptr<const state::Snapshot>, CallersPlace> known_place() const;
   void open_edge(const source::Settings& settings);
+  [[nodiscard]] Result<void> start_health_ports();
+  void poll_health_ports(std::vector<Error>& errors);
+  [[nodiscard]] std::string why_unwell() const;
   void note_addresses(const state::Update& update);
   void poll_edge(std::vector<Error>& errors);
   void poll_addresses(std::vector<Error>& errors);
@@ -204,9 +210,10 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   DenyMemory deny_memory_;
   std::string cgroup_root_;
   Policies policies_;
-  bool keep_on_exit_ = false;   // services.keep_on_exit
-  std::unique_ptr<Edge> edge_;  // null: no interface is its
-  std::string edge_failure_;    // why there is none though interfaces are
+  bool keep_on_exit_ = false;                         // services.keep_on_exit
+  std::unique_ptr<Edge> edge_;                        // null: no interface is its
+  std::string edge_failure_;                          // why there is none though interfaces are
+  std::unique_ptr<ServiceHealthPorts> health_ports_;  // null: load balancers are not answered
 
   // Of whoever changes an operator's file, over the write; taken before mutex_, which nobody holds while the disk
   // works.

@@ -59,6 +59,7 @@ std::vector<control::FunctionStatus> Services::functions() const {
     out.push_back(
         {"edge", "", true, edge_failure_ + "; packets to node ports and balancers' addresses go to the stack"});
   }
+  if (health_ports_) out.push_back(health_ports_->function());
   return out;
 }
 

@@ -21,6 +21,9 @@ std::vector<std::string> Services::unused_words() const {
   if (edge_) {
     for (auto& words : edge_->refusals()) out.push_back(std::move(words));
   }
+  if (health_ports_) {
+    for (auto& words : health_ports_->refusals()) out.push_back(std::move(words));
+  }
   for (const auto& [frontend, keys] : book_.contenders()) {
     for (const auto& key : keys) {
       out.push_back(

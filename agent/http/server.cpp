@@ -14,8 +14,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int kBacklog = 128;                         // httplib's 5 are too few for a burst of clients
-constexpr std::chrono::milliseconds kAnswerMax = 1s;  // for requests on their way, when it ends
 constexpr std::chrono::milliseconds kStartMax = 5s;
 
 // httplib's way to the threads; it ends its queue, not them.

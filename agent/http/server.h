@@ -5,6 +5,7 @@
 
 #include <httplib.h>
 
+#include <chrono>
 #include <memory>
 #include <thread>
 
@@ -12,6 +13,9 @@
 #include "agent/http/workers.h"
 
 namespace cortexflow::http {
+
+inline constexpr int kBacklog = 128;                          // httplib's 5 are too few for a burst of clients
+inline constexpr std::chrono::milliseconds kAnswerMax{1000};  // for requests on their way, when it ends
 
 class Server : public httplib::Server {
  public:

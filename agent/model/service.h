@@ -51,8 +51,9 @@ struct Service {
   std::chrono::seconds affinity_timeout{0};  // sessionAffinity: ClientIP; 0: None
   TrafficScope internal_scope = TrafficScope::kCluster;
   TrafficScope external_scope = TrafficScope::kCluster;
-  bool prefer_close = false;       // trafficDistribution: PreferClose (PreferSameZone), or topology mode Auto
-  bool publish_not_ready = false;  // publishNotReadyAddresses
+  bool prefer_close = false;                 // trafficDistribution: PreferClose (PreferSameZone), or topology mode Auto
+  bool publish_not_ready = false;            // publishNotReadyAddresses
+  std::uint16_t health_check_node_port = 0;  // of LoadBalancers with externalTrafficPolicy: Local; 0: none
   std::string external_name;
   bool operator==(const Service&) const = default;
 };

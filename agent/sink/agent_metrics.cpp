@@ -135,6 +135,19 @@ void add_health(Families& to, const AgentFigures& figures) {
       .add(health.refused);
 }
 
+void add_health_ports(Families& to, const AgentFigures& figures) {
+  if (!figures.health_ports) return;
+  const auto& ports = *figures.health_ports;
+  to.gauge("cortexflow_health_check_ports",
+           "Services' health check node ports: serving; failed: the port can't be had; refused: another service's, or "
+           "too many.")
+      .add_each(ports.states, "state");
+  to.gauge("cortexflow_health_check_ports_max", "How many may be served.").add(ports.max);
+  to.counter("cortexflow_health_check_requests_total",
+             "Requests of load balancers that were answered, at a service's port or the node's own, by status.");
+  for (const auto& [key, count] : ports.requests) to.add(count, {{"port", key.first}, {"code", key.second}});
+}
+
 void add_bpf(Families& to, const AgentFigures& figures) {
   to.counter("cortexflow_bpf_helper_failures_total", "Calls of a kernel helper that failed where they should not.")
       .add(figures.helper_failed);
@@ -178,6 +191,7 @@ std::vector<MetricFamily> AgentMetrics::Collect() const {
   add_edge(families, figures);
   add_policy(families, figures);
   add_health(families, figures);
+  add_health_ports(families, figures);
   add_bpf(families, figures);
   add_process(families);
   return families.take();

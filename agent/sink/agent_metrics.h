@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cortexflow::sink {
@@ -22,6 +23,13 @@ struct HealthFigures {
   std::uint64_t refused = 0;
   std::map<std::string, std::uint64_t> backends;  // by state
   std::uint64_t panics = 0;
+};
+
+// Of the ports where load balancers ask.
+struct HealthPortFigures {
+  std::map<std::string, std::uint64_t> states;  // services' ports
+  std::uint64_t max = 0;
+  std::map<std::pair<std::string, std::string>, std::uint64_t> requests;  // by whose port, and status
 };
 
 // Of TCP connections' records, or of what policy refused; emitted = delivered + sum(lost) once the ring is drained.
@@ -60,6 +68,7 @@ struct AgentFigures {
   std::map<std::string, std::uint64_t> stale_sockets;  // by how ending them went; empty: none are ended
   std::map<std::string, std::uint64_t> redirect;       // packets by verdict; empty: no interfaces are served
   std::optional<HealthFigures> health;                 // likewise
+  std::optional<HealthPortFigures> health_ports;       // none: load balancers are not answered
   std::uint64_t unused = 0;                            // parts of the configuration
   std::uint64_t overrides = 0;                         // services that an operator has set something of
   std::uint64_t max_overrides = 0;

@@ -174,16 +174,33 @@ bool set_workload_ranges(const std::string& text, Settings& settings) {
   return !ranges.empty() && ranges.size() <= kWorkloadRangesMax;
 }
 
-bool set_listen(const std::string& text, Settings& settings) {
+// ADDRESS:PORT, with IPv6 addresses in brackets.
+std::optional<ListenAddress> parse_listen(const std::string& text, std::uint16_t port_min) {
   const auto colon = text.rfind(':');
-  if (colon == std::string::npos || colon == 0) return false;
+  if (colon == std::string::npos || colon == 0) return std::nullopt;
   std::string host = text.substr(0, colon);
   const bool bracketed = host.starts_with('[') && host.ends_with(']');
   if (bracketed) host = host.substr(1, host.size() - 2);
   const auto address = model::IpAddress::parse(host);
-  if (host != "localhost" && (!address || address->is_v4() == bracketed)) return false;
+  if (host != "localhost" && (!address || address->is_v4() == bracketed)) return std::nullopt;
+  const auto port = parse_number<std::uint16_t>(text.substr(colon + 1), port_min, 65535);
+  return port ? std::optional(ListenAddress{host, *port}) : std::nullopt;
+}
+
+bool set_listen(const std::string& text, Settings& settings) {
   settings.metrics_listen = text;
-  return parse_number<std::uint16_t>(text.substr(colon + 1), 0, 65535).has_value();
+  return parse_listen(text, 0).has_value();
+}
+
+bool set_health_check_listen(const std::string& text, Settings& settings) {
+  settings.health_check_listen = text;
+  return text.empty() || model::IpAddress::parse(text).has_value();
+}
+
+bool set_proxy_health_listen(const std::string& text, Settings& settings) {
+  settings.proxy_health_listen = parse_listen(text, 1);
+  const auto& listen = settings.proxy_health_listen;
+  return listen ? listen->address != "localhost" : text.empty();
 }
 
 const std::vector<Setting>& all_settings() {
@@ -209,6 +226,13 @@ const std::vector<Setting>& all_settings() {
       list_setting("services.interfaces",
                    "interfaces of callers that connect-time hooks don't see, such as tap*: served by their packets",
                    &Settings::service_interfaces),
+      {"services.health_check_listen",
+       "an address, such as 0.0.0.0 or ::, where services' healthCheckNodePorts are answered, or nothing: they are not",
+       set_health_check_listen},
+      {"services.proxy_health_listen",
+       "ADDRESS:PORT, such as 0.0.0.0:10256 or [::]:10256, where load balancers are answered /healthz in kube-proxy's "
+       "place, or nothing: they are not",
+       set_proxy_health_listen},
       {"health.checks_in_flight", "a number from 1 to 512", set_checks_in_flight},
       {"policy.trust_domain", "a trust domain, such as cluster.local",
        [](const std::string& text, Settings& settings) {

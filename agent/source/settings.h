@@ -39,6 +39,12 @@ struct IdentitySettings {
   std::string config = "/etc/cortexflow/identity.yaml";
 };
 
+struct ListenAddress {
+  std::string address;  // without brackets
+  std::uint16_t port = 0;
+  bool operator==(const ListenAddress&) const = default;
+};
+
 struct Settings {
   std::string config_file;  // empty: none was read
   std::string node_name;    // empty: the host's name
@@ -52,7 +58,9 @@ struct Settings {
   std::string zone;                               // topology.kubernetes.io/zone of this node; empty: none
   bool keep_services_on_exit = false;             // the kernel goes on translating when the agent ends
   std::vector<std::string> service_interfaces;    // served by their packets; names, with wildcards
-  std::string cgroup_root;                        // observed with what is below it; empty: the whole machine
+  std::string health_check_listen;                // address of services' healthCheckNodePorts; empty: none are served
+  std::optional<ListenAddress> proxy_health_listen;  // kube-proxy's /healthz; none: not served
+  std::string cgroup_root;                           // observed with what is below it; empty: the whole machine
   std::size_t health_checks_in_flight = 256;
   IdentitySettings identity;
   PolicySettings policy;

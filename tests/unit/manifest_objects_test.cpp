@@ -78,6 +78,7 @@ TEST_CASE("a Service is read whole") {
   externalTrafficPolicy: Local
   trafficDistribution: PreferClose
   publishNotReadyAddresses: true
+  healthCheckNodePort: 30100
 status:
   loadBalancer:
     ingress: [{ip: 203.0.113.1}, {ip: 203.0.113.2, ipMode: Proxy}, {hostname: lb.example.com}]
@@ -93,6 +94,7 @@ status:
   CHECK(service.external_scope == model::TrafficScope::kLocal);
   CHECK(service.prefer_close);
   CHECK(service.publish_not_ready);
+  CHECK(service.health_check_node_port == 30100);
 }
 
 TEST_CASE("headless, ExternalName and topology-mode Services are read") {
@@ -108,6 +110,8 @@ TEST_CASE("headless, ExternalName and topology-mode Services are read") {
 TEST_CASE("a Service that the API server would refuse is refused, with line and field") {
   const std::string ip = "  clusterIP: 10.96.0.1\n";
   const std::string ports = "  ports: [{port: 80}]\n";
+  const std::string balancer =
+      ip + "  type: LoadBalancer\n  externalTrafficPolicy: Local\n  ports: [{port: 80, nodePort: 30080}]\n";
   check(kService,
         {{"no address", ports, 5, "spec.clusterIP", "an address, or None"},
          {"an address that isn't one", ports + "  clusterIP: 10.96.0\n", 6, "spec.clusterIP", "expected an IP address"},
@@ -151,6 +155,17 @@ TEST_CASE("a Service that the API server would refuse is refused, with line and 
           "spec.sessionAffinityConfig.clientIP.timeoutSeconds", "1 to 86400"},
          {"affinity's settings without affinity", ip + ports + "  sessionAffinityConfig: {}\n", 7,
           "spec.sessionAffinityConfig", "ClientIP"},
+         {"a health check node port that is negative", balancer + "  healthCheckNodePort: -1\n", 9,
+          "spec.healthCheckNodePort", "0 to 65535, found the number \"-1\""},
+         {"a health check node port too large", balancer + "  healthCheckNodePort: 65536\n", 9,
+          "spec.healthCheckNodePort", "0 to 65535"},
+         {"a health check node port in quotes", balancer + "  healthCheckNodePort: '30100'\n", 9,
+          "spec.healthCheckNodePort", "found \"30100\""},
+         {"a health check node port that is a node port", balancer + "  healthCheckNodePort: 30080\n", 9,
+          "spec.healthCheckNodePort", "no nodePort of the service"},
+         {"a health check node port that nobody asks at",
+          ip + ports + "  type: LoadBalancer\n  healthCheckNodePort: 30100\n", 8, "spec.healthCheckNodePort",
+          "externalTrafficPolicy: Local beside it"},
          {"externalTrafficPolicy for nobody outside", ip + ports + "  externalTrafficPolicy: Local\n", 7,
           "spec.externalTrafficPolicy", "NodePort or LoadBalancer"},
          {"an unknown distribution", ip + ports + "  trafficDistribution: Far\n", 7, "spec.trafficDistribution",

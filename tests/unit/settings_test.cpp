@@ -86,7 +86,8 @@ TEST_CASE("A wrong settings file is refused with line and key, and nothing of it
 
 TEST_CASE("Settings of services, health and edge are taken from a file") {
   const SettingsFile file(
-      "services:\n  interfaces: ['tap*', vm-1]\n  keep_on_exit: true\nhealth: {checks_in_flight: 512}\nedge:\n"
+      "services:\n  interfaces: ['tap*', vm-1]\n  keep_on_exit: true\n  health_check_listen: '::'\n"
+      "  proxy_health_listen: '[::]:10256'\nhealth: {checks_in_flight: 512}\nedge:\n"
       "  interfaces: [eth0, eth1]\n  mode: native\n  forwarding: gue\n  addresses: [192.0.2.1, '2001:db8::1']\n"
       "  nat_ports: 40000-49999\n  gue_port: 6081\n  flows: 1024\n  keep_on_exit: true\n");
   Settings settings;
@@ -94,6 +95,8 @@ TEST_CASE("Settings of services, health and edge are taken from a file") {
   REQUIRE((read ? "" : read.error().to_string()) == "");
   CHECK(settings.service_interfaces == std::vector<std::string>{"tap*", "vm-1"});
   CHECK(settings.keep_services_on_exit);
+  CHECK(settings.health_check_listen == "::");
+  CHECK(settings.proxy_health_listen == cortexflow::source::ListenAddress{"::", 10256});
   CHECK(settings.health_checks_in_flight == 512);
   const auto& edge = settings.edge;
   CHECK(edge.interfaces == std::vector<std::string>{"eth0", "eth1"});
@@ -115,6 +118,14 @@ TEST_CASE("A value that won't do is refused with what was expected, and one at t
       {"health.checks_in_flight", "256", "many", "a number from 1 to 512"},
       {"services.interfaces", "tap*,vm-?,[ab]x", "", "interfaces"},
       {"services.keep_on_exit", "false", "yes", "true or false"},
+      {"services.health_check_listen", "0.0.0.0", "0.0.0.0:30100", "an address, such as 0.0.0.0 or ::"},
+      {"services.health_check_listen", "::", "[::]", "an address"},
+      {"services.health_check_listen", "", "eth0", "an address"},
+      {"services.proxy_health_listen", "0.0.0.0:10256", "0.0.0.0", "ADDRESS:PORT, such as 0.0.0.0:10256"},
+      {"services.proxy_health_listen", "[::]:1", "::1", "ADDRESS:PORT"},
+      {"services.proxy_health_listen", "", "0.0.0.0:0", "ADDRESS:PORT"},
+      {"services.proxy_health_listen", "127.0.0.1:65535", "localhost:10256", "ADDRESS:PORT"},
+      {"services.proxy_health_listen", "127.0.0.1:1", "127.0.0.1:65536", "ADDRESS:PORT"},
       {"edge.interfaces", "eth0", "a-name-of-16-char", "network interfaces"},
       {"edge.interfaces", "eth0,eth1", "eth0,../eth1", "network interfaces"},
       {"edge.mode", "auto", "skb", "auto"},

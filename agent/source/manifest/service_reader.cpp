@@ -2,6 +2,8 @@
 // core/v1 Service, checked as pkg/apis/core/validation does, but for what only the API server can do: it gives a
 // service its addresses, here they have to be written.
 
+#include <algorithm>
+
 #include "agent/model/time_text.h"
 #include "agent/source/manifest/address.h"
 #include "agent/source/manifest/cidr.h"
@@ -100,6 +102,18 @@ std::vector<model::IpAddress> read_ingress(const Field& object) {
   return addresses;
 }
 
+std::uint16_t read_health_check_port(const Field& field, const model::Service& service) {
+  const auto number = field.number(0, kPortMax).value_or(0);  // the API server's own 0: none
+  const bool asked =
+      service.type == model::ServiceType::kLoadBalancer && service.external_scope == model::TrafficScope::kLocal;
+  if (number != 0 && !asked) field.refuse("expected type LoadBalancer and externalTrafficPolicy: Local beside it");
+  const bool taken = std::any_of(service.ports.begin(), service.ports.end(), [number](const auto& port) {
+    return port.protocol == model::Protocol::kTcp && port.node_port == number;
+  });
+  if (number != 0 && taken) field.expected("a port that is no nodePort of the service");
+  return static_cast<std::uint16_t>(number);
+}
+
 bool reads_topology(const Field& object, const Field& spec) {
   const std::string mode = object["metadata"]["annotations"]["service.kubernetes.io/topology-mode"].text();
   const Field distribution = spec["trafficDistribution"];
@@ -142,6 +156,7 @@ model::Service read_service(const Field& object) {
   if (external.present() && !external.text().empty() && !reached_from_outside) {
     external.refuse("expected type NodePort or LoadBalancer, or externalIPs, beside it");
   }
+  service.health_check_node_port = read_health_check_port(spec["healthCheckNodePort"], service);
   if (service.type == model::ServiceType::kLoadBalancer) {
     service.load_balancer_ips = read_ingress(object);
     for (const Field& range : spec["loadBalancerSourceRanges"].items(kSourceRangesMax)) {
