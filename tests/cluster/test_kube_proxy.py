@@ -103,7 +103,8 @@ class Load:
 
     def __init__(self, where, env, url):
         self._run = lambda script: where(env, script)
-        self._files = f"/tmp/{os.path.basename(env.place)}-{where.__name__}"
+        self.where = where.__name__
+        self._files = f"/tmp/{os.path.basename(env.place)}-{self.where}"
         some = f"curl -sSN --rate 50/s --max-time 5 '{url}?[1-20]'"  # the server closes after each answer
         loop = f"while [ ! -e end ] && ((SECONDS < {LOAD_SECONDS_MAX})); do {some}; done"
         self._run(f"rm -rf {self._files}; mkdir {self._files}; cd {self._files}; "
@@ -218,7 +219,7 @@ def changes(env):
         move(gone, "cart", sorted(env.pods))
     for load in loads:
         late = [(only, line) for loop in load.end() for only, line in after_marks(loop) if line not in env.pods or only not in ("", line)]
-        assert not late, (load, late)
+        assert not late, (load.where, late)
 
 
 def after_marks(lines):
