@@ -16,6 +16,11 @@ namespace {
 constexpr int kServerMinorMin = 20;
 constexpr std::pair<int, int> kKernelMin{5, 10};
 
+// Where kube-proxy says that it is well, on every address of its node unless it is told otherwise; and of how many
+// nodes that is asked.
+constexpr int kProxyHealthPort = 10256;
+constexpr std::size_t kNodesAskedMax = 3;
+
 // Group, resource, namespace (empty: of the cluster).
 using Right = std::tuple<std::string, std::string, std::string>;
 
@@ -59,6 +64,19 @@ std::set<Right> rights_for(const std::string& manifests, const std::string& spac
     out.insert({group, resource_of(kind), is_of_cluster(kind) ? "" : root["metadata"]["namespace"].text(space)});
   }
   return out;
+}
+
+// A node on which kube-proxy runs, in whatever way it was started; empty where none answers.
+ApiResult<std::string> node_with_kube_proxy(ApiServer& server) {
+  const auto nodes = server.list("/api/v1/nodes");
+  if (!nodes) return tl::make_unexpected(nodes.error());
+  for (std::size_t i = 0; i < std::min(nodes->size(), kNodesAskedMax); ++i) {
+    const auto node = text_at((*nodes)[i], "/metadata/name");
+    const auto said = server.get(fmt::format("/api/v1/nodes/{}:{}/proxy/healthz", node, kProxyHealthPort));
+    if (said && said->contains("lastUpdated")) return node;
+    if (!said && said.error().status == 403) return tl::make_unexpected(said.error());
+  }
+  return std::string();
 }
 
 }  // namespace
@@ -182,22 +200,27 @@ Check check_other_meshes(ApiServer& server) {
 
 Check check_kube_proxy(ApiServer& server) {
   const std::string name = "kube-proxy";
+  const std::string stays = "it stays, for what no socket hook sees";
   const auto config = server.get("/api/v1/namespaces/kube-system/configmaps/kube-proxy");
   if (config) {
     const auto text = text_at(*config, "/data/config.conf");
     const auto at = text.find("\nmode:");
     auto mode = at == std::string::npos ? std::string() : text.substr(at + 6, text.find('\n', at + 1) - at - 6);
     std::erase_if(mode, [](char c) { return c == ' ' || c == '"' || c == '\''; });
-    return {name, Finding::kGood,
-            fmt::format("mode {}: it stays, for what no socket hook sees", mode.empty() ? "iptables" : mode)};
+    return {name, Finding::kGood, fmt::format("mode {}: {}", mode.empty() ? "iptables" : mode, stays)};
   }
   if (config.error().status != 404) return unknown(name, config.error());
   const auto set = server.get("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy");
-  if (set) return {name, Finding::kGood, "there, its mode is not told: it stays, for what no socket hook sees"};
+  if (set) return {name, Finding::kGood, "there, its mode is not told: " + stays};
+  const auto asked = node_with_kube_proxy(server);
+  if (!asked) return unknown(name, asked.error());
+  if (!asked->empty())
+    return {name, Finding::kGood, fmt::format("a process of node {}, its mode is not told: {}", *asked, stays)};
   return {name, Finding::kWarning,
-          "not found in kube-system: services are translated for sockets that the agent sees; node ports and load "
-          "balancers "
-          "are answered only on config.edge.interfaces"};
+          fmt::format("not found in kube-system, and no node answers on port {}: services are translated for sockets "
+                      "that the agent sees; node ports and load balancers are answered only on config.edge.interfaces, "
+                      "unless one runs that listens on the nodes' loopback alone",
+                      kProxyHealthPort)};
 }
 
 Check check_nodes(ApiServer& server) {
