@@ -96,14 +96,13 @@ void Edge::take_over() {
 }
 
 void Edge::choose_addresses() {
-  address_remarks_.clear();
+  lacks_v4_ = lacks_v6_ = false;
   for (const bool v4 : {true, false}) {
     auto* to = v4 ? written_.address4 : written_.address6;
     model::IpAddress before;
     std::copy_n(to, before.octets.size(), before.octets.begin());
     const auto now = source_address(settings_, interfaces_.names(), addresses_, v4, before);
-    if (!now)
-      address_remarks_.push_back(fmt::format("no {} address to send from: set edge.addresses", v4 ? "IPv4" : "IPv6"));
+    (v4 ? lacks_v4_ : lacks_v6_) = !now;
     const auto octets = now.value_or(model::IpAddress{}).octets;
     if (std::equal(octets.begin(), octets.end(), to)) continue;
     std::copy(octets.begin(), octets.end(), to);
@@ -203,16 +202,22 @@ std::vector<Error> Edge::take_errors() {
   return out;
 }
 
+// Of a family that nothing is served in, what is missing is no matter.
+std::pair<bool, bool> Edge::families() const {
+  std::pair served{false, false};
+  for (const auto& [key, entry] : book_.entries()) {
+    if (served.first && served.second) break;
+    if (!entry.frontends.empty()) (entry.frontends.front().address.is_v4() ? served.first : served.second) = true;
+  }
+  return served;
+}
+
 void Edge::check_interfaces() {
   if (interfaces_.find()) {
     choose_addresses();
     write_settings();
   }
-  bool v4 = false, v6 = false;
-  for (const auto& [key, entry] : book_.entries()) {
-    if (v4 && v6) break;
-    if (!entry.frontends.empty()) (entry.frontends.front().address.is_v4() ? v4 : v6) = true;
-  }
+  const auto [v4, v6] = families();
   interfaces_.check(*tables_, v4, v6);
 }
 
@@ -311,7 +316,11 @@ bool Edge::attached() const {
 control::FunctionStatus Edge::function() const {
   const std::lock_guard lock(mutex_);
   control::FunctionStatus out{"edge", interfaces_.hook(), false, ""};
-  auto why = address_remarks_;
+  std::vector<std::string> why;
+  const auto [v4, v6] = families();
+  for (const auto& [lacks, family] : {std::pair(v4 && lacks_v4_, "IPv4"), std::pair(v6 && lacks_v6_, "IPv6")}) {
+    if (lacks) why.push_back(fmt::format("no {} address to send from: set edge.addresses", family));
+  }
   if (!port_remark_.empty()) why.push_back(port_remark_);
   if (!neighbours_.failure().empty()) why.push_back(neighbours_.failure());
   for (const auto& words : {interfaces_.failures(), interfaces_.remarks()}) {

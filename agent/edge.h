@@ -67,6 +67,7 @@ class Edge {
 
   void take_over();
   void check_interfaces();
+  [[nodiscard]] std::pair<bool, bool> families() const;  // IPv4, IPv6
   void note_move(const model::ObjectName& service);
   void finish_moves();
   void poll_neighbours(Clock::time_point now);
@@ -83,7 +84,7 @@ class Edge {
   std::vector<InterfaceAddress> addresses_;  // this node's
   cf_edge_settings written_{};
   bool settings_written_ = false;
-  std::vector<std::string> address_remarks_;
+  bool lacks_v4_ = false, lacks_v6_ = false;  // addresses to send from
   std::string port_remark_;
   std::vector<model::DenyEntry> deny_;
   std::map<std::string, std::string> denied_;  // as edge_deny has it

@@ -115,7 +115,7 @@ Result<void> install(const Context& context, Installation given) {
     report.add(check_rights(server, *manifests, given.space));
     report.add(check_releases(server));
     report.add(check_other_meshes(server));
-    report.add(check_kube_proxy(server));
+    report.add(check_kube_proxy(server, *manifests));
     report.add(check_nodes(server));
   }
   if (given.dry_run) {

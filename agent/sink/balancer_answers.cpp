@@ -34,8 +34,8 @@ void answer_for_node(const std::string& path, std::chrono::system_clock::time_po
     response.set_content("there are /healthz and /livez\n", "text/plain");
     return;
   }
-  say({{"lastUpdated", model::time_text(updated)}, {"currentTime", model::time_text(now)}}, healthy || path == "/livez",
-      response);
+  say({{"lastUpdated", model::time_text(updated)}, {"currentTime", model::time_text(now)}, {"servedBy", "cortexflow"}},
+      healthy || path == "/livez", response);
 }
 
 }  // namespace cortexflow::sink

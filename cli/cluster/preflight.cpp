@@ -20,6 +20,8 @@ constexpr std::pair<int, int> kKernelMin{5, 10};
 // nodes that is asked.
 constexpr int kProxyHealthPort = 10256;
 constexpr std::size_t kNodesAskedMax = 3;
+// Of agent.yaml, as the chart sets it with serviceLB.replace.
+constexpr const char* kTakesItsPlace = "proxy_health_listen: ";
 
 // Group, resource, namespace (empty: of the cluster).
 using Right = std::tuple<std::string, std::string, std::string>;
@@ -73,7 +75,7 @@ ApiResult<std::string> node_with_kube_proxy(ApiServer& server) {
   for (std::size_t i = 0; i < std::min(nodes->size(), kNodesAskedMax); ++i) {
     const auto node = text_at((*nodes)[i], "/metadata/name");
     const auto said = server.get(fmt::format("/api/v1/nodes/{}:{}/proxy/healthz", node, kProxyHealthPort));
-    if (said && said->contains("lastUpdated")) return node;
+    if (said && said->contains("lastUpdated") && !said->contains("servedBy")) return node;  // else it is an agent
     if (!said && said.error().status == 403) return tl::make_unexpected(said.error());
   }
   return std::string();
@@ -198,28 +200,34 @@ Check check_other_meshes(ApiServer& server) {
           fmt::join(found, ", "))};
 }
 
-Check check_kube_proxy(ApiServer& server) {
+Check check_kube_proxy(ApiServer& server, const std::string& manifests) {
   const std::string name = "kube-proxy";
-  const std::string stays = "it stays, for what no socket hook sees";
+  const bool replaces = manifests.find(kTakesItsPlace) != std::string::npos;
+  const auto there = [&](const std::string& what) {
+    return replaces ? Check{name, Finding::kWarning,
+                            what + ": the agents take its place (serviceLB.replace); remove it when they are ready, and "
+                                   "its rules (kube-proxy --cleanup)"}
+                    : Check{name, Finding::kGood, what + ": it stays, for what no socket hook sees"};
+  };
   const auto config = server.get("/api/v1/namespaces/kube-system/configmaps/kube-proxy");
   if (config) {
     const auto text = text_at(*config, "/data/config.conf");
     const auto at = text.find("\nmode:");
     auto mode = at == std::string::npos ? std::string() : text.substr(at + 6, text.find('\n', at + 1) - at - 6);
     std::erase_if(mode, [](char c) { return c == ' ' || c == '"' || c == '\''; });
-    return {name, Finding::kGood, fmt::format("mode {}: {}", mode.empty() ? "iptables" : mode, stays)};
+    return there(fmt::format("mode {}", mode.empty() ? "iptables" : mode));
   }
   if (config.error().status != 404) return unknown(name, config.error());
   const auto set = server.get("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy");
-  if (set) return {name, Finding::kGood, "there, its mode is not told: " + stays};
+  if (set) return there("there, its mode is not told");
   const auto asked = node_with_kube_proxy(server);
   if (!asked) return unknown(name, asked.error());
-  if (!asked->empty())
-    return {name, Finding::kGood, fmt::format("a process of node {}, its mode is not told: {}", *asked, stays)};
+  if (!asked->empty()) return there(fmt::format("a process of node {}, its mode is not told", *asked));
+  if (replaces) return {name, Finding::kGood, "not there: the agents do its work (serviceLB.replace)"};
   return {name, Finding::kWarning,
           fmt::format("not found in kube-system, and no node answers on port {}: services are translated for sockets "
-                      "that the agent sees; node ports and load balancers are answered only on config.edge.interfaces, "
-                      "unless one runs that listens on the nodes' loopback alone",
+                      "that the agent sees, node ports and load balancers are answered by nobody, unless one runs that "
+                      "listens on the nodes' loopback alone; set serviceLB.replace",
                       kProxyHealthPort)};
 }
 

@@ -32,7 +32,8 @@ struct Release {
 [[nodiscard]] Check check_rights(ApiServer& server, const std::string& manifests, const std::string& space);
 [[nodiscard]] Check check_releases(ApiServer& server);
 [[nodiscard]] Check check_other_meshes(ApiServer& server);
-[[nodiscard]] Check check_kube_proxy(ApiServer& server);
+// `manifests`: whether the agents are to take its place.
+[[nodiscard]] Check check_kube_proxy(ApiServer& server, const std::string& manifests);
 [[nodiscard]] Check check_nodes(ApiServer& server);
 
 // What a kind is called in a path: "NetworkPolicy" -> "networkpolicies".

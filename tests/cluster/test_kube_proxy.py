@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The chart beside a real kube-proxy: what sockets of the node connect to is the agent's, all else kube-proxy's, and so is everything
-once the agent has gone; whoever comes or goes, no call fails."""
+once the agent has gone; whoever comes or goes, no call fails.  At the end the agent is in its place, and it goes."""
 
 import collections
 import json
 import os
+import signal
 import re
 import subprocess
 import tempfile
@@ -15,8 +16,9 @@ from agent import BUILD, CFCLI, parse_metrics, total, wait_until
 from harness import test
 from isolation import MOUNT
 from lab import Lab
+from edge_world import SET_TX_CHECKSUM, set_feature
 from netns import Namespace, veth
-from test_chart import RELEASE, SYSTEM, agent_image, cfcli, install, pod
+from test_chart import RELEASE, SYSTEM, agent_image, cfcli, functions, install, pod
 
 SETUP_SECONDS = 120
 ARCHIVE = os.path.join(BUILD, "image", "cfagent.tar")
@@ -38,6 +40,10 @@ def setup(stack):
     outside = stack.enter_context(Namespace("outside"))
     veth(lab.namespace, outside, ["192.0.2.1/24"], ["192.0.2.2/24"], name="outside0")
     outside.ip("route", "add", "default", "via", "192.0.2.1")
+    lab.namespace.ip("route", "add", "default", "via", "192.0.2.2")
+    for device in json.loads(outside.ip("-j", "link")):
+        if device["ifname"] != "lo":
+            set_feature(outside, device["ifname"], SET_TX_CHECKSUM, 0)  # as on a wire
     env = SimpleNamespace(lab=lab, place=place, outside=outside, values=[
         "--set", f"paths.cgroup={MOUNT}/{lab.namespace.name}", "--set", f"paths.run={place}/run", "--set", f"paths.state={place}/state"])
     lab.namespace.run("iptables", "-t", "raw", "-A", "PREROUTING", "-d", ADDRESS)  # counts; kube-proxy has nothing in this table
@@ -248,3 +254,95 @@ def goes(env):
     assert standing.end() > 20
     assert seen(env) > packets and set(counts) == set(env.pods), (packets, seen(env), counts)
     wait_until(lambda: call(inside, env, CLUSTER_IP, 1) and taken_inside(env), 10, "kube-proxy's rules take the call")
+
+
+BALANCER = "203.0.113.50"
+IN_ITS_PLACE = ("--set", "serviceLB.replace=true", "--set", "serviceLB.apiServers={https://10.99.0.1:443}", "--set", "config.edge.mode=generic")
+
+
+def health(env, port, path="healthz"):
+    """What a load balancer is told: status and answer."""
+    said = beyond(env, f"curl -s --max-time 5 -w '\\n%{{http_code}}' http://10.99.0.1:{port}/{path}; true").rsplit("\n", 1)
+    return int(said[1]), json.loads(said[0]) if said[0] else None
+
+
+@test("the agent takes kube-proxy's place under traffic, and that one goes: new calls from inside and outside go on, and it is asked for the node's health", seconds=120)
+def takes_its_place(env):
+    assert "servedBy" not in health(env, 10256)[1], "kube-proxy is asked"
+    loads = [Load(inside, env, CLUSTER_IP), Load(beyond, env, FROM_OUTSIDE)]
+    variables = {**os.environ, "XDG_CONFIG_HOME": f"{env.place}/config"}
+    said = subprocess.run(env.lab.argv(CFCLI, "--env", "lab", "install", "--dry-run", *IN_ITS_PLACE), capture_output=True, text=True, check=True, env=variables)
+    assert "take its place" in next(line for line in said.stderr.splitlines() if "kube-proxy: " in line), said.stderr
+    install(env, *IN_ITS_PLACE)
+    for load in loads:
+        load.grow()
+        load.mark("taken over")
+    assert "outside0 (generic)" in functions(env)["edge"]["hook"], functions(env)["edge"]
+    os.kill(env.lab.pids["kube-proxy"], signal.SIGTERM)
+    wait_until(lambda: health(env, 10256)[0] == 200 and "servedBy" in health(env, 10256)[1], 20, "the agent is asked for the node's health")
+    binary = os.readlink(f"/proc/{env.lab.pids['apiserver']}/exe")
+    env.lab.namespace.run(os.path.join(os.path.dirname(binary), "kube-proxy"), "--cleanup")
+    wait_until(lambda: not any(chain.startswith("KUBE-SVC") for _, chain, _ in rules(env)), 10, "its rules are gone")
+    for load in loads:
+        load.grow()
+    counted = [split(load.end()) for load in loads]
+    assert not counted[0][0] and not counted[0][1], counted
+    # Of connections from outside, those that kube-proxy's rules had begun may be cut when the edge comes: one a loop was on its way.
+    assert len(counted[1][0]) <= 2 and not counted[1][1], counted
+    assert all(not one["degraded"] for one in functions(env).values() if one["name"] in ("edge", "services", "kubernetes", "health check ports")), functions(env)
+
+
+def split(loops):
+    """The calls that failed before the mark, and those after."""
+    before, after = [], []
+    for lines in loops:
+        mark = next(at for at, line in enumerate(lines) if line.startswith("mark"))
+        before += [line for line in lines[:mark] if line not in ("one", "two")]
+        after += [line for line in lines[mark + 2:] if line not in ("one", "two")]
+    return before, after
+
+
+@test("without kube-proxy the API server's Service answers, node ports do on the node, and both backends are called from everywhere", seconds=40)
+def alone(env):
+    assert "ok" in inside(env, "curl -ksS --max-time 5 https://10.96.0.1/readyz")
+    for where, url in ((inside, CLUSTER_IP), (inside, FROM_OUTSIDE), (beyond, FROM_OUTSIDE)):
+        answers = call(where, env, url, 12)
+        assert set(answers) == set(env.pods), (where.__name__, url, answers)
+
+
+@test("a load balancer's address answers who is in its source ranges, and its health-check port says how many backends the node has", seconds=60)
+def balancer(env):
+    env.lab.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front", "namespace": "shop"},
+                   "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.12", "selector": {"app": "cart"}, "externalTrafficPolicy": "Local",
+                            "healthCheckNodePort": 32100, "loadBalancerSourceRanges": ["192.0.2.0/24"],
+                            "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}})
+    env.lab.kubectl("-n", "shop", "patch", "service", "front", "--subresource=status", "--type=merge", "-p",
+                    json.dumps({"status": {"loadBalancer": {"ingress": [{"ip": BALANCER}]}}}))
+    wait_until(lambda: health(env, 32100) == (200, {"service": {"namespace": "shop", "name": "front"}, "localEndpoints": 2, "serviceProxyHealthy": True}),
+               10, "two backends are told")
+    answers = call(beyond, env, f"http://{BALANCER}/", 12)
+    assert set(answers) == set(env.pods), answers
+    asks = f"curl -s -o /dev/null --max-time 1 http://{BALANCER}/ && echo yes || echo no"
+    for ranges, expected in ((["198.51.100.0/24"], "no"), (["192.0.2.2/32", "198.51.100.0/24"], "yes")):
+        env.lab.kubectl("-n", "shop", "patch", "service", "front", "--type=merge", "-p", json.dumps({"spec": {"loadBalancerSourceRanges": ranges}}))
+        wait_until(lambda e=expected: beyond(env, asks).strip() == e, 15, f"{ranges}: {expected}")
+    for name in env.pods:
+        env.lab.kubectl("-n", "shop", "label", "pod", name, "app=other", "--overwrite")
+    wait_until(lambda: health(env, 32100)[0] == 503, 10, "no backend is told")
+    for name in env.pods:
+        env.lab.kubectl("-n", "shop", "label", "pod", name, "app=cart", "--overwrite")
+    wait_until(lambda: health(env, 32100)[0] == 200, 10, "they are back")
+
+
+@test("the agent restarts in kube-proxy's place: its connection to the API server takes no Service, and nothing is left when it is uninstalled", seconds=120)
+def starts_alone(env):
+    load = Load(beyond, env, FROM_OUTSIDE)
+    load.grow()
+    env.lab.kubectl("-n", SYSTEM, "rollout", "restart", f"daemonset/{RELEASE}")
+    env.lab.kubectl("-n", SYSTEM, "rollout", "status", f"daemonset/{RELEASE}", "--timeout=100s")
+    load.grow()
+    answered(env, load)
+    env.lab.helm("uninstall", RELEASE, "-n", SYSTEM, "--timeout", "60s")
+    assert not env.lab.pins(), env.lab.pins()
+    left = json.loads(env.lab.namespace.run("bpftool", "-j", "net", "show"))[0]
+    assert not [row for part in ("xdp", "tc") for row in left[part] if "edge" in row.get("name", "edge")], left

@@ -192,7 +192,7 @@ TEST_CASE("the node's own health is at /healthz, its life at /livez, and nothing
     return std::pair(response.status, response.body);
   };
   const std::string body =
-      R"({"lastUpdated":"1970-01-01T01:00:00.000000000Z","currentTime":"1970-01-01T02:00:00.000000000Z"})";
+      R"({"lastUpdated":"1970-01-01T01:00:00.000000000Z","currentTime":"1970-01-01T02:00:00.000000000Z","servedBy":"cortexflow"})";
   CHECK(ask("/healthz", true) == std::pair(200, body));
   CHECK(ask("/healthz", false) == std::pair(503, body));
   CHECK(ask("/livez", false) == std::pair(200, body));

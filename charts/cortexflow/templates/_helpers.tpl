@@ -33,7 +33,16 @@ app.kubernetes.io/component: agent
 {{- define "cortexflow.config" -}}
 {{- $own := dict "kubeconfig" "in-cluster" "cgroup_root" "/host/cgroup" "pin_path" "/sys/fs/bpf/cortexflow"
     "control_socket" "/run/cortexflow/agent.sock" "state_dir" "/var/lib/cortexflow" }}
-{{- mergeOverwrite (deepCopy .Values.config) $own | toYaml }}
+{{- $given := deepCopy .Values.config }}
+{{- with .Values.serviceLB }}
+{{- if .replace }}
+{{- if not .apiServers }}{{ fail "serviceLB.replace needs serviceLB.apiServers: without kube-proxy nobody takes the first call to the API server's Service to it" }}{{ end }}
+{{- $_ := set $own "kubernetes" (dict "servers" .apiServers) }}
+{{- $health := dict "health_check_listen" .listen "proxy_health_listen" (printf "%s:10256" (contains ":" .listen | ternary (printf "[%s]" .listen) .listen)) }}
+{{- $given = mergeOverwrite (dict "edge" (dict "interfaces" .interfaces) "services" $health) $given }}
+{{- end }}
+{{- end }}
+{{- mergeOverwrite $given $own | toYaml }}
 {{- end }}
 
 {{- define "cortexflow.placement" -}}
