@@ -8,13 +8,11 @@ namespace {
 
 // In the order of enum cf_edge_counter.
 constexpr std::array<const char*, CF_EDGE_C_MAX> kNames{
-    "not_ours",     "malformed",     "fragment_unknown", "reply_unknown",  "stack",    "no_neighbour",
-    "tunnelled",    "translated",    "replied",          "error_followed", "too_big",  "ttl_exceeded",
-    "denied",       "out_of_range",  "no_backend",       "no_port",        "no_address", "no_route",
-    "not_forwarding",
-    "unanswerable", "helper_failed", "audited",          "candidate",      "pinned",   "from_pin",
-    "opened",       "established",   "port_taken",       "port_reused",    "fragment", "routed",
-    "lost",
+    "not_ours",    "malformed", "fragment_unknown", "reply_unknown", "stack",          "no_neighbour", "tunnelled",
+    "translated",  "replied",   "error_followed",   "too_big",       "ttl_exceeded",   "denied",       "out_of_range",
+    "no_backend",  "no_port",   "no_address",       "no_route",      "not_forwarding", "unanswerable", "helper_failed",
+    "audited",     "candidate", "pinned",           "from_pin",      "opened",         "established",  "port_taken",
+    "port_reused", "fragment",  "routed",           "lost",
 };
 static_assert(kNames.back() != nullptr);
 

@@ -28,8 +28,8 @@ cf_edge_frontend frontend_value(const EdgeEntry& entry, const Frontend& frontend
   const auto& limited = entry.plan.limited;
   const bool is_limited =
       std::binary_search(limited.begin(), limited.end(), std::pair(frontend.address, frontend.port));
-  value.flags = static_cast<std::uint8_t>((entry.plan.by_client ? CF_EDGE_BY_CLIENT : 0) |
-                                          (is_limited ? CF_EDGE_LIMITED : 0));
+  value.flags =
+      static_cast<std::uint8_t>((entry.plan.by_client ? CF_EDGE_BY_CLIENT : 0) | (is_limited ? CF_EDGE_LIMITED : 0));
   value.owner = entry.owner;
   return value;
 }

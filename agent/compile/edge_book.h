@@ -92,8 +92,8 @@ class EdgeBook {
   void give_up(const Frontend& frontend, Writer& writer);
   void claim_frontends(const PortKey& key, EdgeEntry& entry, Writer& writer);
   void write_backends(EdgeEntry& entry, const EdgePlan* before, Writer& writer);
-  void write_ranges(std::uint32_t service, const std::vector<model::Cidr>& before,
-                    const std::vector<model::Cidr>& now, Writer& writer);
+  void write_ranges(std::uint32_t service, const std::vector<model::Cidr>& before, const std::vector<model::Cidr>& now,
+                    Writer& writer);
   void place_local(const EdgeEntry& entry, const EdgePlan& plan, bool there, Writer& writer);
   [[nodiscard]] std::string lacks_room(const EdgePlan& plan, const EdgeEntry* entry) const;
   std::uint16_t new_number();

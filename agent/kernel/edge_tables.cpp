@@ -21,7 +21,9 @@ namespace {
 constexpr const char* kTables = "edge_tables";
 constexpr std::string_view kLinkBefore = "edge_", kLinkAfter = "_link";
 
-std::string link_name(const std::string& interface) { return fmt::format("{}{}{}", kLinkBefore, interface, kLinkAfter); }
+std::string link_name(const std::string& interface) {
+  return fmt::format("{}{}{}", kLinkBefore, interface, kLinkAfter);
+}
 
 // By index, as attach_tc() goes.
 std::string out_pins_below(const std::string& pin_path, int interface) {
@@ -131,9 +133,8 @@ Result<Fd> EdgeTables::attach_xdp(int index, XdpMode mode, EdgeAttachment& out) 
   }
   if (!link && error != EBUSY && mode != XdpMode::kNative) {
     if (mode == XdpMode::kNativeOrGeneric) {
-      out.remarks.push_back(
-          fmt::format("the driver of {} does not run XDP ({}): packets take the slower, generic way", interface,
-                      std::strerror(error)));
+      out.remarks.push_back(fmt::format("the driver of {} does not run XDP ({}): packets take the slower, generic way",
+                                        interface, std::strerror(error)));
     }
     options.flags = XDP_FLAGS_SKB_MODE;
     const int fd = bpf_link_create(program_fd(), index, BPF_XDP, &options);
@@ -141,9 +142,9 @@ Result<Fd> EdgeTables::attach_xdp(int index, XdpMode mode, EdgeAttachment& out) 
     link = Fd(fd);
   }
   if (!link) {
-    return fail_errno(fmt::format("cannot attach the edge to {}", interface), error,
-                      error == EBUSY ? fmt::format("another XDP program is there; see: ip link show {}", interface)
-                                     : std::string());
+    return fail_errno(
+        fmt::format("cannot attach the edge to {}", interface), error,
+        error == EBUSY ? fmt::format("another XDP program is there; see: ip link show {}", interface) : std::string());
   }
   if (bpf_obj_pin(link.get(), path.c_str()) != 0) return fail_errno(fmt::format("cannot pin {}", path), errno);
   return link;

@@ -40,7 +40,7 @@ enum class XdpMode : std::uint8_t { kNativeOrGeneric, kNative, kGeneric };
 struct EdgeAttachment {
   std::string interface;
   bool native = false;
-  TcHook out = TcHook::kTcx;  // where answers of backends on this node leave
+  TcHook out = TcHook::kTcx;         // where answers of backends on this node leave
   std::vector<std::string> remarks;  // what works less well than it could, and what to do about it
 };
 

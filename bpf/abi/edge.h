@@ -185,7 +185,8 @@ enum cf_edge_nat_flags {
 	CF_EDGE_CLOSED = 4, /* a FIN or RST went this way */
 	CF_EDGE_RESET = 8,  /* a RST did, the last of all */
 	CF_EDGE_BEGUN = 16, /* reply: by a SYN, whose number and clock are `ack` and `timestamp` until it is closed */
-	CF_EDGE_STAYS = 32, /* to a backend on this node: the stack brings it there, and its answers leave by edge_out */
+	CF_EDGE_STAYS =
+		32, /* to a backend on this node: the stack brings it there, and its answers leave by edge_out */
 };
 
 /* edge_nat and edge_opening, by flow as it comes in: what its packets get, in either direction.

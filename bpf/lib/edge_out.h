@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Backends on this node.  Their packets go on through the stack, which brings them to a pod or to a socket of the node's
- * own, and so do their answers: here, where these leave the node by an interface of the edge's, they become the
+ * Backends on this node.  Their packets go on through the stack, which brings them to a pod or to a socket of the
+ * node's own, and so do their answers: here, where these leave the node by an interface of the edge's, they become the
  * frontend's.  So connection tracking and the node's firewall see both ways of a flow between the client and the
  * backend, and nothing has to hang on pods' interfaces, which come and go.
  */

@@ -91,8 +91,7 @@ static __always_inline enum frame_parsed frame_parse_l4(struct __sk_buff *skb, s
 	return FRAME_PARSED;
 }
 
-static __always_inline enum frame_parsed frame_parse_quoted_ports(struct __sk_buff *skb,
-									struct frame *p)
+static __always_inline enum frame_parsed frame_parse_quoted_ports(struct __sk_buff *skb, struct frame *p)
 {
 	__be16 ports[4];
 
@@ -253,8 +252,7 @@ static __always_inline enum frame_parsed frame_parse6(struct __sk_buff *skb, str
 }
 
 /* `p` must be zeros. */
-static __always_inline enum frame_parsed frame_parse(struct __sk_buff *skb, struct frame *p,
-							   __u8 direction)
+static __always_inline enum frame_parsed frame_parse(struct __sk_buff *skb, struct frame *p, __u8 direction)
 {
 	__u32 ethertype = skb->protocol; /* read once, or clang makes an address of it that the verifier refuses */
 

@@ -24,8 +24,7 @@ struct frame_ends {
 	__u16 dest_port;
 };
 
-static __always_inline __s64 frame_address_difference(const struct frame *p,
-							 const struct frame_ends *to)
+static __always_inline __s64 frame_address_difference(const struct frame *p, const struct frame_ends *to)
 {
 	__s64 difference = bpf_csum_diff((__be32 *)p->flow.source, 16, (__be32 *)to->source, 16, 0);
 
@@ -41,7 +40,7 @@ static __always_inline void frame_ports(__be16 *ports, __u16 source, __u16 dest)
 /* Stores the addresses behind one another, and IPv4's header checksum.  RECOMPUTE in IPv6: there is no header checksum
  * that makes up for the change, and the helper for the TCP or UDP one counts on it (kernel commit ead7f9b8de65). */
 static __always_inline bool frame_store_addresses(struct __sk_buff *skb, const struct frame *p,
-						     const struct frame_ends *to, __s64 difference)
+						  const struct frame_ends *to, __s64 difference)
 {
 	__be32 v4[2] = {((__be32 *)to->source)[3], ((__be32 *)to->dest)[3]};
 
@@ -61,8 +60,7 @@ static __always_inline bool frame_has_check(struct __sk_buff *skb, const struct 
 }
 
 /* False: the packet can't be used any more. */
-static __noinline bool frame_rewrite(struct __sk_buff *skb, const struct frame *p,
-					const struct frame_ends *to)
+static __noinline bool frame_rewrite(struct __sk_buff *skb, const struct frame *p, const struct frame_ends *to)
 {
 	__u32 check = p->l4 + (p->flow.protocol == IPPROTO_TCP ? TCP_CHECK : UDP_CHECK);
 	__u64 mangled = p->flow.protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
@@ -89,8 +87,7 @@ static __noinline bool frame_rewrite(struct __sk_buff *skb, const struct frame *
 /* An ICMP error goes where the flow goes, and quotes what the receiver had sent.  Where the flow's own end sent it, it
  * comes from the address that the receiver knows; a router's stays.  The quoted TCP or UDP checksum is left as it is:
  * nobody can check it on a part of a packet. */
-static __noinline bool frame_rewrite_error(struct __sk_buff *skb, const struct frame *p,
-					      const struct frame_ends *to)
+static __noinline bool frame_rewrite_error(struct __sk_buff *skb, const struct frame *p, const struct frame_ends *to)
 {
 	struct frame_ends inner;
 	__be16 from_ports[2], to_ports[2];

@@ -84,8 +84,7 @@ static __always_inline bool redirect_goes_on(const struct frame *p, const struct
 {
 	bool begins = p->flow.protocol == IPPROTO_UDP || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 
-	if ((entry->flags & CF_REDIRECT_REPLY) || p->kind == FRAME_ICMP_ERROR || p->kind == FRAME_LATER_PART ||
-	    !begins)
+	if ((entry->flags & CF_REDIRECT_REPLY) || p->kind == FRAME_ICMP_ERROR || p->kind == FRAME_LATER_PART || !begins)
 		return true;
 	return !redirect_is_over(entry, p->flow.protocol, p->tick) && redirect_backend_stands(entry);
 }

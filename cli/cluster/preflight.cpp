@@ -205,8 +205,9 @@ Check check_kube_proxy(ApiServer& server, const std::string& manifests) {
   const bool replaces = manifests.find(kTakesItsPlace) != std::string::npos;
   const auto there = [&](const std::string& what) {
     return replaces ? Check{name, Finding::kWarning,
-                            what + ": the agents take its place (serviceLB.replace); remove it when they are ready, and "
-                                   "its rules (kube-proxy --cleanup)"}
+                            what +
+                                ": the agents take its place (serviceLB.replace); remove it when they are ready, and "
+                                "its rules (kube-proxy --cleanup)"}
                     : Check{name, Finding::kGood, what + ": it stays, for what no socket hook sees"};
   };
   const auto config = server.get("/api/v1/namespaces/kube-system/configmaps/kube-proxy");

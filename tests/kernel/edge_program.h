@@ -29,7 +29,7 @@ class OwnNetns {
 };
 
 struct Outcome {
-  int action = 0;  // XDP_PASS..., of what leaves TC_ACT_UNSPEC...
+  int action = 0;             // XDP_PASS..., of what leaves TC_ACT_UNSPEC...
   cf_edge_counter verdict{};  // CF_EDGE_VERDICTS: none
   Bytes frame;
 };

@@ -54,7 +54,9 @@ class RedirectProgram {
   [[nodiscard]] std::uint64_t active() const;
   [[nodiscard]] std::size_t flows() const;
   [[nodiscard]] std::uint64_t count(cf_redirect_verdict verdict) const { return verdicts()[verdict]; }
-  [[nodiscard]] kernel::TcPrograms hooks() const { return {kernel::TcUser::kRedirect, fd(Side::kFromWorkload), fd(Side::kToWorkload)}; }
+  [[nodiscard]] kernel::TcPrograms hooks() const {
+    return {kernel::TcUser::kRedirect, fd(Side::kFromWorkload), fd(Side::kToWorkload)};
+  }
   [[nodiscard]] const std::string& pins() const { return cgroup_.pins(); }
   kernel::ServiceTables& tables() { return *tables_; }
 
