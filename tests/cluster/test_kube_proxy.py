@@ -18,7 +18,7 @@ from isolation import MOUNT
 from lab import Lab
 from edge_world import SET_TX_CHECKSUM, set_feature
 from netns import Namespace, veth
-from test_chart import RELEASE, SYSTEM, agent_image, cfcli, functions, install, pod
+from test_chart import RELEASE, SYSTEM, agent_image, cfcli, functions, install, install_identity, pod
 
 SETUP_SECONDS = 120
 ARCHIVE = os.path.join(BUILD, "image", "cfagent.tar")
@@ -196,6 +196,22 @@ def node_port(env):
     assert set(answers) == set(env.pods) and answers.total() == 20, answers
     wait_until(lambda: call(beyond, env, FROM_OUTSIDE, 1) and taken_outside(env), 10, "kube-proxy's rules take the call")
     assert (seen(env), translated(env)) == (packets, connections), (packets, connections)
+
+
+@test("the API server asks the admission webhook through its Service: pods are labelled, and policies that agents would refuse are", seconds=120)
+def webhook(env):
+    install_identity(env, "--set", "webhook.enabled=true")
+
+    def labels():
+        made = env.lab.kubectl("-n", "shop", "create", "--dry-run=server", "-o", "json", "-f", "-", text=json.dumps(pod("labelled", "true", WEB_IMAGE, app="none")))
+        return json.loads(made)["metadata"]["labels"]
+
+    wait_until(lambda: labels().get("cortexflow.io/mesh") == "enabled", 30, "a pod is labelled as it is made")
+    denied = {"apiVersion": "cortexflow.io/v1alpha1", "kind": "DenyList", "metadata": {"name": "bad"}, "spec": {"entries": [{"cidr": "2001:db8::1/129"}]}}
+    done = subprocess.run(env.lab.argv("kubectl", "create", "-f", "-"), input=json.dumps(denied), capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1 and "denied the request: DenyList bad: spec.entries[0].cidr: " in done.stderr, done.stderr
+    install(env)
+    assert "cortexflow.io/mesh" not in labels()
 
 
 @test("backends change under traffic: no call fails, and none reaches the one that has gone once both know", seconds=60)
