@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <set>
 #include <utility>
@@ -17,6 +18,7 @@ namespace {
 
 constexpr const char* kAuto = "auto";
 constexpr std::size_t kInterfacesMax = 64;
+constexpr std::chrono::seconds kRoutesEvery{10};  // they are all read: routers may have very many
 
 kernel::XdpMode mode_of(const std::string& name) {
   if (name == "native") return kernel::XdpMode::kNative;
@@ -30,6 +32,18 @@ EdgeInterfaces::EdgeInterfaces(const source::EdgeSettings& settings)
   static_cast<void>(find());
 }
 
+void EdgeInterfaces::find_routed() {
+  if (std::find(wanted_.begin(), wanted_.end(), kAuto) == wanted_.end()) return;
+  const auto found = kernel::default_route_interfaces();
+  unrouted_.clear();
+  if (found && !found->empty()) {
+    routed_.assign(found->begin(), found->end());
+    return;
+  }
+  unrouted_ = (found ? "no interface has a default route" : found.error().to_string()) +
+              (routed_.empty() ? ": set edge.interfaces" : ": the edge stays where it was");
+}
+
 bool EdgeInterfaces::find() {
   std::vector<std::string> names;
   const auto add = [&](const std::string& name) {
@@ -37,11 +51,17 @@ bool EdgeInterfaces::find() {
   };
   unmatched_.clear();
   const auto present = kernel::InterfaceWatch::list();
+  if (present.empty()) return false;  // not even loopback: it could not be asked
+  const auto now = Clock::now();
+  if (std::exchange(present_, present.size()) != present.size() || now >= next_routes_) {
+    next_routes_ = now + kRoutesEvery;
+    find_routed();
+  }
   for (const auto& wanted : wanted_) {
     const auto before = names.size();
     if (wanted == kAuto) {
-      for (const auto& name : kernel::default_route_interfaces()) add(name);
-      if (names.size() == before) unmatched_.emplace_back("no interface has a default route: set edge.interfaces");
+      if (!unrouted_.empty()) unmatched_.push_back(unrouted_);
+      for (const auto& name : routed_) add(name);
     } else if (wanted.find_first_of("*?[") == std::string::npos) {
       add(wanted);
     } else {
@@ -59,7 +79,10 @@ bool EdgeInterfaces::find() {
 }
 
 void EdgeInterfaces::check(kernel::EdgeTables& tables, bool v4, bool v6) {
-  if (!std::exchange(looked_, true)) tables.detach_others({names_.begin(), names_.end()});
+  if (!looked_ && unmatched_.empty()) {  // else some of what is there may be meant
+    looked_ = true;
+    tables.detach_others({names_.begin(), names_.end()});
+  }
   std::erase_if(interfaces_, [&](const auto& item) {
     if (std::find(names_.begin(), names_.end(), item.first) != names_.end()) return false;
     tables.detach(item.first);
@@ -70,9 +93,7 @@ void EdgeInterfaces::check(kernel::EdgeTables& tables, bool v4, bool v6) {
     // The first time, a link may be pinned from an agent before: that is taken over, not taken away.
     const auto known = interfaces_.find(name);
     const bool was_on = known != interfaces_.end() && known->second.failure.empty();
-    if (was_on && tables.is_attached(name)) continue;
-    if (was_on) tables.detach(name);
-    attach(tables, name);
+    if (!was_on || !tables.is_attached(name)) attach(tables, name);
   }
   judge_drivers(tables);
   remarks_ = unmatched_;

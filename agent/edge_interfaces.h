@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/clock.h"
 #include "agent/base/result.h"
 #include "agent/kernel/edge_tables.h"
 #include "agent/source/settings.h"
@@ -22,7 +23,7 @@ class EdgeInterfaces {
   explicit EdgeInterfaces(const source::EdgeSettings& settings);
 
   // Those that are meant now: `auto` are the ones with a default route, names may have the shell's wildcards.  In the
-  // settings' order.
+  // settings' order.  While there is no default route, or the kernel can't be asked, they are who they were.
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
   // True if they are others than before.
   [[nodiscard]] bool find();
@@ -45,10 +46,15 @@ class EdgeInterfaces {
 
   void attach(kernel::EdgeTables& tables, const std::string& interface);
   void judge_drivers(kernel::EdgeTables& tables);
+  void find_routed();
   void note_forwarding(const std::string& interface, const std::string& family);
 
   std::vector<std::string> wanted_;  // as set
   std::vector<std::string> names_;
+  std::vector<std::string> routed_;  // those of `auto`, as last known
+  std::string unrouted_;             // why these are no newer
+  std::size_t present_ = 0;          // interfaces, when they were last looked at
+  Clock::time_point next_routes_{};
   std::vector<std::string> unmatched_;  // remarks on what stands for no interface now
   bool looked_ = false;
   kernel::XdpMode mode_;

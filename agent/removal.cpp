@@ -17,10 +17,8 @@ namespace cortexflow {
 
 Result<std::vector<std::string>> remove_left(const std::string& pin_path) {
   // Filters of clsact (before Linux 6.6) hang on no pin.
-  for (const auto& interface : kernel::InterfaceWatch::list()) {
-    kernel::Redirect::detach(interface.index, pin_path);
-    kernel::EdgeTables::detach_left(interface.index, pin_path);
-  }
+  for (const auto& interface : kernel::InterfaceWatch::list()) kernel::Redirect::detach(interface.index, pin_path);
+  kernel::EdgeTables::detach_ways_out(pin_path, {});
   std::error_code error;
   std::vector<std::filesystem::path> own;
   std::vector<std::string> others;

@@ -7,7 +7,10 @@
 namespace cortexflow {
 // A kernel that refuses its program does without the edge alone.
 void Services::open_edge(const source::Settings& settings) {
-  if (settings.edge.interfaces.empty()) return;
+  if (settings.edge.interfaces.empty()) {
+    kernel::EdgeTables::remove_left(settings.pin_path);  // nobody would follow its services
+    return;
+  }
   auto edge = Edge::open(settings.edge, addresses_.all(), settings.pin_path);
   if (edge) {
     edge_ = std::move(*edge);
@@ -15,7 +18,10 @@ void Services::open_edge(const source::Settings& settings) {
     update_deny();
     return;
   }
-  edge_failure_ = edge.error().to_string();
+  edge_failure_ =
+      edge.error().to_string() + (kernel::EdgeTables::is_left(settings.pin_path)
+                                      ? "; it goes on as an agent before left it, and nobody follows changes"
+                                      : "; packets to node ports and balancers' addresses go to the stack");
   spdlog::error("edge: {}", edge_failure_);
 }
 
@@ -56,8 +62,7 @@ std::vector<control::FunctionStatus> Services::functions() const {
     }
   }
   if (!edge_failure_.empty()) {
-    out.push_back(
-        {"edge", "", true, edge_failure_ + "; packets to node ports and balancers' addresses go to the stack"});
+    out.push_back({"edge", "", true, edge_failure_});
   }
   if (health_ports_) out.push_back(health_ports_->function());
   return out;

@@ -160,7 +160,7 @@ EdgeBook::EdgeBook(EdgeAdopted adopted) : unclaimed_(std::move(adopted.entries))
     for (const auto& frontend : entry.frontends) unclaimed_frontends_[frontend] = service;
     for (const auto& one : entry.plan.backends) {
       const Frontend address{one.backend.address, one.backend.port, entry.plan.protocol};
-      if (one.local && adopted.local.count(address)) ++local_[address][service];
+      if (one.local && adopted.local.count(address)) local_[address].insert(service);
     }
   }
 }
@@ -229,7 +229,8 @@ std::string EdgeBook::lacks_room(const EdgePlan& plan, const EdgeEntry* entry) c
     return fmt::format("{} backends would be in use, {} are possible", backends,
                        static_cast<int>(CF_EDGE_BACKENDS_MAX) - 1);
   }
-  if (const auto ranges = ranges_ + plan.ranges.size(); ranges > CF_EDGE_RANGES_MAX) {
+  if (const auto ranges = ranges_ + plan.ranges.size() - (entry ? entry->plan.ranges.size() : 0);
+      ranges > CF_EDGE_RANGES_MAX) {
     return fmt::format("{} source ranges would be in use, {} are possible", ranges,
                        static_cast<int>(CF_EDGE_RANGES_MAX));
   }
@@ -289,8 +290,8 @@ void EdgeBook::place_local(const EdgeEntry& entry, const EdgePlan& plan, bool th
     auto& users = local_[address];
     const bool was = !users.empty();
     if (there) {
-      ++users[entry.service];
-    } else if (--users[entry.service] == 0) {
+      users.insert(entry.service);
+    } else {
       users.erase(entry.service);
     }
     const bool is = !users.empty();
@@ -350,6 +351,16 @@ std::vector<EdgeOperation> EdgeBook::finish(Writer writer) {
   return std::move(writer).all();
 }
 
+// What is to be for certain clients alone is so, though nothing else of the plan is: for those of the ranges before.
+void EdgeBook::close(EdgeEntry& entry, const EdgePlan& plan, Writer& writer) {
+  if (plan.limited.empty() || entry.plan.limited == plan.limited) return;
+  entry.plan.limited = plan.limited;
+  for (const auto& frontend : entry.frontends) {
+    const auto value = frontend_value(entry, frontend);
+    writer.frontend(frontend, &value);
+  }
+}
+
 void EdgeBook::put(const PortKey& key, const EdgePlan& plan, Writer& writer) {
   if (!entries_.count(key)) {
     if (const auto service = find_unclaimed(plan)) claim(*service, key);
@@ -361,6 +372,7 @@ void EdgeBook::put(const PortKey& key, const EdgePlan& plan, Writer& writer) {
     auto& entry = entries_[key];
     entry.wanted = plan;
     entry.refusal = std::move(refusal);
+    close(entry, plan, writer);
     return;
   }
   auto& entry = entries_[key];
@@ -397,8 +409,15 @@ void EdgeBook::put(const PortKey& key, const EdgePlan& plan, Writer& writer) {
     }
     claim_frontends(key, entry, writer);
   }
+  if (placed) {
+    EdgePlan gone = before;
+    std::erase_if(gone.backends, [&](const auto& one) {
+      const auto* stays = find(&plan, one.backend);
+      return stays && stays->local;
+    });
+    place_local(entry, gone, false, writer);
+  }
   place_local(entry, plan, true, writer);
-  if (placed) place_local(entry, before, false, writer);
 }
 
 std::vector<EdgeOperation> EdgeBook::update(const std::map<model::ObjectName, std::vector<EdgePlan>>& changed) {

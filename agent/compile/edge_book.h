@@ -86,6 +86,7 @@ class EdgeBook {
  private:
   class Writer;
   void put(const PortKey& key, const EdgePlan& plan, Writer& writer);
+  void close(EdgeEntry& entry, const EdgePlan& plan, Writer& writer);
   void release(const PortKey& key, Writer& writer);
   void remove(const EdgeEntry& entry, Writer& writer);
   std::vector<EdgeOperation> finish(Writer writer);
@@ -109,10 +110,10 @@ class EdgeBook {
   ServiceBook::Incomplete incomplete_;
   std::set<model::ObjectName> held_;
   std::map<Frontend, PortKey> owners_;
-  std::map<Frontend, std::map<std::uint32_t, int>> local_;  // CF_EDGE_LOCAL_BACKEND entries: by service, how often
-  std::map<std::uint16_t, std::uint32_t> ids_;              // backend number -> id, of those in use
-  std::set<std::uint32_t> tables_;                          // in use
-  std::size_t ranges_ = 0;                                  // in use
+  std::map<Frontend, std::set<std::uint32_t>> local_;  // CF_EDGE_LOCAL_BACKEND entries: whose
+  std::map<std::uint16_t, std::uint32_t> ids_;         // backend number -> id, of those in use
+  std::set<std::uint32_t> tables_;                     // in use
+  std::size_t ranges_ = 0;                             // in use
   std::uint32_t next_service_ = 1, next_id_ = 1;
   std::uint16_t last_number_ = 0;
 };

@@ -1,58 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/kernel/default_routes.h"
 
-#include <net/route.h>
+#include <net/if.h>
+#include <sys/socket.h>
 
 #include <algorithm>
-#include <cstdint>
-#include <fstream>
-#include <sstream>
+#include <array>
+
+#include "agent/base/fd.h"
+#include "agent/base/octets.h"
+#include "agent/kernel/rtnetlink.h"
 
 namespace cortexflow::kernel {
 namespace {
 
-// net/route.h: up, and no "unreachable".
-bool leads_somewhere(std::uint32_t flags) { return (flags & RTF_UP) != 0 && (flags & RTF_REJECT) == 0; }
+void add(int index, std::set<std::string>& interfaces) {
+  std::array<char, IF_NAMESIZE> name{};
+  if (index > 0 && if_indextoname(static_cast<unsigned>(index), name.data())) interfaces.insert(name.data());
+}
 
-bool is_zero(const std::string& digits) {
-  return !digits.empty() && std::all_of(digits.begin(), digits.end(), [](char digit) { return digit == '0'; });
+void add_route(std::string_view message, std::set<std::string>& interfaces) {
+  rtmsg route{};
+  if (message.size() < sizeof route) return;
+  message.copy(reinterpret_cast<char*>(&route), sizeof route);
+  const auto attributes = attributes_of(message.substr(NLMSG_ALIGN(sizeof route)));
+  const auto table = value_in<std::uint32_t>(attributes, RTA_TABLE).value_or(route.rtm_table);
+  if (route.rtm_dst_len != 0 || route.rtm_type != RTN_UNICAST || table != RT_TABLE_MAIN) return;
+  add(value_in<int>(attributes, RTA_OIF).value_or(0), interfaces);
+  const auto several = attributes.find(RTA_MULTIPATH);
+  if (several == attributes.end()) return;
+  for (auto left = several->second; left.size() >= sizeof(rtnexthop);) {
+    rtnexthop hop{};
+    left.copy(reinterpret_cast<char*>(&hop), sizeof hop);
+    if (hop.rtnh_len < sizeof hop || hop.rtnh_len > left.size()) return;
+    add(hop.rtnh_ifindex, interfaces);
+    left.remove_prefix(std::min<std::size_t>(RTNH_ALIGN(hop.rtnh_len), left.size()));
+  }
 }
 
 }  // namespace
 
-void add_default_routes4(std::istream& routes, std::set<std::string>& interfaces) {
-  for (std::string line; std::getline(routes, line);) {
-    std::istringstream fields(line);
-    std::string interface, destination, gateway, references, use, metric, mask;
-    std::uint32_t flags = 0;
-    if (!(fields >> interface >> destination >> gateway >> std::hex >> flags >> references >> use >> metric >> mask)) {
-      continue;
-    }
-    if (is_zero(destination) && is_zero(mask) && leads_somewhere(flags)) interfaces.insert(interface);
-  }
-}
-
-void add_default_routes6(std::istream& routes, std::set<std::string>& interfaces) {
-  for (std::string line; std::getline(routes, line);) {
-    std::istringstream fields(line);
-    std::string destination, length, source, source_length, gateway, metric, references, use, interface;
-    std::uint32_t flags = 0;
-    if (!(fields >> destination >> length >> source >> source_length >> gateway >> metric >> references >> use >>
-          std::hex >> flags >> interface)) {
-      continue;
-    }
-    // The kernel's own "nowhere" is a default route of loopback's.
-    if (is_zero(destination) && is_zero(length) && leads_somewhere(flags) && interface != "lo") {
-      interfaces.insert(interface);
-    }
-  }
-}
-
-std::set<std::string> default_route_interfaces() {
+Result<std::set<std::string>> default_route_interfaces() {
+  const Fd netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!netlink) return fail_errno("cannot ask for routes", errno);
   std::set<std::string> out;
-  std::ifstream v4("/proc/net/route"), v6("/proc/net/ipv6_route");
-  add_default_routes4(v4, out);
-  add_default_routes6(v6, out);
+  for (const int family : {AF_INET, AF_INET6}) {
+    rtmsg wanted{};
+    wanted.rtm_family = static_cast<unsigned char>(family);
+    const auto dumped =
+        dump(netlink.get(), RTM_GETROUTE, octets_of(wanted), [&](auto message) { add_route(message, out); });
+    if (!dumped) return tl::make_unexpected(dumped.error());
+  }
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <linux/if_link.h>
 #include <net/if.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -19,15 +20,26 @@ namespace cortexflow::kernel {
 namespace {
 
 constexpr const char* kTables = "edge_tables";
+constexpr const char* kOutBefore = "edge_if";
 constexpr std::string_view kLinkBefore = "edge_", kLinkAfter = "_link";
 
 std::string link_name(const std::string& interface) {
   return fmt::format("{}{}{}", kLinkBefore, interface, kLinkAfter);
 }
 
+// Of links and tables.
+std::vector<std::filesystem::path> pins_left(const std::string& pin_path) {
+  std::error_code ignored;
+  std::vector<std::filesystem::path> out;
+  for (const auto& file : std::filesystem::directory_iterator(pin_path, ignored)) {
+    if (file.path().filename().string().starts_with(kLinkBefore)) out.push_back(file.path());
+  }
+  return out;
+}
+
 // By index, as attach_tc() goes.
 std::string out_pins_below(const std::string& pin_path, int interface) {
-  return fmt::format("{}/edge_if{}", pin_path, interface);
+  return fmt::format("{}/{}{}", pin_path, kOutBefore, interface);
 }
 
 // The array that an entry of edge_tables is.
@@ -83,6 +95,7 @@ Result<void> EdgeTables::load() {
 
 Result<EdgeAttachment> EdgeTables::attach(const std::string& interface, XdpMode mode) {
   const auto index = static_cast<int>(if_nametoindex(interface.c_str()));
+  if (const auto had = links_.find(interface); had != links_.end() && had->second.index != index) detach(interface);
   if (index == 0) return fail_errno(fmt::format("no interface {}", interface), errno, "see: ip link");
   if (!adopted_) {
     if (auto pinned = pin_maps(kept_maps(), options_.pin_path); !pinned)
@@ -166,18 +179,41 @@ void EdgeTables::detach_others(const std::set<std::string>& interfaces) {
     const auto name = file.path().filename().string();
     if (!name.starts_with(kLinkBefore) || !name.ends_with(kLinkAfter) || name.size() <= link_name("").size()) continue;
     const auto interface = name.substr(kLinkBefore.size(), name.size() - link_name("").size());
-    if (interfaces.contains(interface)) continue;
-    old.push_back(file.path());
-    if (const auto index = if_nametoindex(interface.c_str()); index != 0) {
-      detach_left(static_cast<int>(index), options_.pin_path);
-    }
+    if (!interfaces.contains(interface)) old.push_back(file.path());
   }
   for (const auto& path : old) std::filesystem::remove(path, ignored);
+  detach_ways_out(options_.pin_path, interfaces);
 }
 
-void EdgeTables::detach_left(int interface, const std::string& pin_path) {
-  detach_tc(interface, TcUser::kEdge, out_pins_below(pin_path, interface));
+// Of these that have another name by now too, or are gone.
+void EdgeTables::detach_ways_out(const std::string& pin_path, const std::set<std::string>& but) {
+  std::set<std::string> stay;
+  for (const auto& one : InterfaceWatch::list()) {
+    if (but.contains(one.name)) {
+      stay.insert(out_pins_below(pin_path, one.index) + "_");
+    } else {
+      detach_tc(one.index, TcUser::kEdge, out_pins_below(pin_path, one.index));
+    }
+  }
+  std::error_code ignored;
+  std::vector<std::filesystem::path> gone;
+  for (const auto& file : std::filesystem::directory_iterator(pin_path, ignored)) {
+    const auto path = file.path().string();
+    if (!path.starts_with(pin_path + "/" + kOutBefore)) continue;
+    if (std::none_of(stay.begin(), stay.end(), [&](const auto& one) { return path.starts_with(one); })) {
+      gone.push_back(file.path());
+    }
+  }
+  for (const auto& path : gone) std::filesystem::remove(path, ignored);
 }
+
+void EdgeTables::remove_left(const std::string& pin_path) {
+  detach_ways_out(pin_path, {});
+  std::error_code ignored;
+  for (const auto& path : pins_left(pin_path)) std::filesystem::remove(path, ignored);
+}
+
+bool EdgeTables::is_left(const std::string& pin_path) { return !pins_left(pin_path).empty(); }
 
 bool EdgeTables::is_attached(const std::string& interface) const {
   const auto found = links_.find(interface);

@@ -63,8 +63,12 @@ class EdgeTables {
   void detach(const std::string& interface);
   // Takes away what an agent before left at other interfaces than these.
   void detach_others(const std::set<std::string>& interfaces);
-  // And what it left at this one's clsact, which hangs on no pin.
-  static void detach_left(int interface, const std::string& pin_path);
+  // Takes away what an agent before left at all interfaces, and its tables.
+  static void remove_left(const std::string& pin_path);
+  // Whether there is such.
+  [[nodiscard]] static bool is_left(const std::string& pin_path);
+  // Of that alone, what hangs on no pin too (clsact filters), where packets leave, at all interfaces but these.
+  static void detach_ways_out(const std::string& pin_path, const std::set<std::string>& but);
   // False once the interface has gone, another has its name, or somebody took a program away.
   [[nodiscard]] bool is_attached(const std::string& interface) const;
 

@@ -50,6 +50,15 @@ int attach_tcx(int interface, int program, const Side& side, const std::string& 
   return bpf_obj_pin(link.get(), pin.c_str()) == 0 ? 0 : errno;
 }
 
+void detach_tcx(const std::string& pins) {
+  for (const auto& side : kSides) {
+    const Fd link(bpf_obj_get(pin_of(pins, side).c_str()));
+    if (link) bpf_link_detach(link.get());  // now, not when the kernel gets round to freeing the link
+    std::error_code ignored;
+    std::filesystem::remove(pin_of(pins, side), ignored);
+  }
+}
+
 bpf_tc_hook hook_of(int interface, bpf_tc_attach_point point) {
   bpf_tc_hook hook{};
   hook.sz = sizeof hook;
@@ -76,7 +85,7 @@ Result<TcHook> attach_tc(int interface, const TcPrograms& programs, const std::s
     if (program < 0) continue;
     const int error = attach_tcx(interface, program, side, pin_of(pins, side));
     if (error == 0) continue;
-    detach_tc(interface, programs.user, pins);
+    detach_tcx(pins);  // not the filters of before: they are changed for these
     if (error == ENODEV) return fail_errno("cannot attach", error);
     if (auto attached = attach_clsact(interface, programs); !attached) {
       return tl::make_unexpected(std::move(attached.error()));
@@ -108,7 +117,7 @@ bool is_tc_attached(int interface, const TcPrograms& programs, const std::string
   for (const auto& side : kSides) {
     if (program_of(programs, side) < 0) continue;
     const Fd link(bpf_obj_get(pin_of(pins, side).c_str()));
-    if (link && belongs_to(link, interface)) continue;
+    if (link ? belongs_to(link, interface) : errno != ENOENT) continue;  // or it can't be known now
     const auto hook = hook_of(interface, side.clsact);
     auto filter = our_filter(programs.user);
     if (bpf_tc_query(&hook, &filter) != 0) return false;
@@ -117,11 +126,8 @@ bool is_tc_attached(int interface, const TcPrograms& programs, const std::string
 }
 
 void detach_tc(int interface, TcUser user, const std::string& pins) {
+  detach_tcx(pins);
   for (const auto& side : kSides) {
-    const Fd link(bpf_obj_get(pin_of(pins, side).c_str()));
-    if (link) bpf_link_detach(link.get());  // now, not when the kernel gets round to freeing the link
-    std::error_code ignored;
-    std::filesystem::remove(pin_of(pins, side), ignored);
     const auto hook = hook_of(interface, side.clsact);
     auto filter = our_filter(user);
     // The qdisc stays: others may have filters there.  An empty one costs a packet next to nothing.

@@ -17,54 +17,16 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/octets.h"
+#include "agent/kernel/rtnetlink.h"
 
 namespace cortexflow::kernel {
 namespace {
-
-constexpr std::size_t kAnswerMax = 65536;  // of one recv(); the kernel's parts have 32 kB at most
-
-using Attributes = std::map<std::uint16_t, std::string_view>;
-
-Attributes attributes_of(std::string_view octets) {
-  Attributes out;
-  while (octets.size() >= sizeof(rtattr)) {
-    rtattr head{};
-    octets.copy(reinterpret_cast<char*>(&head), sizeof head);
-    if (head.rta_len < sizeof head || head.rta_len > octets.size()) break;
-    out.emplace(head.rta_type & NLA_TYPE_MASK, octets.substr(sizeof head, head.rta_len - sizeof head));
-    octets.remove_prefix(std::min<std::size_t>(RTA_ALIGN(head.rta_len), octets.size()));
-  }
-  return out;
-}
-
-template <typename Value>
-std::optional<Value> value_in(const Attributes& attributes, std::uint16_t type) {
-  const auto found = attributes.find(type);
-  if (found == attributes.end() || found->second.size() < sizeof(Value)) return std::nullopt;
-  Value out{};
-  found->second.copy(reinterpret_cast<char*>(&out), sizeof out);
-  return out;
-}
-
-std::string text_in(const Attributes& attributes, std::uint16_t type) {
-  const auto found = attributes.find(type);
-  if (found == attributes.end()) return {};
-  return std::string(found->second.substr(0, found->second.find('\0')));
-}
-
-std::string request_of(std::uint16_t type, std::uint16_t flags, const std::string& body) {
-  nlmsghdr header{};
-  header.nlmsg_len = static_cast<__u32>(sizeof header + body.size());
-  header.nlmsg_type = type;
-  header.nlmsg_flags = static_cast<__u16>(NLM_F_REQUEST | flags);
-  return octets_of(header) + body;
-}
 
 // By the number that this namespace has for it, the name under which it is kept.
 std::map<int, std::string> named_namespaces(int netlink) {
   std::map<int, std::string> out;
   std::error_code ignored;
-  std::string answer(kAnswerMax, '\0');
+  std::string answer(kNetlinkAnswerMax, '\0');
   for (const char* folder : {"/run/netns", "/run/docker/netns"}) {
     for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
       const Fd netns(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC));
@@ -126,28 +88,11 @@ Result<std::vector<VethLink>> list_veths() {
   const Fd netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!netlink) return fail_errno("cannot ask for the network interfaces", errno);
   const auto namespaces = named_namespaces(netlink.get());
-  const auto request = request_of(RTM_GETLINK, NLM_F_DUMP, octets_of(ifinfomsg{}));
-  if (send(netlink.get(), request.data(), request.size(), 0) < 0) {
-    return fail_errno("cannot ask for the network interfaces", errno);
-  }
   std::vector<VethLink> out;
-  std::string got(kAnswerMax, '\0');
-  for (bool more = true; more;) {
-    const auto size = recv(netlink.get(), got.data(), got.size(), 0);
-    if (size <= 0) return fail_errno("the kernel doesn't say which network interfaces there are", errno);
-    std::string_view left(got.data(), static_cast<std::size_t>(size));
-    while (left.size() >= sizeof(nlmsghdr)) {
-      nlmsghdr header{};
-      left.copy(reinterpret_cast<char*>(&header), sizeof header);
-      if (header.nlmsg_len < NLMSG_HDRLEN || header.nlmsg_len > left.size()) break;
-      if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) more = false;
-      if (header.nlmsg_type == RTM_NEWLINK) {
-        if (auto link = link_of(left.substr(NLMSG_HDRLEN, header.nlmsg_len - NLMSG_HDRLEN), namespaces))
-          out.push_back(std::move(*link));
-      }
-      left.remove_prefix(std::min<std::size_t>(NLMSG_ALIGN(header.nlmsg_len), left.size()));
-    }
-  }
+  auto dumped = dump(netlink.get(), RTM_GETLINK, octets_of(ifinfomsg{}), [&](std::string_view message) {
+    if (auto link = link_of(message, namespaces)) out.push_back(std::move(*link));
+  });
+  if (!dumped) return tl::make_unexpected(std::move(dumped.error()).wrap("network interfaces"));
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return out;
 }

@@ -64,12 +64,13 @@ static __noinline __u32 edge_open(struct xdp_md *ctx, const struct edge_packet *
 	edge_other_way(entry, p->flow.protocol, &key);
 	if (backend->flags & CF_EDGE_LOCAL) {
 		entry->flags = CF_EDGE_STAYS;
-		/* The client's own address and port: taken only if it talks to this backend through another frontend.
-		 */
+		/* The client's own address and port: taken only if it talks to this backend through another frontend;
+		 * through this one it is the same flow, whose other half has gone. */
 		struct cf_edge_nat *held = bpf_map_lookup_elem(&edge_nat, &key);
+		bool taken = held && !edge_is_over(held, key.protocol, tick) &&
+			     (held->source_port != reply.source_port || !edge_same(held->source, reply.source));
 
-		if ((held && !edge_is_over(held, key.protocol, tick)) ||
-		    bpf_map_update_elem(&edge_opening, &key, &reply, BPF_ANY))
+		if (taken || bpf_map_update_elem(&edge_opening, &key, &reply, BPF_ANY))
 			return CF_EDGE_V_NO_PORT;
 		if (held)
 			bpf_map_delete_elem(&edge_nat, &key);

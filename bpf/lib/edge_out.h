@@ -88,8 +88,9 @@ static __always_inline int edge_leave(struct __sk_buff *skb)
 	settings = bpf_map_lookup_elem(&edge_settings, &zero);
 	if (!settings || !(settings->flags & CF_EDGE_HAS_LOCAL) || frame_parse(skb, &f, 0) != FRAME_PARSED)
 		return ACT_PASS;
+	/* Of a backend, or of a frontend, which may be a backend of another. */
 	from = edge_frontend_of(f.flow.source, f.flow.source_port, f.flow.protocol);
-	if (!from || from->mode != CF_EDGE_LOCAL_BACKEND)
+	if (!from)
 		return ACT_PASS;
 	return edge_answered(skb, &f, settings);
 }

@@ -158,6 +158,40 @@ TEST_CASE("a port that a client used for a closed flow is its own again when it 
   CHECK(edge.leave(answer).verdict == CF_EDGE_V_REPLIED);
 }
 
+TEST_CASE("a backend that comes back goes on with the flow that it has still one half of") {
+  EdgeProgram edge;
+  const auto ends = ends_of(GENERATE(true, false));
+  auto plan = local_plan(ends, CF_EDGE_NAT, model::Protocol::kTcp);
+  edge.serve(plan);
+  converse(edge, ends);
+  auto none = plan;
+  none.backends.clear();
+  edge.serve(none);
+  CHECK(edge.run(tcp_frame(ends.client, ends.front, {kAck, 101, 7001})).verdict == CF_EDGE_V_NO_BACKEND);
+  edge.leave(tcp_frame(ends.backend, ends.client, {kAck, 7001, 101}));  // it is alive
+  edge.serve(plan);
+  CHECK(edge.run(tcp_frame(ends.client, ends.front, {kAck, 101, 7001})).verdict == CF_EDGE_V_STACK);
+  CHECK(edge.leave(tcp_frame(ends.backend, ends.client, {kAck, 7001, 101})).verdict == CF_EDGE_V_REPLIED);
+}
+
+TEST_CASE("a backend that is a frontend too answers for both") {
+  EdgeProgram edge;
+  const auto ends = ends_of(true);
+  edge.serve(local_plan(ends, CF_EDGE_NAT, model::Protocol::kTcp));
+  auto itself = local_plan(ends, CF_EDGE_NAT, model::Protocol::kTcp);
+  itself.service.name = "itself";
+  itself.frontends = {{ip(ends.backend.address), ends.backend.port}};
+  edge.serve(itself);
+  const Peer other{ends.client.address, 40001};
+  CHECK(describe(edge.run(tcp_frame(ends.client, ends.front, {kSyn})).frame) ==
+        line(ends.client, ends.backend, "tcp S ttl 64"));
+  CHECK(describe(edge.leave(tcp_frame(ends.backend, ends.client, {kSyn | kAck, 7000})).frame) ==
+        line(ends.front, ends.client, "tcp S. ttl 64"));
+  CHECK(edge.run(tcp_frame(other, ends.backend, {kSyn})).verdict == CF_EDGE_V_STACK);
+  CHECK(describe(edge.leave(tcp_frame(ends.backend, other, {kSyn | kAck, 7000})).frame) ==
+        line(ends.backend, other, "tcp S. ttl 64"));
+}
+
 TEST_CASE("frames of any shape that leave the node are passed on or translated, and nothing of theirs is lost",
           "[volume]") {
   EdgeProgram edge;

@@ -22,6 +22,14 @@ table inet firewall {
 """
 
 
+REFUSES = """
+table inet refuse {
+  chain in { type filter hook input priority 0; ip daddr 10.8.1.3 meta l4proto tcp reject with tcp reset;
+             ip6 daddr fd08:1::3 meta l4proto tcp reject with tcp reset; }
+}
+"""
+
+
 def setup(stack):
     return World(stack)
 
@@ -123,23 +131,27 @@ def narrow(world):
 
 @test("a port that nobody listens on refuses at once, from the frontend: TCP by a reset, UDP by an error", seconds=40)
 def refused(world):
+    # The web server is on every address.
+    sh("ip", "netns", "exec", world.backends[1].name, "nft", "-f", "-", input=REFUSES)
     with Edge(world, interfaces="c0", local=(1,), backends=(1,)) as edge:
         edge.apply(lambda: "10.8.1.3" in json.dumps(edge.agent.get("/v1/services")), "another address", local=(1,), backends=(1,),
                    addresses=("10.8.{}.3", "fd08:{}::3"))
         world.backends[1].ip("address", "add", "10.8.1.3/24", "dev", "veth0")
         world.backends[1].ip("address", "add", "fd08:1::3/64", "dev", "veth0", "nodad")
         try:
-            for family, address in ((socket.AF_INET, FRONT),):
-                with world.client.socket(family, socket.SOCK_DGRAM) as sock:
-                    sock.settimeout(5)
-                    sock.connect((address, 80))
-                    sock.send(b"?")
-                    try:
-                        sock.recv(100)
-                        raise AssertionError("a datagram was answered")
-                    except ConnectionRefusedError:
-                        pass
+            for family, address in ((socket.AF_INET, FRONT), (socket.AF_INET6, FRONT6)):
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                    with world.client.socket(family, kind) as sock:
+                        sock.settimeout(5)
+                        try:
+                            sock.connect((address, 80))
+                            sock.send(b"?")
+                            sock.recv(100)
+                            raise AssertionError(f"{address} answered")
+                        except ConnectionRefusedError:
+                            pass
         finally:
+            world.backends[1].run("nft", "delete", "table", "inet", "refuse")
             world.backends[1].ip("address", "del", "10.8.1.3/24", "dev", "veth0")
             world.backends[1].ip("address", "del", "fd08:1::3/64", "dev", "veth0")
 
@@ -175,7 +187,7 @@ def own(world):
             server.wait()
 
 
-@test("interfaces by wildcard and by default route are found, also those that come, and left when they are not meant any more", seconds=60)
+@test("interfaces by wildcard and by default route are found, also those that come, and left when they are not meant any more", seconds=150)
 def chosen(world):
     with Edge(world, interfaces="e*,nothing*", local=(1, 2)) as edge:
         function = edge.function()
@@ -191,14 +203,42 @@ def chosen(world):
         assert "no interface has a default route" in edge.function()["detail"], edge.function()
         world.edge.ip("route", "add", "default", "via", "10.6.0.2")
         try:
-            wait_until(lambda: edge.function()["hook"].startswith("xdp c0 (generic);"), 5, "the default route's interface")
+            wait_until(lambda: edge.function()["hook"].startswith("xdp c0 (generic);"), 15, "the default route's interface")
+            both_answer(world, edge)
+            world.edge.ip("route", "change", "default", "nexthop", "via", "10.6.0.2", "nexthop", "via", "10.8.1.2")
+            wait_until(lambda: edge.function()["hook"].startswith("xdp c0 (generic), e1 (generic);"), 15, "of several next hops all")
+            world.edge.ip("route", "change", "default", "via", "10.6.0.2")
+            wait_until(lambda: edge.function()["hook"].startswith("xdp c0 (generic);"), 15, "the one that is left")
+            world.edge.ip("route", "del", "default")
+            wait_until(lambda: "the edge stays where it was" in edge.function()["detail"], 15, "a route that is away for a moment")
             both_answer(world, edge)
             edge.kill()
+            edge.start()
+            both_answer(world, edge)  # as the one before left it
+        finally:
+            if "default" in world.edge.ip("route"):
+                world.edge.ip("route", "del", "default")
+    with Edge(world, interfaces="c0", local=(1, 2)) as edge:
+        edge.kill()
+        world.edge.ip("link", "set", "c0", "down")
+        world.edge.ip("link", "set", "c0", "name", "c1")
+        try:
             edge.flags[1] = "e1"
             edge.start()
             assert programs(world) == [("e1", "tcx/egress")], programs(world)
+            edge.agent.stop()
+            edge.start("--edge-keep-on-exit", "true")
+            edge.kill()
+            flags, edge.flags = edge.flags, []
+            edge.start()
+            assert not programs(world) and not [name for name in os.listdir(edge.place.pins) if name.startswith("edge_")], "an agent without an edge"
+            edge.flags = flags
         finally:
-            world.edge.ip("route", "del", "default")
+            world.edge.ip("link", "set", "c1", "name", "c0")
+            world.edge.ip("link", "set", "c0", "up")
+            world.edge.ip("route", "replace", "10.7.0.0/24", "via", "10.6.0.2")
+            world.edge.ip("-6", "address", "replace", "fd06::1/64", "dev", "c0", "nodad")
+            world.edge.ip("route", "replace", "fd07::/64", "via", "fd06::2")
 
 
 @test("a program that somebody takes away is put back; nothing stays when the agent is removed", seconds=60)

@@ -331,6 +331,56 @@ TEST_CASE("a deny entry says what the prefixes around it say, and IPv6 rules lea
   CHECK(find(zero, 96).drop_until_ns[CF_EDGE_IN] == 0);
 }
 
+TEST_CASE("a backend on this node may answer, whatever a writer that was killed had come to") {
+  auto plan = plan_of(2);
+  plan.backends[0].local = plan.backends[1].local = true;
+  EdgeBook before;
+  Maps maps;
+  for (const auto& operation : before.update({{plan.service, {plan}}})) maps.apply(operation);
+  std::erase_if(maps.frontends, [](const auto& item) { return item.second.mode == CF_EDGE_LOCAL_BACKEND; });
+  EdgeBook after(maps.adopted());
+  for (int round = 0; round < 3; ++round) {
+    plan.backends[1].draining = !plan.backends[1].draining;
+    for (const auto& operation : after.update({{plan.service, {plan}}})) maps.apply(operation);
+    CHECK(maps.frontends.size() == 3);
+  }
+  for (const auto& operation : after.update({{plan.service, {}}})) maps.apply(operation);
+  CHECK(maps.frontends.empty());
+  CHECK_FALSE(after.has_local());
+}
+
+TEST_CASE("source ranges without room close what is to be limited, and hold no service's other changes up") {
+  EdgeBook book;
+  Maps maps;
+  const auto apply = [&](const EdgePlan& plan) {
+    for (const auto& operation : book.update({{plan.service, {plan}}})) maps.apply(operation);
+  };
+  auto hog = plan_of(1), open = plan_of(1);
+  hog.limited = hog.frontends;
+  for (unsigned i = 0; i < CF_EDGE_RANGES_MAX; ++i) {
+    auto address = v4(static_cast<std::uint8_t>(i >> 8), static_cast<std::uint8_t>(i));
+    address.octets[12] = 77;
+    hog.ranges.push_back({address, 32});
+  }
+  open.service = name_of(1);
+  open.frontends[0].first = v4(1, 1);
+  apply(hog);
+  apply(open);
+  REQUIRE(maps.ranges.size() == CF_EDGE_RANGES_MAX);
+  hog.backends.push_back({{v4(2, 9), 8080}});
+  apply(hog);  // its own ranges are counted once
+  CHECK(maps.backends.size() == 3);
+  open.limited = open.frontends;
+  open.ranges = {{v4(7, 7), 32}};
+  apply(open);
+  std::size_t limited = 0;
+  for (const auto& [key, frontend] : maps.frontends) limited += (frontend.flags & CF_EDGE_LIMITED) != 0 ? 1 : 0;
+  CHECK(limited == 2);
+  hog.ranges.resize(8);
+  apply(hog);  // the other is tried again
+  CHECK(maps.ranges.size() == 9);
+}
+
 TEST_CASE("what an agent before left in the edge's tables is taken over, not written again") {
   auto kept = plan_of(5), gone = plan_of(3);
   kept.backends[1].local = true;

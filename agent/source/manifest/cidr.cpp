@@ -45,7 +45,12 @@ ReadCidr cidr_of(const std::string& text, HostBits host_bits) {
 std::optional<model::Cidr> parse_cidr(const std::string& text) { return cidr_of(text, HostBits::kRefused).cidr; }
 
 model::Cidr read_cidr(const Field& field, HostBits host_bits) {
-  const auto read = cidr_of(field.required_text(), host_bits);
+  auto text = field.required_text();
+  if (host_bits == HostBits::kDropped) {  // the API server lets spaces stand, too
+    text.erase(0, text.find_first_not_of(' '));
+    text.erase(text.find_last_not_of(' ') + 1);
+  }
+  const auto read = cidr_of(text, host_bits);
   if (read.expected) field.expected(read.expected);
   return read.cidr.value_or(model::Cidr{});
 }
