@@ -7,11 +7,11 @@
 // packets of a moment to the stack.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "agent/base/clock.h"
 #include "agent/base/result.h"
 #include "agent/kernel/edge_tables.h"
 #include "agent/source/settings.h"
@@ -20,6 +20,8 @@ namespace cortexflow {
 
 class EdgeInterfaces {
  public:
+  using Clock = std::chrono::steady_clock;
+
   explicit EdgeInterfaces(const source::EdgeSettings& settings);
 
   // Those that are meant now: `auto` are the ones with a default route, names may have the shell's wildcards.  In the
