@@ -8,7 +8,8 @@ namespace cortexflow {
 // A kernel that refuses its program does without the edge alone.
 void Services::open_edge(const source::Settings& settings) {
   if (settings.edge.interfaces.empty()) {
-    kernel::EdgeTables::remove_left(settings.pin_path);  // nobody would follow its services
+    // Nobody would follow its services.
+    if (kernel::EdgeTables::is_left(settings.pin_path)) kernel::EdgeTables::remove_left(settings.pin_path);
     return;
   }
   auto edge = Edge::open(settings.edge, addresses_.all(), settings.pin_path);
