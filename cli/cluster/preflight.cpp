@@ -73,7 +73,7 @@ ApiResult<std::string> node_with_kube_proxy(ApiServer& server) {
   const auto nodes = server.list("/api/v1/nodes");
   if (!nodes) return tl::make_unexpected(nodes.error());
   for (std::size_t i = 0; i < std::min(nodes->size(), kNodesAskedMax); ++i) {
-    const auto node = text_at((*nodes)[i], "/metadata/name");
+    auto node = text_at((*nodes)[i], "/metadata/name");
     const auto said = server.get(fmt::format("/api/v1/nodes/{}:{}/proxy/healthz", node, kProxyHealthPort));
     if (said && said->contains("lastUpdated") && !said->contains("servedBy")) return node;  // else it is an agent
     if (!said && said.error().status == 403) return tl::make_unexpected(said.error());
