@@ -8,13 +8,14 @@ import dnsmsg
 from agent import Agent
 from dnsserver import Server, read_message
 from harness import test
+from isolation import PATIENCE
 from netns import Namespace, veth
 
 NEAR, FAR = "10.56.0.1", "10.56.0.2"
 
 
 def setup(stack):
-    agent = stack.enter_context(Agent("--dns-timeout", "500ms"))
+    agent = stack.enter_context(Agent("--dns-timeout", f"{500 * PATIENCE:.0f}ms"))
     near = stack.enter_context(Namespace("loss"))
     far = stack.enter_context(Namespace("lossfar"))
     veth(near, far, [f"{NEAR}/24"], [f"{FAR}/24"])
