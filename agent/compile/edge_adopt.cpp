@@ -25,6 +25,11 @@ EdgeAdopted adopt_edge(const std::map<EdgeMap, std::vector<std::pair<std::string
     const auto found = maps.find(map);
     return found == maps.end() ? kNone : found->second;
   };
+  const auto entry_of = [&](std::uint32_t service) -> EdgeEntry& {
+    auto& entry = out.entries[service];
+    entry.service = service;
+    return entry;
+  };
   std::map<std::uint32_t, std::uint32_t> service_of;  // by table
   for (const auto& [key, octets] : contents(EdgeMap::kFrontends)) {
     const auto address = value_of<cf_edge_address>(key);
@@ -32,11 +37,10 @@ EdgeAdopted adopt_edge(const std::map<EdgeMap, std::vector<std::pair<std::string
     if (!address || !value) continue;
     const auto frontend = frontend_of(*address);
     if (value->mode == CF_EDGE_LOCAL_BACKEND) {
-      out.local[frontend] = 0;
+      out.local.insert(frontend);
       continue;
     }
-    auto& entry = out.entries[value->service];
-    entry.service = value->service;
+    auto& entry = entry_of(value->service);
     entry.table = value->table;
     entry.owner = value->owner;
     entry.frontends.push_back(frontend);
@@ -53,29 +57,32 @@ EdgeAdopted adopt_edge(const std::map<EdgeMap, std::vector<std::pair<std::string
     if (!index || !value || value->id == 0) continue;
     const auto number = static_cast<std::uint16_t>(*index);
     out.ids[number] = value->id;
-    const auto found = out.entries.find(value->service);
-    if (found == out.entries.end()) continue;  // of a writer that was killed: its number stays in use
+    auto& entry = entry_of(value->service);
     Backend backend;
     std::copy(std::begin(value->address), std::end(value->address), backend.address.octets.begin());
     backend.port = value->port;
-    found->second.numbers[backend] = number;
-    found->second.plan.backends.push_back(
+    entry.numbers[backend] = number;
+    entry.plan.backends.push_back(
         {backend, 1, (value->flags & CF_EDGE_LOCAL) != 0, (value->flags & CF_EDGE_DRAINING) != 0});
   }
   for (const auto& [key, octets] : contents(EdgeMap::kRanges)) {
     const auto range = value_of<cf_edge_range>(key);
-    const auto found = range ? out.entries.find(range->service) : out.entries.end();
-    if (found == out.entries.end()) continue;  // of a writer that was killed: nobody asks for it
+    if (!range) continue;
     model::Cidr cidr;
     std::copy(std::begin(range->address), std::end(range->address), cidr.prefix.octets.begin());
     const unsigned bits = range->prefix_length - 32;
     cidr.length = static_cast<std::uint8_t>(bits - (cidr.prefix.is_v4() ? 96U : 0U));
-    found->second.plan.ranges.push_back(cidr);
+    entry_of(range->service).plan.ranges.push_back(cidr);
   }
   for (const auto& [key, octets] : contents(EdgeMap::kTables)) {
     const auto table = value_of<std::uint32_t>(key);
-    const auto found = table ? service_of.find(*table) : service_of.end();
-    if (found == service_of.end() || octets.size() != sizeof(cf_edge_table)) continue;
+    if (!table) continue;
+    const auto found = service_of.find(*table);
+    if (found == service_of.end()) {
+      out.tables.insert(*table);
+      continue;
+    }
+    if (octets.size() != sizeof(cf_edge_table)) continue;
     auto& slots = out.entries[found->second].slots;
     slots.resize(CF_EDGE_TABLE_SLOTS);
     std::memcpy(slots.data(), octets.data(), octets.size());

@@ -148,21 +148,27 @@ class EdgeBook::Writer {
   std::map<std::string, EdgeOperation> frontends_;
 };
 
-EdgeBook::EdgeBook(EdgeAdopted adopted) : unclaimed_(std::move(adopted.entries)), ids_(std::move(adopted.ids)) {
+EdgeBook::EdgeBook(EdgeAdopted adopted)
+    : unclaimed_(std::move(adopted.entries)),
+      unclaimed_local_(std::move(adopted.local)),
+      unclaimed_tables_(std::move(adopted.tables)),
+      ids_(std::move(adopted.ids)),
+      tables_(unclaimed_tables_) {
   for (const auto& [number, id] : ids_) {
     next_id_ = std::max(next_id_, id + 1);
     last_number_ = std::max(last_number_, number);
   }
   for (const auto& [service, entry] : unclaimed_) {
     next_service_ = std::max(next_service_, service + 1);
-    tables_.insert(entry.table);
+    if (entry.table != 0) tables_.insert(entry.table);
     ranges_ += entry.plan.ranges.size();
     for (const auto& frontend : entry.frontends) unclaimed_frontends_[frontend] = service;
     for (const auto& one : entry.plan.backends) {
       const Frontend address{one.backend.address, one.backend.port, entry.plan.protocol};
-      if (one.local && adopted.local.count(address)) local_[address].insert(service);
+      if (one.local && unclaimed_local_.count(address)) local_[address].insert(service);
     }
   }
+  std::erase_if(unclaimed_local_, [&](const auto& address) { return local_.count(address) > 0; });
 }
 
 // By a frontend, unless it is known to be another service's.
@@ -195,7 +201,7 @@ std::vector<EdgeOperation> EdgeBook::drop_unclaimed(const std::set<std::uint16_t
   Writer writer;
   for (auto at = unclaimed_.begin(); at != unclaimed_.end();) {
     const auto& entry = at->second;
-    if (stay.contains(entry.owner)) {
+    if (!entry.frontends.empty() && stay.contains(entry.owner)) {
       ++at;
       continue;
     }
@@ -205,6 +211,10 @@ std::vector<EdgeOperation> EdgeBook::drop_unclaimed(const std::set<std::uint16_t
     }
     remove(entry, writer);
     at = unclaimed_.erase(at);
+  }
+  for (const auto table : std::exchange(unclaimed_tables_, {})) erase_table(table, writer);
+  for (const auto& address : std::exchange(unclaimed_local_, {})) {
+    if (!local_.count(address) && !owners_.count(address)) writer.frontend(address, nullptr);
   }
   retry(writer);
   return finish(std::move(writer));
@@ -341,8 +351,12 @@ void EdgeBook::remove(const EdgeEntry& entry, Writer& writer) {
     writer.free_numbers.push_back(wide);
     writer.put(Writer::kEraseBackends, {EdgeMap::kBackends, false, octets_of(number), octets_of(cf_edge_backend{})});
   }
-  writer.free_tables.push_back(entry.table);
-  writer.put(Writer::kEraseTables, {EdgeMap::kTables, true, octets_of(entry.table), {}});
+  if (entry.table != 0) erase_table(entry.table, writer);
+}
+
+void EdgeBook::erase_table(std::uint32_t table, Writer& writer) {
+  writer.free_tables.push_back(table);
+  writer.put(Writer::kEraseTables, {EdgeMap::kTables, true, octets_of(table), {}});
 }
 
 std::vector<EdgeOperation> EdgeBook::finish(Writer writer) {
@@ -351,10 +365,25 @@ std::vector<EdgeOperation> EdgeBook::finish(Writer writer) {
   return std::move(writer).all();
 }
 
-// What is to be for certain clients alone is so, though nothing else of the plan is: for those of the ranges before.
+// What is to be for certain clients alone is so, though nothing else of the plan is.  Where its ranges have no room
+// either, for those alone whose range was there before.
 void EdgeBook::close(EdgeEntry& entry, const EdgePlan& plan, Writer& writer) {
-  if (plan.limited.empty() || entry.plan.limited == plan.limited) return;
-  entry.plan.limited = plan.limited;
+  if (plan.limited.empty() || entry.table == 0) return;
+  auto& had = entry.plan;
+  auto ranges = plan.ranges;
+  if (ranges_ + ranges.size() - had.ranges.size() > CF_EDGE_RANGES_MAX) {
+    std::erase_if(ranges, [&](const auto& range) {
+      return !std::binary_search(had.ranges.begin(), had.ranges.end(), range);
+    });
+  }
+  write_ranges(entry.service, had.ranges, ranges, writer);
+  had.ranges = std::move(ranges);
+  auto limited = had.limited;  // what is no longer to be limited is no longer to be a frontend, or can wait
+  limited.insert(limited.end(), plan.limited.begin(), plan.limited.end());
+  std::sort(limited.begin(), limited.end());
+  limited.erase(std::unique(limited.begin(), limited.end()), limited.end());
+  if (limited == had.limited) return;
+  had.limited = std::move(limited);
   for (const auto& frontend : entry.frontends) {
     const auto value = frontend_value(entry, frontend);
     writer.frontend(frontend, &value);

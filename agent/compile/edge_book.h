@@ -41,10 +41,12 @@ struct EdgeEntry {
 };
 
 // What an agent before left in the tables, by service number; without names, as the kernel has but a note of them.
+// Entries without frontends are there too: of a writer that was killed, or of services whose frontends others had.
 struct EdgeAdopted {
   std::map<std::uint32_t, EdgeEntry> entries;
   std::map<std::uint16_t, std::uint32_t> ids;  // of backends
-  std::map<Frontend, std::uint32_t> local;     // backends on this node that may answer
+  std::set<Frontend> local;                    // backends on this node that may answer
+  std::set<std::uint32_t> tables;              // that no frontend names
 };
 
 // From the maps' contents, keys and values as octets.
@@ -65,7 +67,8 @@ class EdgeBook {
   [[nodiscard]] std::size_t unclaimed() const { return unclaimed_.size(); }
 
   // What was adopted and no plan has claimed is taken out, and its frontends go to who else wants them: to be called
-  // once the configuration has been read.  Those stay whose service, by its owner_of(), is in `stay`.
+  // once the configuration has been read.  Those stay whose service, by its owner_of(), is in `stay`.  A service's
+  // number is given to no other before all that was left under it is out.
   [[nodiscard]] std::vector<EdgeOperation> drop_unclaimed(const std::set<std::uint16_t>& stay = {});
 
   // For all ports of the service: see edge_slots.h.
@@ -89,6 +92,7 @@ class EdgeBook {
   void close(EdgeEntry& entry, const EdgePlan& plan, Writer& writer);
   void release(const PortKey& key, Writer& writer);
   void remove(const EdgeEntry& entry, Writer& writer);
+  static void erase_table(std::uint32_t table, Writer& writer);
   std::vector<EdgeOperation> finish(Writer writer);
   void give_up(const Frontend& frontend, Writer& writer);
   void claim_frontends(const PortKey& key, EdgeEntry& entry, Writer& writer);
@@ -107,6 +111,8 @@ class EdgeBook {
   std::map<PortKey, EdgeEntry> entries_;
   std::map<std::uint32_t, EdgeEntry> unclaimed_;
   std::map<Frontend, std::uint32_t> unclaimed_frontends_;
+  std::set<Frontend> unclaimed_local_;
+  std::set<std::uint32_t> unclaimed_tables_;
   ServiceBook::Incomplete incomplete_;
   std::set<model::ObjectName> held_;
   std::map<Frontend, PortKey> owners_;

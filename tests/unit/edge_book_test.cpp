@@ -381,6 +381,82 @@ TEST_CASE("source ranges without room close what is to be limited, and hold no s
   CHECK(maps.ranges.size() == 9);
 }
 
+TEST_CASE("source ranges that become narrower where there is no room let in nobody whom the new ones don't name") {
+  EdgeBook book;
+  Maps maps;
+  const auto apply = [&](const EdgePlan& plan) {
+    for (const auto& operation : book.update({{plan.service, {plan}}})) maps.apply(operation);
+  };
+  const auto ranges_of = [](unsigned count, std::uint8_t from) {
+    std::vector<model::Cidr> out;
+    for (unsigned i = 0; i < count; ++i) {
+      auto address = v4(static_cast<std::uint8_t>(i >> 8), static_cast<std::uint8_t>(i));
+      address.octets[12] = from;
+      out.push_back({address, 32});
+    }
+    return out;
+  };
+  auto hog = plan_of(1), small = plan_of(1);
+  hog.limited = hog.frontends;
+  hog.ranges = ranges_of(CF_EDGE_RANGES_MAX - 3, 77);
+  small.service = name_of(1);
+  small.frontends[0].first = v4(1, 1);
+  small.limited = small.frontends;
+  small.ranges = ranges_of(3, 7);
+  apply(hog);
+  apply(small);
+  REQUIRE(maps.ranges.size() == CF_EDGE_RANGES_MAX);
+  SECTION("none of the new ones has room: what old and new have in common stays") {
+    auto changed = ranges_of(5, 8);
+    changed.insert(changed.begin(), small.ranges[1]);
+    small.ranges = changed;
+    apply(small);
+    CHECK(maps.ranges.size() == CF_EDGE_RANGES_MAX - 2);
+    hog.ranges.resize(8);
+    apply(hog);
+    CHECK(maps.ranges.size() == 14);
+  }
+  SECTION("it is something else that has none: they are what they are to be") {
+    for (unsigned i = 0; i < CF_EDGE_BACKENDS_MAX; ++i) {
+      auto address = v4(static_cast<std::uint8_t>(i >> 8), static_cast<std::uint8_t>(i));
+      address.octets[12] = 20;
+      small.backends.push_back({{address, 8080}, 1});
+    }
+    small.ranges = ranges_of(2, 9);
+    apply(small);
+    CHECK(maps.ranges.size() == CF_EDGE_RANGES_MAX - 1);
+    CHECK(maps.backends.size() == 2);
+  }
+  for (const auto* plan : {&hog, &small}) {
+    for (const auto& operation : book.update({{plan->service, {}}})) maps.apply(operation);
+  }
+  CHECK((maps.ranges.empty() && maps.frontends.empty() && maps.backends.empty() && maps.tables.empty()));
+}
+
+TEST_CASE("what a writer that was killed left under a service's number is no other service's, and goes") {
+  auto left = plan_of(3), next = plan_of(2);
+  left.backends[0].local = true;
+  left.limited = left.frontends;
+  left.ranges = {{v4(7, 0), 24}};
+  next.service = name_of(1);
+  next.frontends[0].first = v4(1, 1);
+  next.limited = next.frontends;
+  EdgeBook before;
+  Maps maps;
+  for (const auto& operation : before.update({{left.service, {left}}})) maps.apply(operation);
+  std::erase_if(maps.frontends, [](const auto& item) { return item.second.mode != CF_EDGE_LOCAL_BACKEND; });
+  EdgeBook after(maps.adopted());
+  for (const auto& operation : after.update({{next.service, {next}}})) maps.apply(operation);
+  for (const auto& [key, frontend] : maps.frontends) {
+    for (const auto& range : maps.ranges) CHECK(value_of<cf_edge_range>(range).service != frontend.service);
+  }
+  maps.check_whole();
+  for (const auto& operation : after.drop_unclaimed()) maps.apply(operation);
+  CHECK((maps.frontends.size() == 1 && maps.backends.size() == 2 && maps.tables.size() == 1 && maps.ranges.empty()));
+  CHECK((after.backends() == 2 && after.services() == 1));
+  maps.check_whole();
+}
+
 TEST_CASE("what an agent before left in the edge's tables is taken over, not written again") {
   auto kept = plan_of(5), gone = plan_of(3);
   kept.backends[1].local = true;
