@@ -44,6 +44,15 @@ std::vector<Candidate> candidates_of(const ServiceInput& input, const model::Ser
   return found;
 }
 
+bool is_local(const Candidate& candidate, const NodeContext& node) {
+  return candidate.endpoint->node == node.name ||
+         std::find(node.addresses.begin(), node.addresses.end(), candidate.backend.address) != node.addresses.end();
+}
+
+bool takes_new(const model::Service& service, const model::Endpoint& endpoint) {
+  return (endpoint.ready || service.publish_not_ready) && !endpoint.terminating;
+}
+
 std::uint64_t own_weight(const Candidate& candidate, const model::TrafficPolicy* policy) {
   if (candidate.set_weight) return *candidate.set_weight;
   return policy && policy->algorithm == model::Algorithm::kWeighted && candidate.pod ? candidate.pod->weight : 1;

@@ -20,6 +20,12 @@ struct Candidate {
 // Endpoints of that port and family, each backend once, in the order of their addresses.
 [[nodiscard]] std::vector<Candidate> candidates_of(const ServiceInput& input, const model::ServicePort& port, bool v4);
 
+// Of a pod, or of a socket of the node's own, whoever wrote the endpoint down.
+[[nodiscard]] bool is_local(const Candidate& candidate, const NodeContext& node);
+
+// Whether new connections are for it; where none does, they are for those that end but still serve (KEP-1669).
+[[nodiscard]] bool takes_new(const model::Service& service, const model::Endpoint& endpoint);
+
 // Its share among those of its subset, or of the service where there are no weighted subsets.
 [[nodiscard]] std::uint64_t own_weight(const Candidate& candidate, const model::TrafficPolicy* policy);
 

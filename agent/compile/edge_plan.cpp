@@ -43,12 +43,6 @@ std::vector<const AvoidedReasons*> reasons_of(const std::vector<Candidate>& cand
   return reasons;
 }
 
-// Of a pod, or of a socket of the node's own, whoever wrote the endpoint down.
-bool is_local(const Candidate& candidate, const NodeContext& node) {
-  return candidate.endpoint->node == node.name ||
-         std::find(node.addresses.begin(), node.addresses.end(), candidate.backend.address) != node.addresses.end();
-}
-
 // Endpoints of that port and family.  Those that end but still serve drain, unless there is nobody else (KEP-1669); so
 // do those that are avoided, by the rule that holds for them everywhere.
 std::vector<EdgeBackend> backends_of(const ServiceInput& input, const model::ServicePort& port, bool v4,
@@ -57,7 +51,7 @@ std::vector<EdgeBackend> backends_of(const ServiceInput& input, const model::Ser
   for (const auto& candidate : candidates_of(input, port, v4)) {
     const auto& endpoint = *candidate.endpoint;
     if (input.service->external_scope == TrafficScope::kLocal && !is_local(candidate, node)) continue;
-    if ((endpoint.ready || input.service->publish_not_ready) && !endpoint.terminating) {
+    if (takes_new(*input.service, endpoint)) {
       taking.push_back(candidate);
     } else if (endpoint.serving && endpoint.terminating) {
       ending.push_back(candidate);

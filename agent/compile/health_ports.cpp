@@ -26,8 +26,8 @@ std::size_t local_endpoints(const ServiceInput& input, const NodeContext& node, 
   for (const auto& port : input.service->ports) {
     for (const auto& candidate : candidates_of(input, port, v4)) {
       const auto& endpoint = *candidate.endpoint;
-      const bool takes = (endpoint.ready || input.service->publish_not_ready) && !endpoint.terminating;
-      if (!takes || endpoint.node != node.name || is_drained(input, candidate, port.protocol)) continue;
+      if (!takes_new(*input.service, endpoint) || !is_local(candidate, node)) continue;
+      if (is_drained(input, candidate, port.protocol)) continue;
       addresses.insert(endpoint.address);
     }
   }

@@ -27,7 +27,7 @@ std::vector<Candidate> only(const std::vector<Candidate>& from, Keep keep) {
 
 // Those that take new connections: the ready ones, or else those that end but still serve (KEP-1669).
 std::vector<Candidate> usable(const std::vector<Candidate>& all, const Service& service) {
-  auto ready = only(all, [&](const Endpoint& e) { return (e.ready || service.publish_not_ready) && !e.terminating; });
+  auto ready = only(all, [&](const Endpoint& e) { return takes_new(service, e); });
   return ready.empty() ? only(all, [](const Endpoint& e) { return e.serving && e.terminating; }) : ready;
 }
 

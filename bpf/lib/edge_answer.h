@@ -78,7 +78,7 @@ static __noinline int edge_answer(struct xdp_md *ctx, const struct edge_packet *
 	__u16 from[3], to[3];
 
 	/* No errors about errors or later fragments (RFC 1122 3.2.2), nor about headers that the quote would cut. */
-	if (!eth || p->kind == EDGE_ICMP_ERROR || p->kind == EDGE_LATER_FRAGMENT || p->length < quote ||
+	if (!eth || p->kind == WIRE_ICMP_ERROR || p->kind == WIRE_LATER_FRAGMENT || p->length < quote ||
 	    p->l4 - ETH_HLEN + 8 > quote)
 		return edge_verdict(CF_EDGE_V_UNANSWERABLE, XDP_DROP);
 	edge_copy_mac(from, eth->h_source);

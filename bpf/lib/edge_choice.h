@@ -90,7 +90,7 @@ static __noinline __u32 edge_choose_moved(const struct edge_packet *p, __u32 ser
 	if (!pin) {
 		if (p->flow.protocol == IPPROTO_UDP && (backend->flags & CF_EDGE_DRAINING))
 			return now;
-		if (p->kind == EDGE_WHOLE)
+		if (p->kind == WIRE_WHOLE)
 			edge_make_candidate(p, before, backend->id, 0);
 		return before;
 	}
@@ -98,7 +98,7 @@ static __noinline __u32 edge_choose_moved(const struct edge_packet *p, __u32 ser
 	backend = edge_backend(number, service);
 	if (!backend || backend->id != pin->id)
 		return now;
-	if (p->kind == EDGE_WHOLE && (pin->began || (__s32)(p->tick - pin->tick) > (__s32)CF_EDGE_PIN_TICKS)) {
+	if (p->kind == WIRE_WHOLE && (pin->began || (__s32)(p->tick - pin->tick) > (__s32)CF_EDGE_PIN_TICKS)) {
 		edge_count(bpf_map_update_elem(&edge_pins, &p->flow, pin, BPF_ANY) ? CF_EDGE_C_LOST : CF_EDGE_C_PINNED);
 		bpf_map_delete_elem(&edge_candidates, &p->flow);
 	}

@@ -117,6 +117,14 @@ struct {
 	__type(value, __u64);
 } edge_counters SEC(".maps");
 
+static __always_inline struct cf_edge_frontend *edge_frontend_of(const __u8 *address, __u16 port, __u8 protocol)
+{
+	struct cf_edge_address key = {.port = port, .protocol = protocol};
+
+	__builtin_memcpy(key.address, address, sizeof(key.address));
+	return bpf_map_lookup_elem(&edge_frontends, &key);
+}
+
 /* A CPU runs one packet at a time, so no atomic addition. */
 static __always_inline void edge_count(__u32 counter)
 {

@@ -18,14 +18,6 @@
 
 #include "bpf/lib/edge_port.h"
 
-static __always_inline struct cf_edge_frontend *edge_frontend_of(const __u8 *address, __u16 port, __u8 protocol)
-{
-	struct cf_edge_address key = {.port = port, .protocol = protocol};
-
-	__builtin_memcpy(key.address, address, sizeof(key.address));
-	return bpf_map_lookup_elem(&edge_frontends, &key);
-}
-
 /* A new flow to that backend: `entry` is what its packets get.  0, or the verdict that it ends with. */
 static __noinline __u32 edge_open(struct xdp_md *ctx, const struct edge_packet *p,
 				  const struct cf_edge_settings *settings, __u32 number, struct cf_edge_nat *entry)
@@ -68,7 +60,7 @@ static __noinline __u32 edge_open(struct xdp_md *ctx, const struct edge_packet *
 		 * through this one it is the same flow, whose other half has gone. */
 		struct cf_edge_nat *held = bpf_map_lookup_elem(&edge_nat, &key);
 		bool taken = held && !edge_is_over(held, key.protocol, tick) &&
-			     (held->source_port != reply.source_port || !edge_same(held->source, reply.source));
+			     (held->source_port != reply.source_port || !wire_same(held->source, reply.source));
 
 		if (taken || bpf_map_update_elem(&edge_opening, &key, &reply, BPF_ANY))
 			return CF_EDGE_V_NO_PORT;
@@ -89,7 +81,7 @@ static __noinline __u32 edge_open(struct xdp_md *ctx, const struct edge_packet *
 /* Whether this packet of the client's shows that it had the backend's answer. */
 static __always_inline bool edge_shows_itself(const struct edge_packet *p, const struct cf_edge_nat *entry)
 {
-	if (!(entry->flags & CF_EDGE_ANSWERED) || p->kind == EDGE_LATER_FRAGMENT || p->kind == EDGE_ICMP_ERROR)
+	if (!(entry->flags & CF_EDGE_ANSWERED) || p->kind == WIRE_LATER_FRAGMENT || p->kind == WIRE_ICMP_ERROR)
 		return false;
 	if (p->flow.protocol == IPPROTO_UDP)
 		return true;
@@ -104,8 +96,8 @@ static __noinline bool edge_establish(const struct edge_packet *p, const struct 
 
 	edge_other_way(entry, p->flow.protocol, &key);
 	reply = bpf_map_lookup_elem(&edge_opening, &key);
-	if (!reply || !edge_same(reply->dest, p->flow.source) || reply->dest_port != p->flow.source_port ||
-	    !edge_same(reply->source, p->flow.dest) || reply->source_port != p->flow.dest_port) {
+	if (!reply || !wire_same(reply->dest, p->flow.source) || reply->dest_port != p->flow.source_port ||
+	    !wire_same(reply->source, p->flow.dest) || reply->source_port != p->flow.dest_port) {
 		bpf_map_delete_elem(&edge_opening, &p->flow);
 		return false;
 	}
@@ -124,7 +116,7 @@ static __always_inline void edge_touch(struct cf_edge_nat *entry, const struct e
 {
 	if (entry->tick != p->tick)
 		entry->tick = p->tick;
-	if (p->kind == EDGE_ICMP_ERROR)
+	if (p->kind == WIRE_ICMP_ERROR)
 		return;
 	if (p->tcp_flags & (TCP_FIN | TCP_RST))
 		entry->flags |= p->tcp_flags & TCP_RST ? CF_EDGE_CLOSED | CF_EDGE_RESET : CF_EDGE_CLOSED;
@@ -173,7 +165,7 @@ static __always_inline struct cf_edge_nat *edge_find_forward(const struct edge_p
 	if (entry) {
 		if (edge_is_valid(entry)) {
 			edge_touch(entry, p);
-			if ((p->tcp_flags & (TCP_FIN | TCP_RST)) && p->kind == EDGE_WHOLE)
+			if ((p->tcp_flags & (TCP_FIN | TCP_RST)) && p->kind == WIRE_WHOLE)
 				edge_retire(p, entry);
 			return entry;
 		}
@@ -208,7 +200,7 @@ static __noinline void edge_note_answer(const struct edge_packet *p, const struc
 /* The backend's side of a flow that it has closed: what it has of the client (lib/edge_port.h). */
 static __noinline void edge_note_closed(struct xdp_md *ctx, const struct edge_packet *p, struct cf_edge_nat *reply)
 {
-	if (p->kind != EDGE_WHOLE || !(p->tcp_flags & TCP_ACK))
+	if (p->kind != WIRE_WHOLE || !(p->tcp_flags & TCP_ACK))
 		return;
 	reply->ack = p->ack;
 	reply->timestamp = edge_timestamp(ctx, p, true);
@@ -222,7 +214,7 @@ static __always_inline struct cf_edge_nat *edge_find_reply(const struct edge_pac
 	*stands = entry;
 	if (!entry) {
 		entry = bpf_map_lookup_elem(&edge_opening, &p->flow);
-		if (entry && p->kind != EDGE_ICMP_ERROR && p->kind != EDGE_LATER_FRAGMENT)
+		if (entry && p->kind != WIRE_ICMP_ERROR && p->kind != WIRE_LATER_FRAGMENT)
 			edge_note_answer(p, entry);
 	}
 	if (!entry || !(entry->flags & CF_EDGE_REPLY))
@@ -237,7 +229,7 @@ static __noinline void edge_forget(const struct edge_packet *p)
 	struct cf_edge_flow key, other;
 	struct cf_edge_nat *held;
 
-	if (p->kind != EDGE_WHOLE ||
+	if (p->kind != WIRE_WHOLE ||
 	    (p->flow.protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN))
 		return;
 	__builtin_memcpy(key.source, p->flow.dest, sizeof(key.source));

@@ -12,22 +12,16 @@
 #include "bpf/lib/edge_nat.h"
 #include "bpf/lib/frame_rewrite.h"
 
-_Static_assert((int)EDGE_WHOLE == FRAME_WHOLE && (int)EDGE_FIRST_FRAGMENT == FRAME_FIRST_PART &&
-		       (int)EDGE_LATER_FRAGMENT == FRAME_LATER_PART && (int)EDGE_ICMP_ERROR == FRAME_ICMP_ERROR,
-	       "kinds");
-
 static __noinline int frame_recall_part(struct frame *f)
 {
-	struct cf_edge_fragment_key key;
-	struct cf_edge_fragment *ports;
+	const struct cf_edge_fragment *ports =
+		edge_find_fragment(f->flow.source, f->flow.dest, f->part, f->flow.protocol);
 
-	edge_fragment_key(f->flow.source, f->flow.dest, f->part, f->flow.protocol, &key);
-	ports = bpf_map_lookup_elem(&edge_fragments, &key);
 	if (!ports)
-		return FRAME_UNKNOWN_PART;
+		return WIRE_UNKNOWN_FRAGMENT;
 	f->flow.source_port = ports->source_port;
 	f->flow.dest_port = ports->dest_port;
-	return FRAME_PARSED;
+	return WIRE_PARSED;
 }
 
 /* What the tables of flows ask of a packet. */
@@ -69,13 +63,13 @@ static __noinline int edge_answered(struct __sk_buff *skb, const struct frame *f
 	if ((settings->flags & (CF_EDGE_DENY_ANY | CF_EDGE_DENY_PORT)) &&
 	    edge_denied(settings->flags, entry->dest, entry->source_port, CF_EDGE_OUT))
 		return edge_verdict(CF_EDGE_V_DENIED, ACT_DROP);
-	if (p->kind == EDGE_FIRST_FRAGMENT)
+	if (p->kind == WIRE_FIRST_FRAGMENT)
 		edge_remember_fragment(p);
 	to = (const struct frame_ends *)entry;
-	done = f->kind == FRAME_ICMP_ERROR ? frame_rewrite_error(skb, f, to) : frame_rewrite(skb, f, to);
+	done = f->kind == WIRE_ICMP_ERROR ? frame_rewrite_error(skb, f, to) : frame_rewrite(skb, f, to);
 	if (!done)
 		return edge_verdict(CF_EDGE_V_HELPER_FAILED, ACT_DROP);
-	return edge_verdict(f->kind == FRAME_ICMP_ERROR ? CF_EDGE_V_ERROR_FOLLOWED : CF_EDGE_V_REPLIED, ACT_PASS);
+	return edge_verdict(f->kind == WIRE_ICMP_ERROR ? CF_EDGE_V_ERROR_FOLLOWED : CF_EDGE_V_REPLIED, ACT_PASS);
 }
 
 static __always_inline int edge_leave(struct __sk_buff *skb)
@@ -86,7 +80,7 @@ static __always_inline int edge_leave(struct __sk_buff *skb)
 	__u32 zero = 0;
 
 	settings = bpf_map_lookup_elem(&edge_settings, &zero);
-	if (!settings || !(settings->flags & CF_EDGE_HAS_LOCAL) || frame_parse(skb, &f, 0) != FRAME_PARSED)
+	if (!settings || !(settings->flags & CF_EDGE_HAS_LOCAL) || frame_parse(skb, &f, 0) != WIRE_PARSED)
 		return ACT_PASS;
 	/* Of a backend, or of a frontend, which may be a backend of another. */
 	from = edge_frontend_of(f.flow.source, f.flow.source_port, f.flow.protocol);

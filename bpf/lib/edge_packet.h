@@ -13,20 +13,6 @@ enum {
 	EDGE_EXTENSIONS_MAX = 6,
 };
 
-enum edge_kind {
-	EDGE_WHOLE = 0,
-	EDGE_FIRST_FRAGMENT,
-	EDGE_LATER_FRAGMENT, /* has no ports of its own */
-	EDGE_ICMP_ERROR,     /* the flow is the quoted packet's, turned round: that of the packets that met the error */
-};
-
-enum edge_parsed {
-	EDGE_PARSED = 0,
-	EDGE_OTHER,
-	EDGE_BAD,
-	EDGE_UNKNOWN_FRAGMENT,
-};
-
 struct edge_packet {
 	struct cf_edge_flow flow;
 	__u32 l4;	/* offset in the frame, as are the next two; of ICMP where it is an error */
@@ -37,7 +23,7 @@ struct edge_packet {
 	__u32 sequence;
 	__u32 fragment; /* identification */
 	__u32 tick;	/* now; set for what is ours */
-	__u8 kind;	/* enum edge_kind */
+	__u8 kind;	/* enum wire_kind */
 	__u8 is_v6;
 	__u8 tcp_flags;
 	__u8 ttl;
@@ -84,32 +70,6 @@ static __always_inline void edge_copy_mac(void *to, const void *from)
 	t[2] = f[2];
 }
 
-static __always_inline void edge_set_v4(__u8 *address, __be32 v4)
-{
-	__u32 *words = (__u32 *)address;
-
-	words[0] = words[1] = 0;
-	words[2] = bpf_htonl(0xffff);
-	words[3] = v4;
-}
-
-static __always_inline void edge_set_v6(__u8 *address, const struct in6_addr *v6)
-{
-	__u32 *words = (__u32 *)address;
-
-	words[0] = v6->in6_u.u6_addr32[0];
-	words[1] = v6->in6_u.u6_addr32[1];
-	words[2] = v6->in6_u.u6_addr32[2];
-	words[3] = v6->in6_u.u6_addr32[3];
-}
-
-static __always_inline bool edge_same(const __u8 *a, const __u8 *b)
-{
-	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
-
-	return x[3] == y[3] && x[2] == y[2] && x[1] == y[1] && x[0] == y[0];
-}
-
 static __always_inline void edge_fragment_key(const __u8 *source, const __u8 *dest, __u32 id, __u8 protocol,
 					      struct cf_edge_fragment_key *key)
 {
@@ -129,28 +89,36 @@ static __noinline void edge_remember_fragment(const struct edge_packet *p)
 	edge_count(bpf_map_update_elem(&edge_fragments, &key, &ports, BPF_ANY) ? CF_EDGE_C_LOST : CF_EDGE_C_FRAGMENT);
 }
 
-static __noinline int edge_recall_fragment(struct edge_packet *p)
+/* The ports of a datagram's first fragment, or NULL. */
+static __always_inline const struct cf_edge_fragment *edge_find_fragment(const __u8 *source, const __u8 *dest, __u32 id,
+									 __u8 protocol)
 {
 	struct cf_edge_fragment_key key;
-	struct cf_edge_fragment *ports;
 
-	edge_fragment_key(p->flow.source, p->flow.dest, p->fragment, p->flow.protocol, &key);
-	ports = bpf_map_lookup_elem(&edge_fragments, &key);
+	edge_fragment_key(source, dest, id, protocol, &key);
+	return bpf_map_lookup_elem(&edge_fragments, &key);
+}
+
+static __noinline int edge_recall_fragment(struct edge_packet *p)
+{
+	const struct cf_edge_fragment *ports =
+		edge_find_fragment(p->flow.source, p->flow.dest, p->fragment, p->flow.protocol);
+
 	if (!ports)
-		return EDGE_UNKNOWN_FRAGMENT;
+		return WIRE_UNKNOWN_FRAGMENT;
 	p->flow.source_port = ports->source_port;
 	p->flow.dest_port = ports->dest_port;
-	return EDGE_PARSED;
+	return WIRE_PARSED;
 }
 
 /* Ports and TCP's words at p->l4. */
-static __always_inline enum edge_parsed edge_parse_l4(struct xdp_md *ctx, struct edge_packet *p)
+static __always_inline enum wire_parsed edge_parse_l4(struct xdp_md *ctx, struct edge_packet *p)
 {
 	if (p->flow.protocol == IPPROTO_TCP) {
 		struct tcphdr *tcp = edge_at(ctx, p->l4, sizeof(*tcp));
 
 		if (!tcp)
-			return EDGE_BAD;
+			return WIRE_BAD;
 		p->flow.source_port = bpf_ntohs(tcp->source);
 		p->flow.dest_port = bpf_ntohs(tcp->dest);
 		p->sequence = bpf_ntohl(tcp->seq);
@@ -160,24 +128,24 @@ static __always_inline enum edge_parsed edge_parse_l4(struct xdp_md *ctx, struct
 		struct udphdr *udp = edge_at(ctx, p->l4, sizeof(*udp));
 
 		if (!udp)
-			return EDGE_BAD;
+			return WIRE_BAD;
 		p->flow.source_port = bpf_ntohs(udp->source);
 		p->flow.dest_port = bpf_ntohs(udp->dest);
 	}
-	return EDGE_PARSED;
+	return WIRE_PARSED;
 }
 
 /* The flow of the quoted packet, turned round. */
-static __always_inline enum edge_parsed edge_parse_quoted_ports(struct xdp_md *ctx, struct edge_packet *p)
+static __always_inline enum wire_parsed edge_parse_quoted_ports(struct xdp_md *ctx, struct edge_packet *p)
 {
 	__be16 *ports = edge_at(ctx, p->inner_l4, 8);
 
 	if (!ports)
-		return EDGE_BAD;
+		return WIRE_BAD;
 	p->flow.source_port = bpf_ntohs(ports[1]);
 	p->flow.dest_port = bpf_ntohs(ports[0]);
-	p->kind = EDGE_ICMP_ERROR;
-	return EDGE_PARSED;
+	p->kind = WIRE_ICMP_ERROR;
+	return WIRE_PARSED;
 }
 
 static __noinline int edge_parse_error4(struct xdp_md *ctx, struct edge_packet *p)
@@ -186,21 +154,21 @@ static __noinline int edge_parse_error4(struct xdp_md *ctx, struct edge_packet *
 	struct iphdr *ip;
 
 	if (!icmp)
-		return EDGE_BAD;
+		return WIRE_BAD;
 	if (icmp->type != 3 && icmp->type != 11 && icmp->type != 12) /* unreachable, time exceeded, parameter problem */
-		return EDGE_OTHER;
+		return WIRE_OTHER;
 	p->inner = p->l4 + sizeof(*icmp);
 	ip = edge_at(ctx, p->inner, sizeof(*ip));
 	if (!ip || ip->version != 4 || ip->ihl < 5)
-		return EDGE_BAD;
+		return WIRE_BAD;
 	if ((ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP) || (ip->frag_off & bpf_htons(0x1fff)))
-		return EDGE_OTHER;
+		return WIRE_OTHER;
 	if (ip->saddr != ((__u32 *)p->flow.dest)[3])
-		return EDGE_OTHER; /* not sent to whom it concerns */
+		return WIRE_OTHER; /* not sent to whom it concerns */
 	p->inner_l4 = p->inner + ip->ihl * 4;
 	p->flow.protocol = ip->protocol;
-	edge_set_v4(p->flow.source, ip->daddr);
-	edge_set_v4(p->flow.dest, ip->saddr);
+	wire_set_v4(p->flow.source, ip->daddr);
+	wire_set_v4(p->flow.dest, ip->saddr);
 	return edge_parse_quoted_ports(ctx, p);
 }
 
@@ -211,55 +179,55 @@ static __noinline int edge_parse_error6(struct xdp_md *ctx, struct edge_packet *
 	struct ipv6hdr *ip;
 
 	if (!icmp)
-		return EDGE_BAD;
+		return WIRE_BAD;
 	if (icmp->icmp6_type < 1 || icmp->icmp6_type > 4)
-		return EDGE_OTHER;
+		return WIRE_OTHER;
 	p->inner = p->l4 + sizeof(*icmp);
 	ip = edge_at(ctx, p->inner, sizeof(*ip));
 	if (!ip || ip->version != 6)
-		return EDGE_BAD;
+		return WIRE_BAD;
 	if (ip->nexthdr != IPPROTO_TCP && ip->nexthdr != IPPROTO_UDP)
-		return EDGE_OTHER;
-	edge_set_v6(address, &ip->saddr);
-	if (!edge_same(address, p->flow.dest))
-		return EDGE_OTHER; /* not sent to whom it concerns */
+		return WIRE_OTHER;
+	wire_set_v6(address, &ip->saddr);
+	if (!wire_same(address, p->flow.dest))
+		return WIRE_OTHER; /* not sent to whom it concerns */
 	p->inner_l4 = p->inner + sizeof(*ip);
 	p->flow.protocol = ip->nexthdr;
-	edge_set_v6(p->flow.source, &ip->daddr);
+	wire_set_v6(p->flow.source, &ip->daddr);
 	return edge_parse_quoted_ports(ctx, p);
 }
 
-static __always_inline enum edge_parsed edge_parse4(struct xdp_md *ctx, struct edge_packet *p)
+static __always_inline enum wire_parsed edge_parse4(struct xdp_md *ctx, struct edge_packet *p)
 {
 	struct iphdr *ip = edge_at(ctx, ETH_HLEN, sizeof(*ip));
 	__u16 fragment;
 
 	if (!ip || ip->version != 4 || ip->ihl < 5)
-		return EDGE_BAD;
+		return WIRE_BAD;
 	p->flow.protocol = ip->protocol;
 	p->l4 = ETH_HLEN + ip->ihl * 4;
 	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP && ip->protocol != IPPROTO_ICMP)
-		return EDGE_OTHER;
+		return WIRE_OTHER;
 	p->length = bpf_ntohs(ip->tot_len);
 	if (p->length > edge_frame_length(ctx) - ETH_HLEN || p->length < p->l4 - ETH_HLEN + 8)
-		return EDGE_BAD;
+		return WIRE_BAD;
 	p->ttl = ip->ttl;
 	p->tos = ip->tos;
-	edge_set_v4(p->flow.source, ip->saddr);
-	edge_set_v4(p->flow.dest, ip->daddr);
+	wire_set_v4(p->flow.source, ip->saddr);
+	wire_set_v4(p->flow.dest, ip->daddr);
 	fragment = bpf_ntohs(ip->frag_off) & 0x3fff;
 	if (ip->protocol == IPPROTO_ICMP)
-		return fragment ? EDGE_OTHER : edge_parse_error4(ctx, p);
+		return fragment ? WIRE_OTHER : edge_parse_error4(ctx, p);
 	if (fragment) {
 		p->fragment = ip->id;
-		p->kind = fragment & 0x1fff ? EDGE_LATER_FRAGMENT : EDGE_FIRST_FRAGMENT;
-		if (p->kind == EDGE_LATER_FRAGMENT)
+		p->kind = fragment & 0x1fff ? WIRE_LATER_FRAGMENT : WIRE_FIRST_FRAGMENT;
+		if (p->kind == WIRE_LATER_FRAGMENT)
 			return edge_recall_fragment(p);
 	}
 	return edge_parse_l4(ctx, p);
 }
 
-/* Past extension headers (RFC 8200 4); `next` is the type of the first.  EDGE_PARSED with p->l4 behind them. */
+/* Past extension headers (RFC 8200 4); `next` is the type of the first.  WIRE_PARSED with p->l4 behind them. */
 static __noinline int edge_skip_extensions(struct xdp_md *ctx, struct edge_packet *p, __u8 next)
 {
 	__u32 offset = ETH_HLEN + sizeof(struct ipv6hdr);
@@ -270,57 +238,57 @@ static __noinline int edge_skip_extensions(struct xdp_md *ctx, struct edge_packe
 		if (next == IPPROTO_TCP || next == IPPROTO_UDP || next == IPPROTO_ICMP6) {
 			p->flow.protocol = next;
 			p->l4 = offset;
-			return EDGE_PARSED;
+			return WIRE_PARSED;
 		}
 		if (next != 0 /* hop-by-hop */ && next != 43 /* routing */ && next != 60 /* destination */ &&
 		    next != 44 /* fragment */)
-			return EDGE_OTHER;
+			return WIRE_OTHER;
 		header = edge_at(ctx, offset, 8);
 		if (!header)
-			return EDGE_BAD;
+			return WIRE_BAD;
 		if (next == 44) {
 			__u16 fragment = header[2] << 8 | header[3];
 
 			p->fragment = *(__u32 *)(header + 4);
 			if (fragment & ~7) {
-				p->kind = EDGE_LATER_FRAGMENT;
+				p->kind = WIRE_LATER_FRAGMENT;
 				p->flow.protocol = header[0];
-				return EDGE_PARSED;
+				return WIRE_PARSED;
 			}
 			if (fragment & 1)
-				p->kind = EDGE_FIRST_FRAGMENT;
+				p->kind = WIRE_FIRST_FRAGMENT;
 			offset += 8;
 		} else {
 			offset += (header[1] + 1) * 8;
 		}
 		next = header[0];
 	}
-	return EDGE_OTHER;
+	return WIRE_OTHER;
 }
 
-static __always_inline enum edge_parsed edge_parse6(struct xdp_md *ctx, struct edge_packet *p)
+static __always_inline enum wire_parsed edge_parse6(struct xdp_md *ctx, struct edge_packet *p)
 {
 	struct ipv6hdr *ip = edge_at(ctx, ETH_HLEN, sizeof(*ip));
-	enum edge_parsed parsed;
+	enum wire_parsed parsed;
 
 	if (!ip || ip->version != 6)
-		return EDGE_BAD;
+		return WIRE_BAD;
 	p->is_v6 = 1;
 	p->length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 	if (p->length > edge_frame_length(ctx) - ETH_HLEN)
-		return EDGE_BAD;
+		return WIRE_BAD;
 	p->ttl = ip->hop_limit;
 	p->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
 	p->flow.protocol = ip->nexthdr;
 	p->l4 = ETH_HLEN + sizeof(*ip);
-	edge_set_v6(p->flow.source, &ip->saddr);
-	edge_set_v6(p->flow.dest, &ip->daddr);
+	wire_set_v6(p->flow.source, &ip->saddr);
+	wire_set_v6(p->flow.dest, &ip->daddr);
 	if (ip->nexthdr != IPPROTO_TCP && ip->nexthdr != IPPROTO_UDP && ip->nexthdr != IPPROTO_ICMP6) {
 		parsed = edge_skip_extensions(ctx, p, ip->nexthdr);
-		if (parsed != EDGE_PARSED)
+		if (parsed != WIRE_PARSED)
 			return parsed;
 	}
-	if (p->kind == EDGE_LATER_FRAGMENT)
+	if (p->kind == WIRE_LATER_FRAGMENT)
 		return edge_recall_fragment(p);
 	if (p->flow.protocol == IPPROTO_ICMP6)
 		return edge_parse_error6(ctx, p);
@@ -328,17 +296,17 @@ static __always_inline enum edge_parsed edge_parse6(struct xdp_md *ctx, struct e
 }
 
 /* `p` must be zeros. */
-static __always_inline enum edge_parsed edge_parse(struct xdp_md *ctx, struct edge_packet *p)
+static __always_inline enum wire_parsed edge_parse(struct xdp_md *ctx, struct edge_packet *p)
 {
 	__be16 *link = edge_at(ctx, 0, ETH_HLEN);
 
 	if (!link)
-		return EDGE_BAD;
+		return WIRE_BAD;
 	if (link[6] == bpf_htons(ETH_P_IP))
 		return edge_parse4(ctx, p);
 	if (link[6] == bpf_htons(ETH_P_IPV6))
 		return edge_parse6(ctx, p);
-	return EDGE_OTHER;
+	return WIRE_OTHER;
 }
 
 #endif

@@ -25,7 +25,7 @@ static __noinline int edge_translate(struct xdp_md *ctx, const struct edge_packe
 		if (way == EDGE_WAY_KNOWN && p->length > mtu)
 			return edge_answer(ctx, p, CF_EDGE_V_TOO_BIG, mtu);
 	}
-	if (p->kind == EDGE_ICMP_ERROR) {
+	if (p->kind == WIRE_ICMP_ERROR) {
 		verdict = CF_EDGE_V_ERROR_FOLLOWED;
 		if (!edge_rewrite_error(ctx, p, to))
 			return edge_verdict(CF_EDGE_V_HELPER_FAILED, XDP_DROP);
@@ -48,7 +48,7 @@ static __always_inline int edge_to_frontend(struct xdp_md *ctx, struct edge_pack
 		return edge_verdict(CF_EDGE_V_DENIED, XDP_DROP);
 	if ((frontend->flags & CF_EDGE_LIMITED) && !edge_admitted(frontend->service, p->flow.source))
 		return edge_verdict(CF_EDGE_V_OUT_OF_RANGE, XDP_DROP);
-	if (p->kind == EDGE_FIRST_FRAGMENT)
+	if (p->kind == WIRE_FIRST_FRAGMENT)
 		edge_remember_fragment(p);
 	p->tick = edge_tick();
 	if (frontend->mode != CF_EDGE_NAT) {
@@ -62,7 +62,7 @@ static __always_inline int edge_to_frontend(struct xdp_md *ctx, struct edge_pack
 	entry = edge_find_forward(p);
 	if (entry)
 		return edge_translate(ctx, p, settings, entry, CF_EDGE_V_TRANSLATED);
-	if (p->kind == EDGE_ICMP_ERROR || p->kind == EDGE_LATER_FRAGMENT)
+	if (p->kind == WIRE_ICMP_ERROR || p->kind == WIRE_LATER_FRAGMENT)
 		return edge_verdict(CF_EDGE_V_REPLY_UNKNOWN, XDP_PASS);
 	if (!number)
 		number = edge_choose(p, frontend, settings->hash_seed);
@@ -92,7 +92,7 @@ static __always_inline int edge_from_backend(struct xdp_md *ctx, struct edge_pac
 	if ((settings->flags & (CF_EDGE_DENY_ANY | CF_EDGE_DENY_PORT)) &&
 	    edge_denied(settings->flags, entry->dest, entry->source_port, CF_EDGE_OUT))
 		return edge_verdict(CF_EDGE_V_DENIED, XDP_DROP);
-	if (p->kind == EDGE_FIRST_FRAGMENT)
+	if (p->kind == WIRE_FIRST_FRAGMENT)
 		edge_remember_fragment(p);
 	return edge_translate(ctx, p, settings, entry, CF_EDGE_V_REPLIED);
 }
@@ -108,11 +108,11 @@ static __always_inline int edge_receive(struct xdp_md *ctx)
 		return edge_verdict(CF_EDGE_V_HELPER_FAILED, XDP_PASS);
 	__builtin_memset(p, 0, sizeof(*p));
 	switch (edge_parse(ctx, p)) {
-	case EDGE_PARSED:
+	case WIRE_PARSED:
 		break;
-	case EDGE_BAD:
+	case WIRE_BAD:
 		return edge_verdict(CF_EDGE_V_MALFORMED, XDP_PASS);
-	case EDGE_UNKNOWN_FRAGMENT:
+	case WIRE_UNKNOWN_FRAGMENT:
 		return edge_verdict(CF_EDGE_V_FRAGMENT_UNKNOWN, XDP_PASS);
 	default:
 		return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
@@ -129,7 +129,7 @@ static __always_inline int edge_receive(struct xdp_md *ctx)
 		return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
 	}
 	if (p->flow.dest_port < settings->nat_port_min || p->flow.dest_port > settings->nat_port_max ||
-	    !edge_same(p->flow.dest, p->is_v6 ? settings->address6 : settings->address4))
+	    !wire_same(p->flow.dest, p->is_v6 ? settings->address6 : settings->address4))
 		return edge_verdict(CF_EDGE_V_NOT_OURS, XDP_PASS);
 	return edge_from_backend(ctx, p, settings);
 }

@@ -49,7 +49,7 @@ static __noinline bool edge_rewrite(struct xdp_md *ctx, const struct edge_packet
 		ip->daddr = dest[3];
 		edge_less_ttl(ip, edge_hops_taken(to), difference);
 	}
-	if (p->kind == EDGE_LATER_FRAGMENT)
+	if (p->kind == WIRE_LATER_FRAGMENT)
 		return true;
 	difference += edge_port_difference(p, to);
 	if (p->flow.protocol == IPPROTO_TCP) {

@@ -119,7 +119,7 @@ static __always_inline int edge_tunnel(struct xdp_md *ctx, const struct edge_pac
 	if (p->is_v6 ? !edge_wrap6(ctx, p, settings, backend, gue, overhead)
 		     : !edge_wrap4(ctx, p, settings, backend, gue, overhead))
 		return edge_verdict(CF_EDGE_V_HELPER_FAILED, XDP_DROP);
-	return edge_send(ctx, way, hop, p->kind == EDGE_ICMP_ERROR ? CF_EDGE_V_ERROR_FOLLOWED : CF_EDGE_V_TUNNELLED);
+	return edge_send(ctx, way, hop, p->kind == WIRE_ICMP_ERROR ? CF_EDGE_V_ERROR_FOLLOWED : CF_EDGE_V_TUNNELLED);
 }
 
 #endif

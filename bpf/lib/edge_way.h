@@ -53,7 +53,7 @@ static __always_inline __u32 edge_way(struct xdp_md *ctx, const __u8 *to, bool i
 	*found = hop;
 	if (!hop)
 		return CF_EDGE_V_HELPER_FAILED;
-	if (hop->tick == tick && hop->interface && edge_same(hop->address, to))
+	if (hop->tick == tick && hop->interface && wire_same(hop->address, to))
 		return EDGE_WAY_KNOWN;
 	hop->interface = 0;
 	way = edge_route(ctx, to, is_v6, hop);

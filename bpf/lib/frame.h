@@ -15,20 +15,6 @@ enum {
 	ACT_DROP = 2,  /* TC_ACT_SHOT */
 };
 
-enum frame_kind {
-	FRAME_WHOLE = 0,
-	FRAME_FIRST_PART,
-	FRAME_LATER_PART, /* has no ports of its own */
-	FRAME_ICMP_ERROR, /* the flow is the quoted packet's, turned round: that of the packets that met the error */
-};
-
-enum frame_parsed {
-	FRAME_PARSED = 0,
-	FRAME_OTHER,
-	FRAME_BAD,
-	FRAME_UNKNOWN_PART,
-};
-
 struct frame {
 	struct cf_redirect_flow flow;
 	__u32 l4;	/* offset in the frame, as are the next two; of ICMP where it is an error */
@@ -37,70 +23,44 @@ struct frame {
 	__u32 end;	/* of the IP packet */
 	__u32 part;	/* identification of a fragmented datagram */
 	__u32 tick;
-	__u8 kind; /* enum frame_kind */
+	__u8 kind; /* enum wire_kind */
 	__u8 is_v6;
 	__u8 tcp_flags;
 	__u8 from_end; /* an ICMP error that the flow's own end sent, no router */
 };
 
-static __always_inline void frame_set_v4(__u8 *address, __be32 v4)
-{
-	__u32 *words = (__u32 *)address;
-
-	words[0] = words[1] = 0;
-	words[2] = bpf_htonl(0xffff);
-	words[3] = v4;
-}
-
-static __always_inline void frame_set_v6(__u8 *address, const void *v6)
-{
-	__u32 *words = (__u32 *)address;
-	const __u32 *from = v6;
-
-	words[0] = from[0];
-	words[1] = from[1];
-	words[2] = from[2];
-	words[3] = from[3];
-}
-
-static __always_inline bool frame_same(const __u8 *a, const __u8 *b)
-{
-	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
-
-	return x[3] == y[3] && x[2] == y[2] && x[1] == y[1] && x[0] == y[0];
-}
-
-/* The ports of a later part, from its first: whoever includes this keeps them.  FRAME_PARSED or FRAME_UNKNOWN_PART. */
+/* The ports of a later part, from its first: whoever includes this keeps them.  WIRE_PARSED or WIRE_UNKNOWN_FRAGMENT.
+ */
 static int frame_recall_part(struct frame *p);
 
 /* Ports and TCP's flags at p->l4, which a header has to fit in behind, within the IP packet. */
-static __always_inline enum frame_parsed frame_parse_l4(struct __sk_buff *skb, struct frame *p)
+static __always_inline enum wire_parsed frame_parse_l4(struct __sk_buff *skb, struct frame *p)
 {
 	__u8 header[14] __attribute__((aligned(4)));
 	__u16 *ports = (__u16 *)header;
 
 	if (p->flow.protocol == IPPROTO_TCP) {
 		if (p->l4 + sizeof(struct tcphdr) > p->end || bpf_skb_load_bytes(skb, p->l4, header, sizeof(header)))
-			return FRAME_BAD;
+			return WIRE_BAD;
 		p->tcp_flags = header[13];
 	} else if (p->l4 + sizeof(struct udphdr) > p->end || bpf_skb_load_bytes(skb, p->l4, header, 4)) {
-		return FRAME_BAD;
+		return WIRE_BAD;
 	}
 	p->flow.source_port = bpf_ntohs(ports[0]);
 	p->flow.dest_port = bpf_ntohs(ports[1]);
-	return FRAME_PARSED;
+	return WIRE_PARSED;
 }
 
-static __always_inline enum frame_parsed frame_parse_quoted_ports(struct __sk_buff *skb, struct frame *p)
+static __always_inline enum wire_parsed frame_parse_quoted_ports(struct __sk_buff *skb, struct frame *p)
 {
 	__be16 ports[4];
 
 	if (p->inner_l4 + sizeof(ports) > p->end || bpf_skb_load_bytes(skb, p->inner_l4, ports, sizeof(ports)))
-		return FRAME_BAD;
+		return WIRE_BAD;
 	p->flow.source_port = bpf_ntohs(ports[1]);
 	p->flow.dest_port = bpf_ntohs(ports[0]);
-	p->kind = FRAME_ICMP_ERROR;
-	return FRAME_PARSED;
+	p->kind = WIRE_ICMP_ERROR;
+	return WIRE_PARSED;
 }
 
 static __noinline int frame_parse_error4(struct __sk_buff *skb, struct frame *p)
@@ -110,21 +70,21 @@ static __noinline int frame_parse_error4(struct __sk_buff *skb, struct frame *p)
 	__u8 type;
 
 	if (p->l4 + 8 > p->end || bpf_skb_load_bytes(skb, p->l4, &type, 1))
-		return FRAME_BAD;
+		return WIRE_BAD;
 	if (type != 3 && type != 11 && type != 12) /* unreachable, time exceeded, parameter problem */
-		return FRAME_OTHER;
+		return WIRE_OTHER;
 	p->inner = p->l4 + 8;
 	if (p->inner + sizeof(ip) > p->end || bpf_skb_load_bytes(skb, p->inner, &ip, sizeof(ip)) || ip.version != 4 ||
 	    ip.ihl < 5)
-		return FRAME_BAD;
+		return WIRE_BAD;
 	if ((ip.protocol != IPPROTO_TCP && ip.protocol != IPPROTO_UDP) || (ip.frag_off & bpf_htons(0x1fff)))
-		return FRAME_OTHER;
+		return WIRE_OTHER;
 	if (ip.saddr != ((__u32 *)p->flow.dest)[3])
-		return FRAME_OTHER; /* not sent to whom it concerns */
+		return WIRE_OTHER; /* not sent to whom it concerns */
 	p->inner_l4 = p->inner + ip.ihl * 4;
 	p->flow.protocol = ip.protocol;
 	p->from_end = ip.daddr == sender;
-	frame_set_v4(p->flow.source, ip.daddr);
+	wire_set_v4(p->flow.source, ip.daddr);
 	return frame_parse_quoted_ports(skb, p);
 }
 
@@ -134,20 +94,20 @@ static __noinline int frame_parse_error6(struct __sk_buff *skb, struct frame *p)
 	__u8 type;
 
 	if (p->l4 + 8 > p->end || bpf_skb_load_bytes(skb, p->l4, &type, 1))
-		return FRAME_BAD;
+		return WIRE_BAD;
 	if (type < 1 || type > 4) /* unreachable, too big, time exceeded, parameter problem */
-		return FRAME_OTHER;
+		return WIRE_OTHER;
 	p->inner = p->l4 + 8;
 	if (p->inner + sizeof(ip) > p->end || bpf_skb_load_bytes(skb, p->inner, &ip, sizeof(ip)) || ip.version != 6)
-		return FRAME_BAD;
+		return WIRE_BAD;
 	if (ip.nexthdr != IPPROTO_TCP && ip.nexthdr != IPPROTO_UDP)
-		return FRAME_OTHER;
-	if (!frame_same((__u8 *)&ip.saddr, p->flow.dest))
-		return FRAME_OTHER; /* not sent to whom it concerns */
+		return WIRE_OTHER;
+	if (!wire_same((__u8 *)&ip.saddr, p->flow.dest))
+		return WIRE_OTHER; /* not sent to whom it concerns */
 	p->inner_l4 = p->inner + sizeof(ip);
 	p->flow.protocol = ip.nexthdr;
-	p->from_end = frame_same((__u8 *)&ip.daddr, p->flow.source);
-	frame_set_v6(p->flow.source, &ip.daddr);
+	p->from_end = wire_same((__u8 *)&ip.daddr, p->flow.source);
+	wire_set_v6(p->flow.source, &ip.daddr);
 	return frame_parse_quoted_ports(skb, p);
 }
 
@@ -158,34 +118,34 @@ static __always_inline bool frame_set_end(struct __sk_buff *skb, struct frame *p
 	return p->end <= skb->len && (length || skb->len > 65535);
 }
 
-static __always_inline enum frame_parsed frame_parse4(struct __sk_buff *skb, struct frame *p)
+static __always_inline enum wire_parsed frame_parse4(struct __sk_buff *skb, struct frame *p)
 {
 	struct iphdr ip;
 	__u16 fragment;
 
 	if (bpf_skb_load_bytes(skb, L3_OFFSET, &ip, sizeof(ip)))
-		return FRAME_BAD;
+		return WIRE_BAD;
 	if (ip.protocol != IPPROTO_TCP && ip.protocol != IPPROTO_UDP && ip.protocol != IPPROTO_ICMP)
-		return FRAME_OTHER;
+		return WIRE_OTHER;
 	if (ip.version != 4 || ip.ihl < 5 || !frame_set_end(skb, p, bpf_ntohs(ip.tot_len)))
-		return FRAME_BAD;
+		return WIRE_BAD;
 	p->flow.protocol = ip.protocol;
 	p->l4 = L3_OFFSET + ip.ihl * 4;
-	frame_set_v4(p->flow.source, ip.saddr);
-	frame_set_v4(p->flow.dest, ip.daddr);
+	wire_set_v4(p->flow.source, ip.saddr);
+	wire_set_v4(p->flow.dest, ip.daddr);
 	fragment = bpf_ntohs(ip.frag_off) & 0x3fff;
 	if (ip.protocol == IPPROTO_ICMP)
-		return fragment ? FRAME_OTHER : frame_parse_error4(skb, p);
+		return fragment ? WIRE_OTHER : frame_parse_error4(skb, p);
 	if (fragment) {
 		p->part = ip.id;
-		p->kind = fragment & 0x1fff ? FRAME_LATER_PART : FRAME_FIRST_PART;
-		if (p->kind == FRAME_LATER_PART)
+		p->kind = fragment & 0x1fff ? WIRE_LATER_FRAGMENT : WIRE_FIRST_FRAGMENT;
+		if (p->kind == WIRE_LATER_FRAGMENT)
 			return frame_recall_part(p);
 	}
 	return frame_parse_l4(skb, p);
 }
 
-/* Past extension headers (RFC 8200 4); `next` is the type of the first.  FRAME_PARSED with p->l4 behind them. */
+/* Past extension headers (RFC 8200 4); `next` is the type of the first.  WIRE_PARSED with p->l4 behind them. */
 static __noinline int frame_skip_extensions(struct __sk_buff *skb, struct frame *p, __u8 next)
 {
 	__u32 offset = L3_OFFSET + sizeof(struct ipv6hdr);
@@ -196,63 +156,63 @@ static __noinline int frame_skip_extensions(struct __sk_buff *skb, struct frame 
 		if (next == IPPROTO_TCP || next == IPPROTO_UDP || next == IPPROTO_ICMP6) {
 			p->flow.protocol = next;
 			p->l4 = offset;
-			return FRAME_PARSED;
+			return WIRE_PARSED;
 		}
 		if (next != 0 /* hop-by-hop */ && next != 43 /* routing */ && next != 60 /* destination */ &&
 		    next != 44 /* fragment */)
-			return FRAME_OTHER;
+			return WIRE_OTHER;
 		if (bpf_skb_load_bytes(skb, offset, header, sizeof(header)))
-			return FRAME_BAD;
+			return WIRE_BAD;
 		if (next == 44) {
 			__u16 fragment = header[2] << 8 | header[3];
 
 			__builtin_memcpy(&p->part, header + 4, sizeof(p->part));
 			if (fragment & ~7) {
-				p->kind = FRAME_LATER_PART;
+				p->kind = WIRE_LATER_FRAGMENT;
 				p->flow.protocol = header[0];
-				return FRAME_PARSED;
+				return WIRE_PARSED;
 			}
 			if (fragment & 1)
-				p->kind = FRAME_FIRST_PART;
+				p->kind = WIRE_FIRST_FRAGMENT;
 			offset += 8;
 		} else {
 			offset += (header[1] + 1) * 8;
 		}
 		next = header[0];
 	}
-	return FRAME_OTHER;
+	return WIRE_OTHER;
 }
 
-static __always_inline enum frame_parsed frame_parse6(struct __sk_buff *skb, struct frame *p)
+static __always_inline enum wire_parsed frame_parse6(struct __sk_buff *skb, struct frame *p)
 {
 	struct ipv6hdr ip;
 	__u32 length;
 
 	if (bpf_skb_load_bytes(skb, L3_OFFSET, &ip, sizeof(ip)))
-		return FRAME_BAD;
+		return WIRE_BAD;
 	length = bpf_ntohs(ip.payload_len);
 	if (ip.version != 6 || !frame_set_end(skb, p, length ? length + sizeof(ip) : 0))
-		return FRAME_BAD;
+		return WIRE_BAD;
 	p->is_v6 = 1;
 	p->flow.protocol = ip.nexthdr;
 	p->l4 = L3_OFFSET + sizeof(ip);
-	frame_set_v6(p->flow.source, &ip.saddr);
-	frame_set_v6(p->flow.dest, &ip.daddr);
+	wire_set_v6(p->flow.source, &ip.saddr);
+	wire_set_v6(p->flow.dest, &ip.daddr);
 	if (ip.nexthdr != IPPROTO_TCP && ip.nexthdr != IPPROTO_UDP && ip.nexthdr != IPPROTO_ICMP6) {
 		int parsed = frame_skip_extensions(skb, p, ip.nexthdr);
 
-		if (parsed != FRAME_PARSED)
+		if (parsed != WIRE_PARSED)
 			return parsed;
 	}
-	if (p->kind == FRAME_LATER_PART)
+	if (p->kind == WIRE_LATER_FRAGMENT)
 		return frame_recall_part(p);
 	if (p->flow.protocol == IPPROTO_ICMP6)
-		return p->kind == FRAME_WHOLE ? frame_parse_error6(skb, p) : FRAME_OTHER;
+		return p->kind == WIRE_WHOLE ? frame_parse_error6(skb, p) : WIRE_OTHER;
 	return frame_parse_l4(skb, p);
 }
 
 /* `p` must be zeros. */
-static __always_inline enum frame_parsed frame_parse(struct __sk_buff *skb, struct frame *p, __u8 direction)
+static __always_inline enum wire_parsed frame_parse(struct __sk_buff *skb, struct frame *p, __u8 direction)
 {
 	__u32 ethertype = skb->protocol; /* read once, or clang makes an address of it that the verifier refuses */
 
@@ -262,7 +222,7 @@ static __always_inline enum frame_parsed frame_parse(struct __sk_buff *skb, stru
 		return frame_parse4(skb, p);
 	if (ethertype == bpf_htons(ETH_P_IPV6))
 		return frame_parse6(skb, p);
-	return FRAME_OTHER;
+	return WIRE_OTHER;
 }
 
 #endif

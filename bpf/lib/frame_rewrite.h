@@ -69,7 +69,7 @@ static __noinline bool frame_rewrite(struct __sk_buff *skb, const struct frame *
 	bool checked;
 	__s64 ports;
 
-	if (p->kind != FRAME_LATER_PART) {
+	if (p->kind != WIRE_LATER_FRAGMENT) {
 		frame_ports(from_ports, p->flow.source_port, p->flow.dest_port);
 		frame_ports(to_ports, to->source_port, to->dest_port);
 		ports = bpf_csum_diff((__be32 *)from_ports, 4, (__be32 *)to_ports, 4, 0);

@@ -60,7 +60,7 @@ static __noinline int redirect_reset(struct __sk_buff *skb, const struct frame *
 	bool partial;
 	__u64 sum;
 
-	if (p->kind != FRAME_WHOLE || (p->tcp_flags & TCP_RST) || bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp)))
+	if (p->kind != WIRE_WHOLE || (p->tcp_flags & TCP_RST) || bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp)))
 		return ACT_DROP;
 	partial = redirect_is_partial(skb, p->l4 + TCP_CHECK);
 	reset.source = tcp.dest;

@@ -38,8 +38,8 @@ static __always_inline bool forgotten(void *ctx, bool value)
 static __always_inline void redirect_other_way(const struct cf_redirect_flow *flow,
 					       const struct cf_redirect_entry *entry, struct cf_redirect_flow *key)
 {
-	frame_set_v6(key->source, entry->dest);
-	frame_set_v6(key->dest, entry->source);
+	wire_set_v6(key->source, entry->dest);
+	wire_set_v6(key->dest, entry->source);
 	key->source_port = entry->dest_port;
 	key->dest_port = entry->source_port;
 	key->ifindex = flow->ifindex;
@@ -53,8 +53,8 @@ static __always_inline void redirect_other_way(const struct cf_redirect_flow *fl
 static __always_inline void redirect_make_reply(const struct frame *p, const struct cf_redirect_entry *entry,
 						struct cf_redirect_entry *reply)
 {
-	frame_set_v6(reply->source, p->flow.dest);
-	frame_set_v6(reply->dest, p->flow.source);
+	wire_set_v6(reply->source, p->flow.dest);
+	wire_set_v6(reply->dest, p->flow.source);
 	reply->source_port = p->flow.dest_port;
 	reply->dest_port = p->flow.source_port;
 	reply->service = entry->service;
@@ -84,7 +84,8 @@ static __always_inline bool redirect_goes_on(const struct frame *p, const struct
 {
 	bool begins = p->flow.protocol == IPPROTO_UDP || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 
-	if ((entry->flags & CF_REDIRECT_REPLY) || p->kind == FRAME_ICMP_ERROR || p->kind == FRAME_LATER_PART || !begins)
+	if ((entry->flags & CF_REDIRECT_REPLY) || p->kind == WIRE_ICMP_ERROR || p->kind == WIRE_LATER_FRAGMENT ||
+	    !begins)
 		return true;
 	return !redirect_is_over(entry, p->flow.protocol, p->tick) && redirect_backend_stands(entry);
 }
@@ -110,7 +111,7 @@ static __noinline void redirect_track(const struct frame *p, struct cf_redirect_
 	struct cf_redirect_entry *other, again;
 
 	entry->tick = p->tick;
-	if (p->kind == FRAME_WHOLE && (p->tcp_flags & (TCP_FIN | TCP_RST)))
+	if (p->kind == WIRE_WHOLE && (p->tcp_flags & (TCP_FIN | TCP_RST)))
 		entry->flags |= p->tcp_flags & TCP_RST ? CF_REDIRECT_CLOSED : CF_REDIRECT_FIN;
 	if (entry->flags & CF_REDIRECT_REPLY)
 		entry->flags |= CF_REDIRECT_ANSWERED;
@@ -200,18 +201,18 @@ static __noinline __u32 redirect_choose(struct frame *p, __u32 service, struct c
 		svc_ended(service, chosen.number, false);
 		svc_count(CF_SVC_C_HELPER_FAILED);
 	}
-	frame_set_v6(entry->source, p->flow.source);
-	frame_set_v6(entry->dest, backend.address);
+	wire_set_v6(entry->source, p->flow.source);
+	wire_set_v6(entry->dest, backend.address);
 	entry->source_port = p->flow.source_port;
 	entry->dest_port = backend.port;
 	entry->service = service;
 	entry->backend = chosen.number;
 	entry->tick = p->tick;
 	entry->flags = 0;
-	if (frame_same(backend.address, p->flow.source)) {
+	if (wire_same(backend.address, p->flow.source)) {
 		/* Its own address would be a martian's to it: its calls come from the service's, as does the answer. */
 		entry->flags = CF_REDIRECT_HAIRPIN;
-		frame_set_v6(entry->source, p->flow.dest);
+		wire_set_v6(entry->source, p->flow.dest);
 	}
 	return CF_REDIRECT_V_OPENED;
 }
@@ -233,7 +234,7 @@ static __noinline __u32 redirect_remember(const struct frame *p, struct cf_redir
 			placed = !bpf_map_update_elem(&redirect_flows, &key, &reply, BPF_NOEXIST);
 		} else if (redirect_is_over(held, p->flow.protocol, p->tick) ||
 			   (held->dest_port == reply.dest_port && held->source_port == reply.source_port &&
-			    frame_same(held->dest, reply.dest) && frame_same(held->source, reply.source))) {
+			    wire_same(held->dest, reply.dest) && wire_same(held->source, reply.source))) {
 			placed = !bpf_map_update_elem(&redirect_flows, &key, &reply, BPF_ANY);
 		}
 		if (!placed)

@@ -8,8 +8,8 @@
 
 static __always_inline void redirect_part_key(const struct frame *p, struct cf_redirect_fragment_key *key)
 {
-	frame_set_v6(key->source, p->flow.source);
-	frame_set_v6(key->dest, p->flow.dest);
+	wire_set_v6(key->source, p->flow.source);
+	wire_set_v6(key->dest, p->flow.dest);
 	key->id = p->part;
 	key->ifindex = p->flow.ifindex;
 	key->protocol = p->flow.protocol;
@@ -25,10 +25,10 @@ static __noinline int frame_recall_part(struct frame *p)
 	redirect_part_key(p, &key);
 	ports = bpf_map_lookup_elem(&redirect_parts, &key);
 	if (!ports)
-		return FRAME_UNKNOWN_PART;
+		return WIRE_UNKNOWN_FRAGMENT;
 	p->flow.source_port = ports->source_port;
 	p->flow.dest_port = ports->dest_port;
-	return FRAME_PARSED;
+	return WIRE_PARSED;
 }
 
 static __noinline void redirect_remember_part(const struct frame *p)

@@ -17,11 +17,11 @@ static __always_inline int finish(__u32 verdict, int act)
 }
 
 /* What can't be read is no business of ours: it passes. */
-static __always_inline int pass(enum frame_parsed parsed)
+static __always_inline int pass(enum wire_parsed parsed)
 {
-	if (parsed == FRAME_BAD)
+	if (parsed == WIRE_BAD)
 		return finish(CF_REDIRECT_V_MALFORMED, ACT_PASS);
-	return finish(parsed == FRAME_OTHER ? CF_REDIRECT_V_OTHER : CF_REDIRECT_V_FRAGMENT_UNKNOWN, ACT_PASS);
+	return finish(parsed == WIRE_OTHER ? CF_REDIRECT_V_OTHER : CF_REDIRECT_V_FRAGMENT_UNKNOWN, ACT_PASS);
 }
 
 static __always_inline int refuse(struct __sk_buff *skb, const struct frame *p, __u32 verdict)
@@ -38,17 +38,17 @@ static __always_inline int translate(struct __sk_buff *skb, const struct frame *
 {
 	bool hairpin = entry->flags & CF_REDIRECT_HAIRPIN, done;
 
-	if (p->kind == FRAME_FIRST_PART)
+	if (p->kind == WIRE_FIRST_FRAGMENT)
 		redirect_remember_part(p);
-	done = p->kind == FRAME_ICMP_ERROR ? frame_rewrite_error(skb, p, (const struct frame_ends *)entry)
-					   : frame_rewrite(skb, p, (const struct frame_ends *)entry);
+	done = p->kind == WIRE_ICMP_ERROR ? frame_rewrite_error(skb, p, (const struct frame_ends *)entry)
+					  : frame_rewrite(skb, p, (const struct frame_ends *)entry);
 	if (!done)
 		return finish(CF_REDIRECT_V_DROPPED, ACT_DROP);
 	if (hairpin)
 		return finish(CF_REDIRECT_V_HAIRPIN, redirect_send_back(skb));
-	if (p->kind == FRAME_ICMP_ERROR)
+	if (p->kind == WIRE_ICMP_ERROR)
 		verdict = CF_REDIRECT_V_ICMP;
-	else if (p->kind == FRAME_LATER_PART)
+	else if (p->kind == WIRE_LATER_FRAGMENT)
 		verdict = CF_REDIRECT_V_FRAGMENT;
 	return finish(verdict, ACT_PASS);
 }
@@ -67,14 +67,14 @@ SEC("tcx/ingress")
 int redirect_from_workload(struct __sk_buff *skb)
 {
 	struct frame p = {.tick = bpf_ktime_get_ns() >> TICK_SHIFT};
-	enum frame_parsed parsed = frame_parse(skb, &p, CF_REDIRECT_FROM_WORKLOAD);
+	enum wire_parsed parsed = frame_parse(skb, &p, CF_REDIRECT_FROM_WORKLOAD);
 	struct cf_svc_address to = {};
 	struct cf_svc_frontend *frontend;
 	struct cf_redirect_entry *known;
 	struct cf_redirect_entry entry;
 	__u32 verdict;
 
-	if (parsed != FRAME_PARSED)
+	if (parsed != WIRE_PARSED)
 		return pass(parsed);
 	forget(skb, &p);
 	known = bpf_map_lookup_elem(&redirect_flows, &p.flow);
@@ -82,9 +82,9 @@ int redirect_from_workload(struct __sk_buff *skb)
 		redirect_touch(&p, known);
 		return translate(skb, &p, known, CF_REDIRECT_V_FORWARDED);
 	}
-	if (p.kind == FRAME_ICMP_ERROR || p.kind == FRAME_LATER_PART)
+	if (p.kind == WIRE_ICMP_ERROR || p.kind == WIRE_LATER_FRAGMENT)
 		return finish(CF_REDIRECT_V_NOT_SERVICE, ACT_PASS);
-	frame_set_v6(to.address, p.flow.dest);
+	wire_set_v6(to.address, p.flow.dest);
 	to.port = p.flow.dest_port;
 	to.protocol = p.flow.protocol;
 	frontend = bpf_map_lookup_elem(&svc_frontends, &to);
@@ -102,14 +102,14 @@ int redirect_to_workload(struct __sk_buff *skb)
 {
 	struct frame p = {.tick = bpf_ktime_get_ns() >> TICK_SHIFT};
 	struct cf_redirect_entry *known;
-	enum frame_parsed parsed;
+	enum wire_parsed parsed;
 
 	if (skb->tc_index == SENT_BACK) {
 		skb->tc_index = 0;
 		return ACT_PASS;
 	}
 	parsed = frame_parse(skb, &p, CF_REDIRECT_TO_WORKLOAD);
-	if (parsed != FRAME_PARSED)
+	if (parsed != WIRE_PARSED)
 		return pass(parsed);
 	known = bpf_map_lookup_elem(&redirect_flows, &p.flow);
 	if (!known)

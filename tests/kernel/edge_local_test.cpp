@@ -45,7 +45,7 @@ std::string line(const Peer& from, const Peer& to, const std::string& rest) {
   return side(from) + ">" + side(to) + " " + rest;
 }
 
-// A connection that both sides have closed.
+// A connection that stands.
 void converse(EdgeProgram& edge, const Ends& ends) {
   edge.run(tcp_frame(ends.client, ends.front, {kSyn, 100}));
   edge.leave(tcp_frame(ends.backend, ends.client, {kSyn | kAck, 7000, 101}));

@@ -78,6 +78,12 @@ class Place:
                 file.write(text)
         return path
 
+    def write(self, name, text):
+        """As an editor does: beside, then renamed into place.  Objects become a document each."""
+        if not isinstance(text, str):
+            text = "\n---\n".join(json.dumps(document) for document in text)
+        os.rename(self.path(f"{name}.new", text), self.path(name))
+
     def argv(self, *flags, cgroup_root=CGROUP):
         """`cgroup_root` None leaves it to the agent: it observes the whole machine."""
         return [CFAGENT, "--control-socket", self.socket, "--metrics-listen", self.metrics_listen,

@@ -63,17 +63,42 @@ def manifests(mode, backends=(1, 2), draining=(), local=(), deny=None,
     return "\n---\n".join(json.dumps(document, indent=1) for document in documents)
 
 
-class Edge:
-    """An agent in the edge's namespace.  Its cgroup root is another than the client's, whose packets come unchanged."""
+class Node:
+    """An agent's manifests, state and cgroup, which outlive it.  The cgroup is not its clients', whose packets come unchanged."""
 
-    def __init__(self, world, forwarding="snat", mode="generic", interfaces=INTERFACES, addresses=f"{OWN},{OWN6}", **wanted):
-        self.world, self.forwarding, self.mode = world, forwarding, mode
-        self.flags = ["--edge-interfaces", interfaces, *(["--edge-addresses", addresses] if addresses else [])]
+    def __init__(self, name):
+        self.agent = None
         self.place = Place()
         os.mkdir(self.place.path("manifests"))
-        self.cgroup = f"{isolation.CGROUP}/edge"
+        self.cgroup = f"{isolation.CGROUP}/{name}"
         os.mkdir(self.cgroup)
-        self.agent = None
+
+    def kill(self):
+        self.agent.signal(signal.SIGKILL)
+        self.agent.process.wait(5)
+
+    def close(self):
+        try:
+            if self.agent:
+                self.agent.close()
+        finally:
+            isolation.remove_cgroup(self.cgroup)
+            self.place.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Edge(Node):
+    """An agent in the edge's namespace."""
+
+    def __init__(self, world, forwarding="snat", mode="generic", interfaces=INTERFACES, addresses=f"{OWN},{OWN6}", **wanted):
+        super().__init__("edge")
+        self.world, self.forwarding, self.mode = world, forwarding, mode
+        self.flags = ["--edge-interfaces", interfaces, *(["--edge-addresses", addresses] if addresses else [])]
         try:
             self._write(manifests(forwarding, **wanted))
             self.start()
@@ -88,10 +113,7 @@ class Edge:
                            prefix=("nsenter", f"--net={self.world.edge.path}"), cgroup_root=self.cgroup)
 
     def _write(self, text):
-        path = self.place.path("manifests/web.yaml")
-        with open(path + ".new", "w", encoding="ascii") as file:
-            file.write(text)
-        os.rename(path + ".new", path)
+        self.place.write("manifests/web.yaml", text)
 
     def serving(self):
         """The backends that get new flows, by number."""
@@ -117,23 +139,13 @@ class Edge:
     def function(self):
         return next(f for f in self.agent.status()["functions"] if f["name"] == "edge")
 
-    def kill(self):
-        self.agent.signal(signal.SIGKILL)
-        self.agent.process.wait(5)
 
-    def close(self):
-        try:
-            if self.agent:
-                self.agent.close()
-        finally:
-            isolation.remove_cgroup(self.cgroup)
-            self.place.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+def several(ask, least=12, most=64):
+    """What `ask` gives, `least` times, and again until two differ: who is asked is drawn by a hash."""
+    answers = [ask() for _ in range(least)]
+    while len(set(answers)) == 1 and len(answers) < most:
+        answers.append(ask())
+    return answers
 
 
 DATAGRAM_SERVER = """
@@ -213,10 +225,30 @@ class World:
                               text=True, check=False, timeout=15)
         return done.stdout if done.returncode == 0 else None
 
-    def who(self, times=24):
-        """Who answers, over both families."""
-        urls = [f"http://{FRONT}/who", f"http://[{FRONT6}]/who"]
-        return {url: [self.curl(url) for _ in range(times // 2)] for url in urls}
+    def who(self, url):
+        """Who answers."""
+        return several(lambda: self.curl(url))
+
+    def download(self, edge):
+        """A large file, over both families."""
+        for url in (f"http://{FRONT}/large", f"http://[{FRONT6}]/large"):
+            size = self.client.run("curl", "-s", "-g", "--max-time", "20", "-o", "/dev/null", "-w", "%{size_download}", url)
+            assert size == "2000000", f"{url}: {size} octets: {edge.verdicts()}"
+
+    def upload(self, address):
+        """A large request is answered."""
+        with self.client.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as sock:
+            sock.settimeout(20)
+            sock.connect((address, 80))
+            sock.sendall(b"GET /who HTTP/1.0\r\nX-Large: " + b"x" * 60_000 + b"\r\n\r\n")
+            answer = b""
+            while part := sock.recv(65536):
+                answer += part
+            assert answer.startswith(b"HTTP/1.0 "), answer[:80]
+
+    def datagrams(self, address, port=80):
+        """What is answered to several."""
+        return several(lambda: tuple(self.datagram(address, port) or ("none", "")))
 
     def datagram(self, address, port=80, size=5, wait=5.0):
         """What is answered to a datagram from a port of its own: who, the client as he saw it, octets; or None."""

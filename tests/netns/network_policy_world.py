@@ -3,7 +3,6 @@
 The node is this run's own network namespace; its agent enforces."""
 
 import http.server
-import json
 import os
 import socket
 import subprocess
@@ -124,10 +123,7 @@ class World:
         """What there is: these policies, the pods, and the namespaces, of which `other` has those labels."""
         documents = [namespace("shop", team="a"), namespace("other", **({"team": "b"} if other is None else other)),
                      *([pod(name) for name in PODS] if pods is None else pods), *policies]
-        path = self.place.path("manifests/all.yaml")
-        with open(path + ".new", "w", encoding="ascii") as file:
-            file.write("\n---\n".join(json.dumps(document) for document in documents))
-        os.rename(path + ".new", path)
+        self.place.write("manifests/all.yaml", documents)
 
     def argv(self, who, *argv):
         return ["ip", "netns", "exec", self.pods[who].name, *argv] if who != "node" else list(argv)

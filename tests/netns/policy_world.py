@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server, a caller that may and one that may not, each in a namespace of its own, and the agent that enforces."""
 
-import json
 import os
 import socket
 import threading
@@ -94,10 +93,7 @@ class World:
                 return
 
     def write(self, documents):
-        path = self.place.path("manifests/all.yaml")
-        with open(path + ".new", "w", encoding="ascii") as file:
-            file.write("\n---\n".join(json.dumps(document) for document in documents))
-        os.rename(path + ".new", path)
+        self.place.write("manifests/all.yaml", documents)
 
     def apply(self, policies, pods=None):
         self.write((PODS if pods is None else pods) + policies)

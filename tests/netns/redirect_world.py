@@ -150,10 +150,7 @@ def start(env, *flags):
 
 
 def write(env, text):
-    path = env.place.path("manifests/shop.yaml")
-    with open(path + ".new", "w", encoding="ascii") as file:
-        file.write(text)
-    os.rename(path + ".new", path)
+    env.place.write("manifests/shop.yaml", text)
 
 
 def cart(env, port="http"):

@@ -88,11 +88,7 @@ def start(env, *flags):
 
 
 def write(env, text):
-    """As an editor does: beside, then renamed into place."""
-    path = env.place.path("manifests/shop.yaml")
-    with open(path + ".new", "w", encoding="ascii") as file:
-        file.write(text)
-    os.rename(path + ".new", path)
+    env.place.write("manifests/shop.yaml", text)
 
 
 def service(env):

@@ -4,7 +4,7 @@
 import json
 
 from agent import wait_until
-from edge_world import CLIENT, FRONT, FRONT6, NODE, NODE_PORT, Edge, World, manifests
+from edge_world import CLIENT, FRONT, FRONT6, NODE, NODE_PORT, Edge, World, manifests, several
 from harness import test
 
 
@@ -87,8 +87,8 @@ def operator(world):
 
 
 def served(world):
-    return {world.curl(f"http://{host}/who", "--connect-timeout", "1")
-            for host in (FRONT, f"[{FRONT6}]", f"{NODE}:{NODE_PORT}") for _ in range(6)}
+    return {answer for host in (FRONT, f"[{FRONT6}]", f"{NODE}:{NODE_PORT}")
+            for answer in several(lambda h=host: world.curl(f"http://{h}/who", "--connect-timeout", "1"), 6)}
 
 
 @test("a Service or EndpointSlice that is broken when the agent comes back is served at the edge as before", seconds=90)

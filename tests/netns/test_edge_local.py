@@ -41,10 +41,11 @@ def programs(world):
 
 
 def both_answer(world, edge):
-    for url, answers in world.who().items():
+    for url in (f"http://{FRONT}/who", f"http://[{FRONT6}]/who"):
+        answers = world.who(url)
         assert set(answers) == {"1", "2"}, f"{url}: {answers} {edge.verdicts()}"
     for address, client in ((FRONT, CLIENT), (FRONT6, CLIENT6)):
-        answers = [world.datagram(address) or ["none", ""] for _ in range(12)]
+        answers = world.datagrams(address)
         assert {answer[0] for answer in answers} == {"1", "2"}, f"{address}: {answers} {edge.verdicts()}"
         assert {answer[1] for answer in answers} == {client}, f"{address}: {answers}"
 
@@ -69,7 +70,7 @@ def pods(world):
             assert programs(world) == [("c0", "tcx/egress")], programs(world)
             both_answer(world, edge)
             for url in (f"http://{NODE}:{NODE_PORT}/who", f"http://[fd06::1]:{NODE_PORT}/who"):
-                assert {world.curl(url) for _ in range(12)} == {"1", "2"}, f"{url}: {edge.verdicts()}"
+                assert set(world.who(url)) == {"1", "2"}, f"{url}: {edge.verdicts()}"
             counted = edge.verdicts()
             assert counted["stack"] > 60 and counted["replied"] > 60 and counted["translated"] == 0, counted
         assert not programs(world), programs(world)
@@ -81,9 +82,7 @@ def tracked(world):
     try:
         with Edge(world, interfaces="c0", local=(1, 2)) as edge:
             both_answer(world, edge)
-            for url in (f"http://{FRONT}/large", f"http://[{FRONT6}]/large"):
-                size = world.client.run("curl", "-s", "-g", "--max-time", "20", "-o", "/dev/null", "-w", "%{size_download}", url)
-                assert size == "2000000", f"{url}: {size} octets: {edge.verdicts()}"
+            world.download(edge)
             rules = json.loads(world.edge.run("nft", "-j", "list", "table", "inet", "firewall"))["nftables"]
             counters = [part["counter"]["packets"] for row in rules if "rule" in row for part in row["rule"]["expr"] if "counter" in part]
             assert len(counters) == 2 and not any(counters), counters
@@ -99,9 +98,7 @@ def large_segments(world):
     try:
         with Edge(world, interfaces="c0", local=(1, 2)) as edge:
             both_answer(world, edge)
-            for url in (f"http://{FRONT}/large", f"http://[{FRONT6}]/large"):
-                size = world.client.run("curl", "-s", "-g", "--max-time", "20", "-o", "/dev/null", "-w", "%{size_download}", url)
-                assert size == "2000000", f"{url}: {size} octets: {edge.verdicts()}"
+            world.download(edge)
     finally:
         for feature in features:
             set_feature(*feature, 0)
@@ -115,15 +112,8 @@ def narrow(world):
             assert None not in answers and {answer[2] for answer in answers} == {"4000"}, f"{address}: {answers} {edge.verdicts()}"
         world.edge.ip("link", "set", "e1", "mtu", "1300")
         try:
-            for family, address in ((socket.AF_INET, FRONT), (socket.AF_INET6, FRONT6)):
-                with world.client.socket(family, socket.SOCK_STREAM) as sock:
-                    sock.settimeout(20)
-                    sock.connect((address, 80))
-                    sock.sendall(b"GET /who HTTP/1.0\r\nX-Large: " + b"x" * 60_000 + b"\r\n\r\n")
-                    answer = b""
-                    while data := sock.recv(65536):
-                        answer += data
-                    assert b"HTTP/1.0 " in answer, answer
+            for address in (FRONT, FRONT6):
+                world.upload(address)
             assert edge.verdicts()["error_followed"] >= 2, edge.verdicts()
         finally:
             world.edge.ip("link", "set", "e1", "mtu", "1500")

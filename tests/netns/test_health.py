@@ -38,19 +38,13 @@ def manifests(health, backends=BACKENDS):
 
 
 def write(env, text):
-    path = env.place.path("manifests/shop.yaml")
-    with open(path + ".new", "w", encoding="ascii") as file:
-        file.write(text)
-    os.rename(path + ".new", path)
+    env.place.write("manifests/shop.yaml", text)
 
 
 def answer(env, i, healthz=200, status=200):
     """What the backend's web server says from now on."""
     for name, value in (("healthz", healthz), ("status", status)):
-        path = f"{env.place.dir}/www{i}/{name}"
-        with open(path + ".new", "w", encoding="ascii") as file:
-            file.write(str(value))
-        os.rename(path + ".new", path)
+        env.place.write(f"www{i}/{name}", str(value))
 
 
 def start_server(env, i):

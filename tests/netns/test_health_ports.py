@@ -7,14 +7,12 @@ A load balancer in a namespace of its own, joined to the agent's, which has the 
 import collections
 import contextlib
 import json
-import os
 import re
-import signal
 import socket
 import subprocess
 
-import isolation
 from agent import Agent, Place, parse_metrics, total, wait_until
+from edge_world import Node
 from harness import test
 from netns import Namespace, sh, veth
 
@@ -40,15 +38,13 @@ def service(name="web", port=PORT, local=(1,), remote=(), ending=(), created=Non
     ]
 
 
-class Node:
+class Asked(Node):
     """An agent that serves both, with these services."""
 
     def __init__(self, world, *services, interfaces="veth0", flags=(), start=True):
-        self.world, self.place, self.agent = world, Place(), None
-        self.cgroup = f"{isolation.CGROUP}/health"
+        super().__init__("health")
+        self.world = world
         self.flags = ["--edge-interfaces", interfaces, "--edge-mode", "generic", "--edge-flows", "1024", *flags]
-        os.mkdir(self.place.path("manifests"))
-        os.mkdir(self.cgroup)
         try:
             self.write(*services)
             if start:
@@ -63,10 +59,7 @@ class Node:
                            place=self.place, prefix=("nsenter", f"--net={self.world.node.path}"), cgroup_root=self.cgroup)
 
     def write(self, *services):
-        path = self.place.path("manifests/services.yaml")
-        with open(path + ".new", "w", encoding="ascii") as file:
-            file.write("\n---\n".join(json.dumps(document) for one in services for document in one))
-        os.rename(path + ".new", path)
+        self.place.write("manifests/services.yaml", (document for one in services for document in one))
 
     def change(self, then, what, *services):
         self.write(*services)
@@ -84,20 +77,6 @@ class Node:
 
     def ports(self):
         return {state: total(self.metrics(), "cortexflow_health_check_ports", state=state) for state in ("serving", "failed", "refused")}
-
-    def close(self):
-        try:
-            if self.agent:
-                self.agent.close()
-        finally:
-            isolation.remove_cgroup(self.cgroup)
-            self.place.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 class World:
@@ -127,7 +106,7 @@ def setup(stack):
 
 @test("a health check node port says how many endpoints the node has, at any path, and 503 when the last has gone", seconds=60)
 def counted(world):
-    with Node(world, service(local=(1, 2), remote=(3,)), service("other", OTHER, local=(), remote=(1,))) as node:
+    with Asked(world, service(local=(1, 2), remote=(3,)), service("other", OTHER, local=(), remote=(1,))) as node:
         for host in (NODE, f"[{NODE6}]"):
             for path in ("/", "/healthz", "/any/path?x=1"):
                 answer = world.ask(PORT, path, host)
@@ -154,7 +133,7 @@ def counted(world):
 
 @test("a node whose only endpoint an operator drains says 503", seconds=40)
 def drained(world):
-    with Node(world, service()) as node:
+    with Asked(world, service()) as node:
         assert world.status() == 200
         done = node.agent.cfcli("lb", "drain", "shop/web", "10.41.0.1")
         assert done.returncode == 0, done.stderr
@@ -165,7 +144,7 @@ def drained(world):
 
 @test("a port is refused when its service has gone, changed its policy, or moved to another port", seconds=60)
 def moved(world):
-    with Node(world, service(), service("other", OTHER)) as node:
+    with Asked(world, service(), service("other", OTHER)) as node:
         assert (world.status(), world.status(OTHER)) == (200, 200)
         node.change(lambda: world.status(30200) == 200, "the new port answers", service(port=30200), service("other", OTHER))
         assert world.status() is None and world.status(OTHER) == 200
@@ -182,7 +161,7 @@ def taken(world):
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of connections that are over
         holder.bind(("0.0.0.0", PORT))
         holder.listen()
-        with Node(world, service(), service("other", OTHER)) as node:
+        with Asked(world, service(), service("other", OTHER)) as node:
             assert world.status(OTHER) == 200
             wait_until(lambda: "error services: cannot listen" in node.agent.log(), 5, "it is in the log")
             function = node.function()
@@ -202,7 +181,7 @@ def taken(world):
 @test("of two services that want one port the older has it, and the other says so", seconds=60)
 def contested(world):
     young, old = (service(name, created=f"{year}-01-01T00:00:00Z") for name, year in (("a", 2021), ("b", 2020)))
-    with Node(world, young, old) as node:
+    with Asked(world, young, old) as node:
         assert world.ask().body == HEALTHY.format("b", 1, "true"), world.ask()
         assert any("shop/b has it" in problem for problem in node.problems("a")), node.problems("a")
         assert "shop/b has it" in node.agent.cfcli("service", "list").stdout
@@ -215,7 +194,7 @@ def contested(world):
 @test("no more than 256 ports are served, and the one that is too many has its turn when another goes", seconds=60)
 def limited(world):
     many = [service(f"s{n}", 31000 + n) for n in range(257)]
-    with Node(world, *many) as node:
+    with Asked(world, *many) as node:
         assert node.ports() == {"serving": 256, "failed": 0, "refused": 1}, node.ports()
         served = [n for n in range(257) if world.status(31000 + n) == 200]
         missing = set(range(257)) - set(served)
@@ -228,7 +207,7 @@ def limited(world):
 
 @test("while the edge is on no interface load balancers are told 503, and the agent's life is told apart", seconds=60)
 def no_edge(world):
-    with Node(world, service(), interfaces="late0") as node:
+    with Asked(world, service(), interfaces="late0") as node:
         answer = world.ask()
         assert answer and (answer.status, answer.body) == (503, HEALTHY.format("web", 1, "false")), answer
         assert (world.status(PROXY, "/healthz"), world.status(PROXY, "/livez")) == (503, 200)
@@ -247,7 +226,7 @@ def no_edge(world):
 
 @test("/healthz says when the agent last looked and what time it is, and nothing of the node's eligibility", seconds=40)
 def healthz(world):
-    with Node(world, service()) as node:
+    with Asked(world, service()) as node:
         answer = world.ask(PROXY, "/healthz")
         assert answer and answer.status == 200 and answer.headers["content-type"] == "application/json", answer
         times = json.loads(answer.body)
@@ -264,7 +243,7 @@ def not_synced(world):
     config = {"apiVersion": "v1", "kind": "Config", "current-context": "c", "users": [{"name": "u", "user": {}}],
               "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
               "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1", "insecure-skip-tls-verify": True}}]}
-    with Node(world, service(), start=False) as node:
+    with Asked(world, service(), start=False) as node:
         node.flags += ["--kubeconfig", node.place.path("kubeconfig", json.dumps(config))]
         node.start()
         assert world.status(PROXY, "/healthz") == 503
@@ -275,14 +254,13 @@ def not_synced(world):
 
 @test("where the agent is stopped or killed nobody answers, and the next one does", seconds=60)
 def stopped(world):
-    with Node(world, service()) as node:
+    with Asked(world, service()) as node:
         assert (world.status(), world.status(PROXY, "/healthz")) == (200, 200)
         assert node.agent.stop() == 0
         assert (world.status(), world.status(PROXY, "/healthz")) == (None, None)
         node.start()
         assert (world.status(), world.status(PROXY, "/healthz")) == (200, 200)
-        node.agent.signal(signal.SIGKILL)
-        node.agent.process.wait(5)
+        node.kill()
         assert (world.status(), world.status(PROXY, "/healthz")) == (None, None)
         node.start()
         assert (world.status(), world.status(PROXY, "/healthz")) == (200, 200)
@@ -290,7 +268,7 @@ def stopped(world):
 
 @test("connections that say nothing keep no load balancer waiting, and the agent's end is not held up", seconds=40)
 def silent(world):
-    with Node(world, service(), service("other", OTHER)) as node, contextlib.ExitStack() as stack:
+    with Asked(world, service(), service("other", OTHER)) as node, contextlib.ExitStack() as stack:
         for _ in range(60):
             peer = stack.enter_context(world.balancer.socket(kind=socket.SOCK_STREAM))
             peer.connect((NODE, PORT))

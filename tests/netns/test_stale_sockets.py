@@ -110,10 +110,7 @@ def start(env):
 
 
 def write(env, text):
-    path = env.place.path("manifests/shop.yaml")
-    with open(path + ".new", "w", encoding="ascii") as file:
-        file.write(text)
-    os.rename(path + ".new", path)
+    env.place.write("manifests/shop.yaml", text)
 
 
 def ended(env, result="destroyed"):

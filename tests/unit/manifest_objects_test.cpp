@@ -97,6 +97,18 @@ status:
   CHECK(service.health_check_node_port == 30100);
 }
 
+TEST_CASE("a balancer's source ranges are read as the API server lets them stand, and those of another type are not") {
+  const auto of_type = [](const std::string& type) {
+    return read<model::Service>(kService + "  type: " + type +
+                                "\n  clusterIP: 10.96.0.1\n  ports: [{port: 80, nodePort: 30080}]\n"
+                                "  loadBalancerSourceRanges: [203.0.113.0/24, ' 198.51.100.7/24 ', 'fd00::1/64']\n")
+        .source_ranges;
+  };
+  CHECK(of_type("LoadBalancer") ==
+        std::vector<model::Cidr>{{ip("203.0.113.0"), 24}, {ip("198.51.100.0"), 24}, {ip("fd00::"), 64}});
+  CHECK(of_type("NodePort").empty());
+}
+
 TEST_CASE("headless, ExternalName and topology-mode Services are read") {
   CHECK(read<model::Service>(kService + "  clusterIP: None\n").cluster_ips.empty());
   const auto named = read<model::Service>(kService + "  type: ExternalName\n  externalName: db.example.com.\n");
@@ -166,6 +178,10 @@ TEST_CASE("a Service that the API server would refuse is refused, with line and 
          {"a health check node port that nobody asks at",
           ip + ports + "  type: LoadBalancer\n  healthCheckNodePort: 30100\n", 8, "spec.healthCheckNodePort",
           "externalTrafficPolicy: Local beside it"},
+         {"a source range that is none",
+          ip + "  type: LoadBalancer\n  ports: [{port: 80, nodePort: 30080}]\n"
+               "  loadBalancerSourceRanges: [10.0.0.0/8, 10.0.0.0/33]\n",
+          8, "spec.loadBalancerSourceRanges[1]", "ADDRESS/LENGTH"},
          {"externalTrafficPolicy for nobody outside", ip + ports + "  externalTrafficPolicy: Local\n", 7,
           "spec.externalTrafficPolicy", "NodePort or LoadBalancer"},
          {"an unknown distribution", ip + ports + "  trafficDistribution: Far\n", 7, "spec.trafficDistribution",

@@ -46,7 +46,7 @@ std::optional<model::Cidr> parse_cidr(const std::string& text) { return cidr_of(
 
 model::Cidr read_cidr(const Field& field, HostBits host_bits) {
   auto text = field.required_text();
-  if (host_bits == HostBits::kDropped) {  // the API server lets spaces stand, too
+  if (host_bits == HostBits::kDropped) {
     text.erase(0, text.find_first_not_of(' '));
     text.erase(text.find_last_not_of(' ') + 1);
   }
