@@ -27,6 +27,7 @@ Value value_of(const std::string& octets) {
 struct Maps {
   std::map<std::uint32_t, cf_edge_backend> backends;
   std::map<std::uint32_t, EdgeSlots> tables;
+  std::map<std::uint32_t, std::set<std::uint32_t>> used;  // table -> backends that its slots name
   std::map<std::string, cf_edge_frontend> frontends;
   std::set<std::string> ranges;
 
@@ -54,6 +55,12 @@ struct Maps {
         auto& slots = tables[number];
         slots.resize(CF_EDGE_TABLE_SLOTS);
         std::memcpy(slots.data(), operation.value.data(), operation.value.size());
+        std::vector<bool> named(CF_EDGE_BACKENDS_MAX, false);
+        for (const auto& slot : slots) named[slot.now] = named[slot.before] = true;
+        used[number].clear();
+        for (std::uint32_t backend = 1; backend < named.size(); ++backend) {
+          if (named[backend]) used[number].insert(backend);
+        }
         return;
       }
       case EdgeMap::kRanges:
@@ -95,10 +102,7 @@ struct Maps {
       if (frontend.mode == CF_EDGE_LOCAL_BACKEND || !seen.emplace(frontend.table, frontend.service).second) continue;
       const auto table = tables.find(frontend.table);
       REQUIRE(table != tables.end());
-      std::vector<bool> used(CF_EDGE_BACKENDS_MAX, false);
-      for (const auto& slot : table->second) used[slot.now] = used[slot.before] = true;
-      for (std::uint32_t number = 1; number < used.size(); ++number) {
-        if (!used[number]) continue;
+      for (const auto number : used.at(frontend.table)) {
         const auto backend = backends.find(number);
         REQUIRE(backend != backends.end());
         REQUIRE(backend->second.service == frontend.service);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <random>
 #include <set>
+#include <unordered_map>
 
 #include "agent/compile/adopt.h"
 
@@ -23,7 +24,7 @@ namespace {
 
 // The kernel's tables, as octets.
 struct Maps {
-  std::map<Map, std::map<std::string, std::string>> maps;
+  std::map<Map, std::unordered_map<std::string, std::string>> maps;
 
   template <typename Value, typename Key>
   std::optional<Value> find(Map map, const Key& key) const {
@@ -101,7 +102,7 @@ struct Maps {
       const auto service = *find<cf_service>(Map::kServices, frontend.service);
       table(out[key], service.table, service.size, "");
       for (const auto& [octets, subset_value] :
-           maps.count(Map::kSubsets) ? maps.at(Map::kSubsets) : std::map<std::string, std::string>{}) {
+           maps.count(Map::kSubsets) ? maps.at(Map::kSubsets) : std::unordered_map<std::string, std::string>{}) {
         cf_svc_subset_key subset_key{};
         cf_svc_subset subset{};
         std::memcpy(&subset_key, octets.data(), sizeof subset_key);
