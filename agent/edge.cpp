@@ -186,6 +186,7 @@ void Edge::tick() {
   neighbours_.poll();
   if (now < next_check_) return;
   next_check_ = now + kCheckEvery;
+  writes_.retry(*tables_);
   poll_neighbours(now);
   // Or the system's clock has been set.
   if (system_clock::now() >= next_expiry_ || std::chrono::abs(clock_offset() - clock_offset_) > kCheckEvery) {
@@ -271,10 +272,14 @@ void Edge::finish_moves() {
 void Edge::write(const std::vector<compile::EdgeOperation>& operations) {
   for (const auto& operation : operations) {
     const auto* map = compile::map_name(operation.map);
-    auto done =
-        operation.erase ? tables_->erase(map, operation.key) : tables_->put(map, operation.key, operation.value);
-    if (!done) errors_.push_back(std::move(done.error()));
+    write_entry(map, operation.key, operation.erase ? std::nullopt : std::optional(operation.value));
   }
+}
+
+bool Edge::write_entry(const char* map, const std::string& key, std::optional<std::string> value) {
+  auto done = writes_.write(*tables_, map, key, std::move(value));
+  if (!done) errors_.push_back(std::move(done.error()));
+  return done.has_value();
 }
 
 // What is denied is so at each step: new entries come first, then the flags that have them asked for; old ones go last.
@@ -284,18 +289,14 @@ void Edge::write_deny() {
   auto plan = compile::plan_deny(deny_, now, clock_offset_);
   next_expiry_ = plan.next_expiry;
   deny_refusal_ = std::move(plan.refusal);
-  const auto put = [&](const std::string& key, const std::string& value) {
-    if (auto done = tables_->put("edge_deny", key, value); !done) errors_.push_back(std::move(done.error()));
-  };
   for (const auto& [key, value] : plan.entries) {
     const auto had = denied_.find(key);
-    if (had == denied_.end() || had->second != value) put(key, value);
+    if (had == denied_.end() || had->second != value) write_entry("edge_deny", key, value);
   }
   const auto before = std::exchange(denied_, std::move(plan.entries));
   write_settings();
   for (const auto& [key, value] : before) {
-    if (denied_.contains(key)) continue;
-    if (auto done = tables_->erase("edge_deny", key); !done) errors_.push_back(std::move(done.error()));
+    if (!denied_.contains(key)) write_entry("edge_deny", key, std::nullopt);
   }
 }
 
@@ -303,9 +304,7 @@ void Edge::write_settings() {
   const auto flags = compile::deny_flags(denied_) | (book_.has_local() ? std::uint32_t{CF_EDGE_HAS_LOCAL} : 0U);
   if (settings_written_ && written_.flags == flags) return;
   written_.flags = flags;
-  auto done = tables_->put("edge_settings", octets_of(std::uint32_t{0}), octets_of(written_));
-  settings_written_ = done.has_value();
-  if (!done) errors_.push_back(std::move(done.error()));
+  settings_written_ = write_entry("edge_settings", octets_of(std::uint32_t{0}), octets_of(written_));
 }
 
 bool Edge::attached() const {
@@ -322,6 +321,7 @@ control::FunctionStatus Edge::function() const {
     if (lacks) why.push_back(fmt::format("no {} address to send from: set edge.addresses", family));
   }
   if (!port_remark_.empty()) why.push_back(port_remark_);
+  if (writes_.kept() > 0) why.push_back(writes_.words());
   if (!neighbours_.failure().empty()) why.push_back(neighbours_.failure());
   for (const auto& words : {interfaces_.failures(), interfaces_.remarks()}) {
     why.insert(why.end(), words.begin(), words.end());

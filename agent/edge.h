@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "agent/edge_interfaces.h"
 #include "agent/edge_neighbours.h"
 #include "agent/kernel/edge_tables.h"
+#include "agent/kernel/kept_writes.h"
 #include "agent/node_addresses.h"
 #include "agent/source/settings.h"
 
@@ -72,12 +74,14 @@ class Edge {
   void finish_moves();
   void poll_neighbours(Clock::time_point now);
   void write(const std::vector<compile::EdgeOperation>& operations);
+  bool write_entry(const char* map, const std::string& key, std::optional<std::string> value);  // none: erases
   void write_deny();
   void write_settings();
   void choose_addresses();
 
   source::EdgeSettings settings_;
   std::unique_ptr<kernel::EdgeTables> tables_;
+  kernel::KeptWrites writes_;
   mutable std::mutex mutex_;  // all below
   std::vector<Error> errors_;
   compile::EdgeBook book_;

@@ -223,6 +223,7 @@ std::vector<Error> Services::judge_backends() {
   std::vector<Error> errors;
   poll_health_ports(errors);
   const std::lock_guard lock(mutex_);
+  writes_.retry(*tables_);
   for (const auto& pod : callers_.due(std::chrono::steady_clock::now())) {
     callers_.update(pod, desired_.snapshot()->pods.find(pod).get(), *tables_, errors);
   }
@@ -340,8 +341,8 @@ void Services::write(const std::vector<compile::Operation>& operations, std::vec
       if (backend && totals_.lingers(*backend)) continue;
     }
     const auto* map = compile::map_name(operation.map);
-    auto done =
-        operation.erase ? tables_->erase(map, operation.key) : tables_->put(map, operation.key, operation.value);
+    auto value = operation.erase ? std::nullopt : std::optional(operation.value);
+    auto done = writes_.write(*tables_, map, operation.key, std::move(value));
     if (!done) errors.push_back(std::move(done.error()));
   }
 }

@@ -31,6 +31,7 @@
 #include "agent/edge.h"
 #include "agent/ejections.h"
 #include "agent/flow/pod_cgroups.h"
+#include "agent/kernel/kept_writes.h"
 #include "agent/kernel/redirect.h"
 #include "agent/kernel/service_tables.h"
 #include "agent/known_callers.h"
@@ -203,6 +204,7 @@ class Services : public control::ServiceOperator, public control::DenyOperator, 
   Sources sources_;
   mutable std::mutex sources_mutex_;  // of whoever looks into sources_ while poll() may; nobody else is taken under it
   std::unique_ptr<kernel::ServiceTables> tables_;
+  kernel::KeptWrites writes_;
   std::unique_ptr<kernel::Redirect> redirect_;   // over tables_
   std::optional<flow::PodCgroups> pod_cgroups_;  // where there is an API server, whose pods have them
   ServiceHealth health_;

@@ -19,7 +19,6 @@
 namespace cortexflow::kernel {
 namespace {
 
-constexpr const char* kTables = "edge_tables";
 constexpr const char* kOutBefore = "edge_if";
 constexpr std::string_view kLinkBefore = "edge_", kLinkAfter = "_link";
 
@@ -40,12 +39,6 @@ std::vector<std::filesystem::path> pins_left(const std::string& pin_path) {
 // By index, as attach_tc() goes.
 std::string out_pins_below(const std::string& pin_path, int interface) {
   return fmt::format("{}/{}{}", pin_path, kOutBefore, interface);
-}
-
-// The array that an entry of edge_tables is.
-Fd inner_map(int outer, const std::string& key) {
-  __u32 id = 0;
-  return bpf_map_lookup_elem(outer, key.data(), &id) == 0 ? Fd(bpf_map_get_fd_by_id(id)) : Fd();
 }
 
 }  // namespace
@@ -88,8 +81,7 @@ Result<void> EdgeTables::load() {
     return fail_errno("the kernel refused the edge program", -error,
                       "run with --log-level debug for the verifier's words");
   }
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton_->obj) fds_[bpf_map__name(map)] = bpf_map__fd(map);
+  add(skeleton_->obj);
   return {};
 }
 
@@ -232,70 +224,9 @@ void EdgeTables::remove_pins() {
     detach_tc(links.index, TcUser::kEdge, out_pins_of(links.index));
   }
   if (!links_.empty() || adopted_) {
-    for (const auto& [name, fd] : fds_) std::filesystem::remove(pin_of(name), ignored);
+    for (const auto* map : kept_maps()) std::filesystem::remove(pin_of(bpf_map__name(map)), ignored);
   }
   std::filesystem::remove(options_.pin_path, ignored);  // unless others' pins are in it
-}
-
-Result<void> EdgeTables::put_table(int fd, const std::string& key, const std::string& value) {
-  if (value.size() != sizeof(cf_edge_table)) return fail("a table of {} octets", value.size());
-  const __u32 zero = 0;
-  Fd inner = inner_map(fd, key);
-  const bool fresh = !inner;
-  if (fresh) {
-    inner = Fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, "edge_table", sizeof zero, sizeof(cf_edge_table), 1, nullptr));
-    if (!inner) return fail_errno("cannot make a table of slots", errno);
-  }
-  if (bpf_map_update_elem(inner.get(), &zero, value.data(), BPF_ANY) != 0) {
-    return fail_errno("cannot write a table of slots", errno);
-  }
-  const int inner_fd = inner.get();
-  if (fresh && bpf_map_update_elem(fd, key.data(), &inner_fd, BPF_ANY) != 0) {
-    return fail_errno(fmt::format("cannot write {}", kTables), errno);
-  }
-  return {};
-}
-
-Result<void> EdgeTables::put(std::string_view map, const std::string& key, const std::string& value) {
-  const auto found = fds_.find(map);
-  if (found == fds_.end()) return fail("there is no map {}", map);
-  if (map == kTables) return put_table(found->second, key, value);
-  if (bpf_map_update_elem(found->second, key.data(), value.data(), BPF_ANY) != 0) {
-    return fail_errno(fmt::format("cannot write {}", map), errno);
-  }
-  return {};
-}
-
-Result<void> EdgeTables::erase(std::string_view map, const std::string& key) {
-  const auto found = fds_.find(map);
-  if (found == fds_.end()) return fail("there is no map {}", map);
-  if (bpf_map_delete_elem(found->second, key.data()) != 0 && errno != ENOENT) {
-    return fail_errno(fmt::format("cannot erase from {}", map), errno);
-  }
-  return {};
-}
-
-EdgeTables::Entries EdgeTables::read(std::string_view map) const {
-  Entries out;
-  const auto found = fds_.find(map);
-  if (found == fds_.end()) return out;
-  bpf_map_info info{};
-  __u32 length = sizeof info;
-  if (bpf_map_get_info_by_fd(found->second, &info, &length) != 0) return out;
-  std::string key(info.key_size, '\0'), next(info.key_size, '\0'), value(info.value_size, '\0');
-  const __u32 zero = 0;
-  for (const char* at = nullptr;
-       out.size() < info.max_entries && bpf_map_get_next_key(found->second, at, next.data()) == 0; at = key.data()) {
-    key = next;
-    if (map == kTables) {
-      const Fd inner = inner_map(found->second, key);
-      std::string table(sizeof(cf_edge_table), '\0');
-      if (inner && bpf_map_lookup_elem(inner.get(), &zero, table.data()) == 0) out.emplace_back(key, std::move(table));
-    } else if (bpf_map_lookup_elem(found->second, key.data(), value.data()) == 0) {
-      out.emplace_back(key, value);
-    }
-  }
-  return out;
 }
 
 std::set<std::uint32_t> EdgeTables::drop_pins(const std::function<bool(std::uint32_t id)>& gone) {
@@ -333,28 +264,6 @@ std::set<std::array<std::uint8_t, 16>> EdgeTables::unreached() const {
     for (const auto& hop : per_cpu) {
       if (hop.tick != 0 && hop.interface == 0 && now - hop.tick <= kTicks) out.insert(std::to_array(hop.address));
     }
-  }
-  return out;
-}
-
-std::array<std::uint64_t, CF_EDGE_C_MAX> EdgeTables::counters() const {
-  std::array<std::uint64_t, CF_EDGE_C_MAX> sums{};
-  std::vector<std::uint64_t> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-  for (__u32 counter = 0; counter < CF_EDGE_C_MAX; ++counter) {
-    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.edge_counters), &counter, per_cpu.data()) != 0) continue;
-    for (const auto value : per_cpu) sums[counter] += value;
-  }
-  return sums;
-}
-
-std::vector<MapInfo> EdgeTables::maps() const {
-  std::vector<MapInfo> out;
-  const bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton_->obj) {
-    const auto type = bpf_map__type(map);
-    if (type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_LRU_HASH && type != BPF_MAP_TYPE_LPM_TRIE) continue;
-    const std::uint64_t max = bpf_map__max_entries(map);
-    out.push_back({bpf_map__name(map), count_entries(bpf_map__fd(map), bpf_map__key_size(map), max), max});
   }
   return out;
 }

@@ -17,6 +17,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
 #include "agent/kernel/introspect.h"
+#include "agent/kernel/named_maps.h"
 #include "agent/kernel/tc_hook.h"
 #include "bpf/abi/edge.h"
 
@@ -44,10 +45,9 @@ struct EdgeAttachment {
   std::vector<std::string> remarks;  // what works less well than it could, and what to do about it
 };
 
-class EdgeTables {
+// Entries are octets as in bpf/abi/edge.h.
+class EdgeTables : public NamedMaps {
  public:
-  using Entries = std::vector<std::pair<std::string, std::string>>;  // key and value, octets as in bpf/abi/edge.h
-
   // Loads the program over the pinned tables, or over new ones where there are none or their layout is another's.
   // Nothing is attached that was not attached before.
   [[nodiscard]] static Result<std::unique_ptr<EdgeTables>> open(const EdgeTablesOptions& options);
@@ -72,11 +72,6 @@ class EdgeTables {
   // False once the interface has gone, another has its name, or somebody took a program away.
   [[nodiscard]] bool is_attached(const std::string& interface) const;
 
-  // `map` as bpftool names it.  An entry of edge_tables is a whole struct cf_edge_table, written in place. Thread-safe.
-  [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
-  [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
-  [[nodiscard]] Entries read(std::string_view map) const;
-
   // Asked when this object goes, so that a start that fails leaves what it found.
   void set_keep_on_exit(bool keep) { options_.keep_on_exit = keep; }
   // True if open() found tables of an agent before.
@@ -90,32 +85,30 @@ class EdgeTables {
   [[nodiscard]] std::set<std::array<std::uint8_t, 16>> unreached() const;
 
   // By enum cf_edge_counter.
-  [[nodiscard]] std::array<std::uint64_t, CF_EDGE_C_MAX> counters() const;
-  [[nodiscard]] std::vector<MapInfo> maps() const;  // those that can be full
+  [[nodiscard]] auto counters() const { return sums<CF_EDGE_C_MAX>("edge_counters"); }
   [[nodiscard]] std::vector<ProgramInfo> programs() const;
   // For BPF_PROG_TEST_RUN.
   [[nodiscard]] int program_fd() const;
   [[nodiscard]] int out_program_fd() const;
 
  private:
-  explicit EdgeTables(EdgeTablesOptions options) : options_(std::move(options)) {}
-  [[nodiscard]] Result<void> load();
-  [[nodiscard]] Result<void> put_table(int fd, const std::string& key, const std::string& value);
-  [[nodiscard]] std::string pin_of(std::string_view name) const;
-  [[nodiscard]] std::vector<bpf_map*> kept_maps() const;
-  void remove_pins();
-
-  EdgeTablesOptions options_;
-  edge_bpf* skeleton_ = nullptr;
-  std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
   struct Links {
     int index = 0;
     Fd xdp;
   };
+
+  explicit EdgeTables(EdgeTablesOptions options) : options_(std::move(options)) {}
+  [[nodiscard]] Result<void> load();
+  [[nodiscard]] std::string pin_of(std::string_view name) const;
+  [[nodiscard]] std::vector<bpf_map*> kept_maps() const;
   [[nodiscard]] TcPrograms out_programs() const { return {TcUser::kEdge, -1, out_program_fd()}; }
   [[nodiscard]] std::string out_pins_of(int interface) const;
   // Notes in `out` how.
   [[nodiscard]] Result<Fd> attach_xdp(int index, XdpMode mode, EdgeAttachment& out);
+  void remove_pins();
+
+  EdgeTablesOptions options_;
+  edge_bpf* skeleton_ = nullptr;
   std::map<std::string, Links> links_;  // by interface
   bool adopted_ = false;
 };

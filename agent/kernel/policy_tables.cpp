@@ -99,8 +99,7 @@ Result<void> PolicyTables::load() {
     return fail_errno("the kernel refused the policy programs", -error,
                       "run with --log-level debug for the verifier's words");
   }
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton_->obj) fds_[bpf_map__name(map)] = bpf_map__fd(map);
+  add(skeleton_->obj);
   return open_ring();
 }
 
@@ -213,51 +212,8 @@ void PolicyTables::remove_pins() {
   std::filesystem::remove(options_.pin_path, ignored);  // unless others' pins are in it
 }
 
-Result<void> PolicyTables::put(std::string_view map, const std::string& key, const std::string& value) {
-  const auto found = fds_.find(map);
-  if (found == fds_.end()) return fail("there is no map {}", map);
-  if (bpf_map_update_elem(found->second, key.data(), value.data(), BPF_ANY) != 0) {
-    return fail_errno(fmt::format("cannot write {}", map), errno);
-  }
-  return {};
-}
-
-Result<void> PolicyTables::erase(std::string_view map, const std::string& key) {
-  const auto found = fds_.find(map);
-  if (found == fds_.end()) return fail("there is no map {}", map);
-  if (bpf_map_delete_elem(found->second, key.data()) != 0 && errno != ENOENT) {
-    return fail_errno(fmt::format("cannot erase from {}", map), errno);
-  }
-  return {};
-}
-
-PolicyTables::Entries PolicyTables::read(std::string_view map) const {
-  Entries out;
-  const auto found = fds_.find(map);
-  if (found == fds_.end()) return out;
-  bpf_map_info info{};
-  __u32 length = sizeof info;
-  if (bpf_map_get_info_by_fd(found->second, &info, &length) != 0) return out;
-  std::string key(info.key_size, '\0'), next(info.key_size, '\0'), value(info.value_size, '\0');
-  for (const char* at = nullptr;
-       out.size() < info.max_entries && bpf_map_get_next_key(found->second, at, next.data()) == 0; at = key.data()) {
-    key = next;
-    if (bpf_map_lookup_elem(found->second, key.data(), value.data()) == 0) out.emplace_back(key, value);
-  }
-  return out;
-}
-
-cf_policy_settings PolicyTables::settings() const {
-  const std::uint32_t zero = 0;
-  cf_policy_settings out{};
-  if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.policy_settings), &zero, &out) != 0) return {};
-  return out;
-}
-
 std::chrono::system_clock::time_point PolicyTables::closed_since() const {
-  const std::uint32_t zero = 0;
-  cf_policy_boot boot{};
-  (void)bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.policy_boot), &zero, &boot);
+  const auto boot = value<cf_policy_boot>("policy_boot", 0);
   return std::chrono::system_clock::time_point(
       std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(boot.since_ns)));
 }
@@ -274,16 +230,6 @@ std::vector<std::uint64_t> PolicyTables::hits() const {
   });
   for (std::uint32_t rule = 0; !all && rule < out.size(); ++rule) bpf_map_lookup_elem(fd, &rule, &out[rule]);
   return out;
-}
-
-std::array<std::uint64_t, CF_POLICY_C_MAX> PolicyTables::counters() const {
-  std::array<std::uint64_t, CF_POLICY_C_MAX> sums{};
-  std::vector<std::uint64_t> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-  for (__u32 counter = 0; counter < CF_POLICY_C_MAX; ++counter) {
-    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.policy_counters), &counter, per_cpu.data()) != 0) continue;
-    for (const auto value : per_cpu) sums[counter] += value;
-  }
-  return sums;
 }
 
 std::vector<ProgramInfo> PolicyTables::programs() const {

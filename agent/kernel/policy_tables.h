@@ -16,6 +16,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
 #include "agent/kernel/introspect.h"
+#include "agent/kernel/named_maps.h"
 #include "bpf/abi/policy.h"
 
 struct bpf_program;
@@ -31,10 +32,9 @@ struct PolicyTablesOptions {
   int sockets = -1;  // the map policy_sockets that others read already, where there is none pinned; negative: none do
 };
 
-class PolicyTables {
+// Entries are octets as in bpf/abi/policy.h.
+class PolicyTables : public NamedMaps {
  public:
-  using Entries = std::vector<std::pair<std::string, std::string>>;  // key and value, octets as in bpf/abi/policy.h
-
   // Are there programs of an agent before?
   [[nodiscard]] static bool is_pinned(const std::string& pin_path);
   // Loads the programs over the pinned tables, or over new ones where there are none or their layout is another's.
@@ -61,11 +61,7 @@ class PolicyTables {
   // True: some were.
   [[nodiscard]] Result<bool> keep_pinned();
 
-  // `map` as bpftool names it.  Thread-safe.
-  [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
-  [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
-  [[nodiscard]] Entries read(std::string_view map) const;
-  [[nodiscard]] cf_policy_settings settings() const;
+  [[nodiscard]] auto settings() const { return value<cf_policy_settings>("policy_settings", 0); }
   [[nodiscard]] std::chrono::system_clock::time_point closed_since() const;
   [[nodiscard]] std::vector<std::uint64_t> hits() const;  // by the rule's number
 
@@ -85,7 +81,7 @@ class PolicyTables {
   [[nodiscard]] bool adopted() const { return adopted_; }
 
   // By enum cf_policy_verdict and enum cf_policy_counter.
-  [[nodiscard]] std::array<std::uint64_t, CF_POLICY_C_MAX> counters() const;
+  [[nodiscard]] auto counters() const { return sums<CF_POLICY_C_MAX>("policy_counters"); }
   [[nodiscard]] std::vector<ProgramInfo> programs() const;
 
  private:
@@ -107,7 +103,6 @@ class PolicyTables {
   ring_buffer* ring_ = nullptr;
   std::vector<std::string> read_;
   EventCounts before_;
-  std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
   std::vector<Link> links_, connect_links_;
   bool adopted_ = false;
 };

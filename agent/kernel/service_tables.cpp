@@ -9,7 +9,6 @@
 #include <cstring>
 #include <filesystem>
 
-#include "agent/kernel/map_batches.h"
 #include "agent/kernel/pinned_maps.h"
 #include "service.skel.h"
 #include "tcp.skel.h"
@@ -48,8 +47,7 @@ Result<void> ServiceTables::load() {
     return fail_errno("the kernel refused the service programs", -error,
                       "run with --log-level debug for the verifier's words");
   }
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton_->obj) fds_[bpf_map__name(map)] = bpf_map__fd(map);
+  add(skeleton_->obj);
   load_watch();
   return {};
 }
@@ -60,8 +58,8 @@ void ServiceTables::load_watch() {
   bool shared = watch_ != nullptr;
   if (watch_) {
     bpf_object__for_each_map(map, watch_->obj) {
-      const auto own = fds_.find(bpf_map__name(map));
-      shared = shared && own != fds_.end() && bpf_map__reuse_fd(map, own->second) == 0;
+      const int own = fd(bpf_map__name(map));
+      shared = shared && own >= 0 && bpf_map__reuse_fd(map, own) == 0;
     }
   }
   if (shared && tcp_bpf__load(watch_) == 0) return;
@@ -126,79 +124,6 @@ void ServiceTables::remove_pins() {
   std::filesystem::remove(options_.pin_path, ignored);  // unless others' pins are in it
 }
 
-Result<void> ServiceTables::put(std::string_view map, const std::string& key, const std::string& value) {
-  const auto found = fds_.find(map);
-  if (found == fds_.end()) return fail("there is no map {}", map);
-  if (bpf_map_update_elem(found->second, key.data(), value.data(), BPF_ANY) != 0) {
-    return fail_errno(fmt::format("cannot write {}", map), errno);
-  }
-  return {};
-}
-
-Result<void> ServiceTables::erase(std::string_view map, const std::string& key) {
-  const auto found = fds_.find(map);
-  if (found == fds_.end()) return fail("there is no map {}", map);
-  if (bpf_map_delete_elem(found->second, key.data()) != 0 && errno != ENOENT) {
-    return fail_errno(fmt::format("cannot erase from {}", map), errno);
-  }
-  return {};
-}
-
-int ServiceTables::fd(std::string_view map) const {
-  const auto found = fds_.find(map);
-  return found == fds_.end() ? -1 : found->second;
-}
-
-ServiceTables::Entries ServiceTables::read(std::string_view map) const {
-  Entries out;
-  const auto found = fds_.find(map);
-  if (found == fds_.end()) return out;
-  bpf_map_info info{};
-  __u32 length = sizeof info;
-  if (bpf_map_get_info_by_fd(found->second, &info, &length) != 0) return out;
-  std::string key(info.key_size, '\0'), next(info.key_size, '\0'), value(info.value_size, '\0');
-  for (const char* at = nullptr;
-       out.size() < info.max_entries && bpf_map_get_next_key(found->second, at, next.data()) == 0; at = key.data()) {
-    key = next;
-    if (bpf_map_lookup_elem(found->second, key.data(), value.data()) == 0) out.emplace_back(key, value);
-  }
-  return out;
-}
-
-void ServiceTables::each(std::string_view map,
-                         const std::function<void(const void* key, const void* value)>& take) const {
-  const auto found = fds_.find(map);
-  if (found == fds_.end()) return;
-  const auto* shape = bpf_object__find_map_by_name(skeleton_->obj, std::string(map).c_str());
-  const std::size_t key_size = bpf_map__key_size(shape), value_size = bpf_map__value_size(shape);
-  const bool all = each_batch(found->second, [&](std::size_t count, const char* keys, const char* values) {
-    for (std::size_t i = 0; i < count; ++i) take(keys + i * key_size, values + i * value_size);
-  });
-  if (all) return;
-  for (const auto& [key, value] : read(map)) take(key.data(), value.data());
-}
-
-std::optional<std::string> ServiceTables::find(std::string_view map, const std::string& key) const {
-  const auto found = fds_.find(map);
-  if (found == fds_.end()) return std::nullopt;
-  bpf_map_info info{};
-  __u32 length = sizeof info;
-  if (bpf_map_get_info_by_fd(found->second, &info, &length) != 0) return std::nullopt;
-  std::string value(info.value_size, '\0');
-  if (bpf_map_lookup_elem(found->second, key.data(), value.data()) != 0) return std::nullopt;
-  return value;
-}
-
-std::array<std::uint64_t, CF_SVC_C_MAX> ServiceTables::counters() const {
-  std::array<std::uint64_t, CF_SVC_C_MAX> sums{};
-  std::vector<std::uint64_t> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-  for (__u32 counter = 0; counter < CF_SVC_C_MAX; ++counter) {
-    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.svc_counters), &counter, per_cpu.data()) != 0) continue;
-    for (const auto value : per_cpu) sums[counter] += value;
-  }
-  return sums;
-}
-
 std::vector<ServiceTables::Hook> ServiceTables::hooks() const {
   std::vector<Hook> out;
   bpf_program* program = nullptr;
@@ -210,18 +135,6 @@ std::vector<ServiceTables::Hook> ServiceTables::hooks() const {
     const auto own = describe_program(bpf_program__fd(program)).id;
     out.push_back(
         {bpf_program__name(program), known && std::find(ids.begin(), ids.begin() + count, own) != ids.begin() + count});
-  }
-  return out;
-}
-
-std::vector<MapInfo> ServiceTables::maps() const {
-  std::vector<MapInfo> out;
-  const bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton_->obj) {
-    const auto type = bpf_map__type(map);
-    if (type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_LRU_HASH) continue;
-    const std::uint64_t max = bpf_map__max_entries(map);
-    out.push_back({bpf_map__name(map), count_entries(bpf_map__fd(map), bpf_map__key_size(map), max), max});
   }
   return out;
 }

@@ -18,6 +18,7 @@
 #include "agent/base/octets.h"
 #include "agent/base/result.h"
 #include "agent/kernel/introspect.h"
+#include "agent/kernel/named_maps.h"
 #include "bpf/abi/service.h"
 
 struct bpf_program;
@@ -32,10 +33,9 @@ struct ServiceTablesOptions {
   bool keep_on_exit = false;  // the programs go on translating when this object is gone
 };
 
-class ServiceTables {
+// Entries are octets as in bpf/abi/service.h.
+class ServiceTables : public NamedMaps {
  public:
-  using Entries = std::vector<std::pair<std::string, std::string>>;  // key and value, octets as in bpf/abi/service.h
-
   // Loads the programs over the pinned tables, or over new ones where there are none or their layout is another's.
   // Nothing is attached that was not attached before.
   [[nodiscard]] static Result<std::unique_ptr<ServiceTables>> open(const ServiceTablesOptions& options);
@@ -49,23 +49,6 @@ class ServiceTables {
   // the tables are written.
   [[nodiscard]] Result<void> attach();
 
-  // `map` as bpftool names it.  Thread-safe.
-  [[nodiscard]] Result<void> put(std::string_view map, const std::string& key, const std::string& value);
-  [[nodiscard]] Result<void> erase(std::string_view map, const std::string& key);  // one that is not there is no error
-  [[nodiscard]] Entries read(std::string_view map) const;
-  // Every entry of a hash map, many with each system call where the kernel can (5.6).  An entry that is made or deleted
-  // meanwhile may be left out.
-  void each(std::string_view map, const std::function<void(const void* key, const void* value)>& take) const;
-  [[nodiscard]] std::optional<std::string> find(std::string_view map, const std::string& key) const;
-  // find(), with its octets read; all zero where there is none.
-  template <typename Value>
-  [[nodiscard]] Value value(std::string_view map, std::uint32_t number) const {
-    const auto found = find(map, octets_of(number));
-    return found ? value_of<Value>(*found).value_or(Value{}) : Value{};
-  }
-
-  // Of a map by its name, for programs that share it; -1 if there is none.
-  [[nodiscard]] int fd(std::string_view map) const;
   // Why no connection is followed by bpf/observe/tcp; empty if they are.
   [[nodiscard]] const std::string& unwatched() const { return unwatched_; }
 
@@ -74,14 +57,13 @@ class ServiceTables {
   // True if open() found tables of an agent before.
   [[nodiscard]] bool adopted() const { return adopted_; }
 
-  [[nodiscard]] std::array<std::uint64_t, CF_SVC_C_MAX> counters() const;
+  [[nodiscard]] auto counters() const { return sums<CF_SVC_C_MAX>("svc_counters"); }
   // Which of the programs are at work on the cgroup: the kernel's own answer.
   struct Hook {
     std::string program;
     bool attached = false;
   };
   [[nodiscard]] std::vector<Hook> hooks() const;
-  [[nodiscard]] std::vector<MapInfo> maps() const;
   [[nodiscard]] std::vector<ProgramInfo> programs() const;
 
  private:
@@ -98,7 +80,6 @@ class ServiceTables {
   service_bpf* skeleton_ = nullptr;
   tcp_bpf* watch_ = nullptr;  // null: the kernel refused it
   std::string unwatched_;
-  std::map<std::string, int, std::less<>> fds_;  // of the maps, by name; the skeleton owns them
   std::vector<Fd> links_;
   bool adopted_ = false;
 };

@@ -11,6 +11,7 @@ import threading
 from agent import wait_until
 from edge_world import CLIENT, CLIENT6, FRONT, FRONT6, NODE, NODE_PORT, OWN, Edge, World
 from harness import test
+from netns import sh
 
 
 def setup(stack):
@@ -267,3 +268,23 @@ def missing_interface(world):
         if "other" in world.edge.ip("link"):
             world.edge.ip("link", "set", "other", "name", "e2")
         world.edge.ip("link", "set", "e2", "up")
+
+
+@test("what a full table of the kernel refuses is said, and written once there is room", seconds=90)
+def refused_writes(world):
+    with Edge(world) as edge:
+        ranges = f"{edge.place.pins}/edge_ranges"
+
+        def strangers(verb, tail):
+            """65,536 entries that somebody else put there, of a service that there is not."""
+            rows = (f"map {verb} pinned {ranges} key hex a0 00 00 00 ff ff ff 00 {'00 ' * 10} ff ff 09 {n >> 16:02x} {n >> 8 & 255:02x} {n & 255:02x}{tail}"
+                    for n in range(65536))
+            sh("bpftool", "batch", "file", edge.place.path("rows", "\n".join(rows) + "\n"), timeout=60)
+
+        strangers("update", " value hex 01 00 00 00")
+        edge.apply(lambda: "edge_ranges" in edge.function()["detail"], "the refusal is said", loadBalancerSourceRanges=["10.7.0.0/24"])
+        assert edge.function()["degraded"] and "tried again" in edge.function()["detail"], edge.function()
+        assert world.datagram(FRONT, wait=0.5) is None, "whom no range names gets in"
+        strangers("delete", "")
+        wait_until(lambda: not edge.function()["degraded"], 10, "it is written")
+        assert world.datagram(FRONT) and world.datagram(FRONT6, wait=0.5) is None
