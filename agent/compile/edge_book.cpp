@@ -372,9 +372,8 @@ void EdgeBook::close(EdgeEntry& entry, const EdgePlan& plan, Writer& writer) {
   auto& had = entry.plan;
   auto ranges = plan.ranges;
   if (ranges_ + ranges.size() - had.ranges.size() > CF_EDGE_RANGES_MAX) {
-    std::erase_if(ranges, [&](const auto& range) {
-      return !std::binary_search(had.ranges.begin(), had.ranges.end(), range);
-    });
+    std::erase_if(ranges,
+                  [&](const auto& range) { return !std::binary_search(had.ranges.begin(), had.ranges.end(), range); });
   }
   write_ranges(entry.service, had.ranges, ranges, writer);
   had.ranges = std::move(ranges);
