@@ -321,7 +321,7 @@ def split(loops):
 def alone(env):
     assert "ok" in inside(env, "curl -ksS --max-time 5 https://10.96.0.1/readyz")
     for where, url in ((inside, CLUSTER_IP), (inside, FROM_OUTSIDE), (beyond, FROM_OUTSIDE)):
-        answers = call(where, env, url, 12)
+        answers = call(where, env, url, 24)
         assert set(answers) == set(env.pods), (where.__name__, url, answers)
 
 
@@ -336,7 +336,7 @@ def balancer(env):
     env.lab.kubectl("replace", "--raw", "/api/v1/namespaces/shop/services/front/status", "-f", "-", text=json.dumps(front))
     wait_until(lambda: health(env, 32100) == (200, {"service": {"namespace": "shop", "name": "front"}, "localEndpoints": 2, "serviceProxyHealthy": True}),
                10, "two backends are told")
-    answers = call(beyond, env, f"http://{BALANCER}/", 12)
+    answers = call(beyond, env, f"http://{BALANCER}/", 24)
     assert set(answers) == set(env.pods), answers
     asks = f"curl -s -o /dev/null --max-time 1 http://{BALANCER}/ && echo yes || echo no"
     for ranges, expected in ((["198.51.100.0/24"], "no"), (["192.0.2.2/32", "198.51.100.0/24"], "yes")):
