@@ -261,7 +261,7 @@ TEST_CASE("redirect: a source port that another flow to the backend has is chang
   CHECK(program.flows() == 4);
 }
 
-TEST_CASE("redirect: no sequence of octets is given a wrong checksum or another length") {
+TEST_CASE("redirect: no sequence of octets is given a wrong checksum or another length", "[volume]") {
   RedirectProgram program;
   serve_all(program);
   const Bytes payload(40, 0x5a);
