@@ -67,7 +67,7 @@ Result<std::unique_ptr<Services>> Services::open(const source::Settings& setting
     auto pod_cgroups = flow::PodCgroups::open(cgroup_root);
     if (!pod_cgroups) return tl::make_unexpected(std::move(pod_cgroups.error()));
     services->pod_cgroups_ = std::move(*pod_cgroups);
-    (void)services->pod_cgroups_->poll();  // what is there now is known before the first pod is
+    (void)services->pod_cgroups_->poll(Clock::now());  // what is there now is known before the first pod is
   }
   auto* pod_cgroups = services->pod_cgroups_ ? &*services->pod_cgroups_ : nullptr;
   services->callers_.set_place(
@@ -154,7 +154,7 @@ std::vector<int> Services::fds() const {
 
 void Services::note_pod_cgroups(std::vector<Error>& errors) {
   if (!pod_cgroups_) return;
-  for (const auto& uid : pod_cgroups_->poll()) {
+  for (const auto& uid : pod_cgroups_->poll(Clock::now())) {
     const auto* pod = pods_.find(uid);
     if (pod) callers_.update(*pod, desired_.snapshot()->pods.find(*pod).get(), *tables_, errors);
   }

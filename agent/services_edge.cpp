@@ -40,8 +40,8 @@ std::vector<control::FunctionStatus> Services::functions() const {
       not_used == 0 ? "" : fmt::format("not used of the configuration: {}; see cfcli service list", not_used);
   {
     const std::lock_guard lock(mutex_);
-    const auto unwritten = writes_.words();
-    for (const auto* words : {&held_words_, &override_failure_, &unwritable, &not_used_words, &unwritten}) {
+    const auto unwritten = writes_.words(), unwatched = pod_cgroups_ ? pod_cgroups_->failure() : std::string();
+    for (const auto* words : {&held_words_, &override_failure_, &unwritable, &not_used_words, &unwritten, &unwatched}) {
       if (words->empty()) continue;
       out.front().degraded = true;
       out.front().detail += (out.front().detail.empty() ? "" : "; ") + *words;

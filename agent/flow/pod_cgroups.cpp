@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -53,9 +55,14 @@ void PodCgroups::came(const Watched& parent, const std::string& name, std::vecto
 // First the watch, then the look, so that nothing is missed in between.
 void PodCgroups::watch(const std::string& path, int depth, bool kubepods, std::vector<std::string>& changed) {
   if (watched_.size() >= kWatchedMax && !kubepods) return;
+  const Watched watched{path, depth, kubepods};
   const int descriptor = inotify_add_watch(inotify_.get(), path.c_str(), kEvents);
-  if (descriptor < 0) return;
-  const auto& watched = watched_[descriptor] = {path, depth, kubepods};
+  if (descriptor >= 0) {
+    watched_[descriptor] = watched;
+  } else if (errno != ENOENT) {
+    failure_ = fmt::format("pods' cgroups are looked at every {} s alone: cannot watch {}: {}; raise {}",
+                           kLookEvery.count(), path, std::strerror(errno), "fs.inotify.max_user_watches");
+  }
   const std::unique_ptr<DIR, int (*)(DIR*)> listing(opendir(path.c_str()), closedir);
   if (!listing) return;
   while (const dirent* entry = readdir(listing.get())) {
@@ -75,20 +82,29 @@ void PodCgroups::went(const std::string& path, std::vector<std::string>& changed
 void PodCgroups::look_anew(std::vector<std::string>& changed) {
   for (const auto& [descriptor, watched] : watched_) inotify_rm_watch(inotify_.get(), descriptor);
   watched_.clear();
+  failure_.clear();
   const auto before = std::exchange(pods_, {});
-  watch(root_, 0, false, changed);
+  std::vector<std::string> found;
+  watch(root_, 0, false, found);
+  for (const auto& uid : found) {
+    const auto had = before.find(uid);
+    if (had == before.end() || had->second != pods_.at(uid)) changed.push_back(uid);
+  }
   for (const auto& [uid, pod] : before) {
     if (!pods_.contains(uid)) changed.push_back(uid);
   }
 }
 
-std::vector<std::string> PodCgroups::poll() {
+std::vector<std::string> PodCgroups::poll(std::chrono::steady_clock::time_point now) {
   std::vector<std::string> changed;
-  if (!std::exchange(looked_, true)) look_anew(changed);
+  if (next_look_ && now >= *next_look_) {
+    look_anew(changed);
+    next_look_.reset();
+  }
   alignas(inotify_event) std::array<char, 16384> buffer{};
   while (true) {
     const auto got = read(inotify_.get(), buffer.data(), buffer.size());
-    if (got <= 0) return changed;
+    if (got <= 0) break;
     for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
       const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
       at += sizeof(inotify_event) + event->len;
@@ -107,6 +123,9 @@ std::vector<std::string> PodCgroups::poll() {
       }
     }
   }
+  if (failure_.empty()) next_look_.reset();
+  if (!failure_.empty() && !next_look_) next_look_ = now + kLookEvery;
+  return changed;
 }
 
 }  // namespace cortexflow::flow
