@@ -125,17 +125,17 @@ void PortServer::accept_all() {
 }
 
 bool PortServer::accept_one(std::uint16_t port) {
-  int why = 0;
+  int peer = -1, why = 0;
   {
     const std::lock_guard lock(mutex_);
     const auto found = listeners_.find(port);
     if (found == listeners_.end()) return false;
-    const int peer = accept4(found->second.get(), nullptr, nullptr, SOCK_CLOEXEC);
-    if (peer >= 0) {
-      workers_->enqueue([this, peer, port] { serve(peer, port); });
-      return true;
-    }
+    peer = accept4(found->second.get(), nullptr, nullptr, SOCK_CLOEXEC);
     why = errno;
+  }
+  if (peer >= 0) {
+    workers_->enqueue([this, peer, port] { serve(peer, port); });
+    return true;
   }
   if (why == EMFILE || why == ENFILE || why == ENOBUFS || why == ENOMEM) std::this_thread::sleep_for(kNoFilesPause);
   return false;

@@ -43,7 +43,8 @@ Workers::~Workers() {
 
 void Workers::enqueue(std::function<void()> job) {
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [this] { return jobs_.size() < kQueueMax; });
     jobs_.push_back(std::move(job));
     shed_for_queue();
   }
@@ -87,6 +88,7 @@ void Workers::run(Worker& self) {
     if (jobs_.empty()) return;
     auto job = std::move(jobs_.front());
     jobs_.pop_front();
+    if (jobs_.size() + 1 == kQueueMax) room_.notify_all();
     self.taken = ++taken_;
     lock.unlock();
     job();

@@ -21,6 +21,7 @@ namespace cortexflow::http {
 class Workers {
  public:
   using Clock = std::chrono::steady_clock;
+  static constexpr std::size_t kQueueMax = 256;  // connections that were taken and that no thread has yet
 
   // All of them, or why the system refuses them.
   [[nodiscard]] static Result<std::unique_ptr<Workers>> start(std::size_t count);
@@ -28,6 +29,7 @@ class Workers {
   Workers& operator=(const Workers&) = delete;
   ~Workers();
 
+  // Waits while the queue is full: who asks meanwhile stays in the kernel's, which refuses when it is full as well.
   void enqueue(std::function<void()> job);
   // Called by a job: until its peer is ready for `events` (poll(2)).  False: not until `end`, or the connection is
   // over.
@@ -51,7 +53,7 @@ class Workers {
   void shed(Worker& worker);
 
   std::mutex mutex_;
-  std::condition_variable work_, rest_;  // there is some; nothing is left of it
+  std::condition_variable work_, rest_, room_;  // there is some; nothing is left of it; for more of it
   std::deque<std::function<void()>> jobs_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::size_t idle_ = 0;
