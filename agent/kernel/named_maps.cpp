@@ -30,7 +30,8 @@ Result<void> put_inner(int outer, std::string_view name, const std::string& key,
   const bool fresh = !inner;
   if (fresh) {
     const auto size = static_cast<__u32>(value.size());
-    inner = Fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, nullptr, sizeof zero, size, 1, nullptr));
+    const std::string shown(name.substr(0, BPF_OBJ_NAME_LEN - 1));
+    inner = Fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, shown.c_str(), sizeof zero, size, 1, nullptr));
     if (!inner) return fail_errno(fmt::format("cannot make an entry of {}", name), errno);
   }
   if (info_of(inner.get()).value_size != value.size()) return fail("an entry of {} octets for {}", value.size(), name);
